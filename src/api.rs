@@ -1,0 +1,11 @@
+//! The Kubernetes-shaped objects: fields, defaults and decoding. One type serves YAML manifests and TOML tables.
+
+pub mod decode;
+pub mod hpa;
+pub mod karpenter;
+pub mod keda;
+pub mod meta;
+pub mod pod;
+pub mod scalar;
+pub mod tree;
+pub mod workload;

@@ -1,0 +1,259 @@
+//! `karpenter.sh/v1 NodePool`, `karpenter.k8s.aws/v1 EC2NodeClass` and `karpenter.kwok.sh KWOKNodeClass`.
+
+use super::meta::{Labels, ObjectMeta};
+use super::pod::{NodeRequirement, Taint};
+use super::scalar::{GoDuration, NillableDuration};
+use crate::time::Duration;
+use crate::{choice, object};
+
+object! {
+    /// A NodePool.
+    pub struct NodePool {
+        /// Name, labels, annotations.
+        pub metadata: ObjectMeta,
+        /// Spec.
+        pub spec: NodePoolSpec,
+    }
+    ignore ["apiVersion", "kind", "status"]
+}
+
+object! {
+    /// NodePool spec (`pkg/apis/v1/nodepool.go`).
+    pub struct NodePoolSpec {
+        /// Its nodes.
+        pub template: NodeClaimTemplate,
+        /// When its nodes may be removed.
+        pub disruption: Disruption = super::decode::defaults(),
+        /// Most that its nodes may add up to; a resource that is not listed is unlimited.
+        pub limits: Option<Limits>,
+        /// Order among pools, 1 to 100; absent = 0, last.
+        pub weight: Option<u32>,
+        /// Fixed number of nodes (gate `StaticCapacity`).
+        pub replicas: Option<u32>,
+    }
+}
+
+/// Limits of a NodePool: only listed resources are limited.
+pub type Limits = std::collections::BTreeMap<String, super::scalar::Quantity>;
+
+object! {
+    /// Template of a pool's nodes.
+    pub struct NodeClaimTemplate {
+        /// Labels and annotations of the nodes.
+        pub metadata: ObjectMeta = super::decode::defaults(),
+        /// Spec of the NodeClaims.
+        pub spec: NodeClaimTemplateSpec,
+    }
+}
+
+object! {
+    /// Spec of a pool's NodeClaims.
+    pub struct NodeClaimTemplateSpec {
+        /// What instance types, zones, capacity types and labels are allowed.
+        pub requirements: Vec<NodeRequirement>,
+        /// Taints of the nodes.
+        pub taints: Vec<Taint>,
+        /// Taints that something removes after start-up.
+        pub startup_taints: Vec<Taint>,
+        /// Age at which a node is removed; `Never` = not.
+        pub expire_after: NillableDuration = NillableDuration(Some(Duration::from_hours(720))),
+        /// Longest drain; absent = for ever.
+        pub termination_grace_period: Option<GoDuration>,
+        /// The node class.
+        pub node_class_ref: Option<NodeClassRef>,
+    }
+}
+
+object! {
+    /// Names a node class.
+    pub struct NodeClassRef {
+        /// API group.
+        pub group: Option<String>,
+        /// Kind.
+        pub kind: Option<String>,
+        /// Name.
+        pub name: String,
+    }
+    ignore ["apiVersion"]
+}
+
+object! {
+    /// `disruption` of a pool.
+    pub struct Disruption {
+        /// Which moves are allowed.
+        pub consolidation_policy: ConsolidationPolicy = ConsolidationPolicy::WhenEmptyOrUnderutilized,
+        /// Quiet time after the last pod event before a node may be consolidated.
+        pub consolidate_after: NillableDuration = NillableDuration(Some(Duration::ZERO)),
+        /// How many nodes may be disrupted at a time; absent = one budget of 10 %.
+        pub budgets: Option<Vec<Budget>>,
+    }
+}
+
+choice! {
+    /// Which consolidation moves are allowed.
+    pub enum ConsolidationPolicy {
+        /// Only empty nodes are removed.
+        WhenEmpty = "WhenEmpty",
+        /// Any move with a strictly lower price.
+        WhenEmptyOrUnderutilized = "WhenEmptyOrUnderutilized",
+        /// Moves whose saving is worth the disruption.
+        Balanced = "Balanced",
+    }
+}
+
+object! {
+    /// A disruption budget.
+    pub struct Budget {
+        /// Reasons it applies to; absent = all.
+        pub reasons: Option<Vec<DisruptionReason>>,
+        /// How many nodes.
+        pub nodes: String = "10%".to_owned(),
+        /// Cron expression (UTC) at which it becomes active; with `duration`.
+        pub schedule: Option<String>,
+        /// How long it stays active.
+        pub duration: Option<GoDuration>,
+    }
+}
+
+choice! {
+    /// Why a node is disrupted.
+    pub enum DisruptionReason {
+        /// Its pods fit elsewhere, or on a cheaper node.
+        Underutilized = "Underutilized",
+        /// It has no pods that count.
+        Empty = "Empty",
+        /// It differs from its NodePool or node class.
+        Drifted = "Drifted",
+    }
+}
+
+object! {
+    /// An EC2NodeClass.
+    pub struct Ec2NodeClass {
+        /// Name.
+        pub metadata: ObjectMeta,
+        /// Spec.
+        pub spec: Ec2NodeClassSpec,
+    }
+    ignore ["apiVersion", "kind", "status"]
+}
+
+object! {
+    /// EC2NodeClass spec, as far as it changes capacity, zones or drift.
+    pub struct Ec2NodeClassSpec {
+        /// AMI family; default from the alias in `amiSelectorTerms`, else AL2023.
+        pub ami_family: Option<AmiFamily>,
+        /// AMIs, for drift and the family.
+        pub ami_selector_terms: Vec<AmiSelectorTerm>,
+        /// kubelet settings that change capacity.
+        pub kubelet: Option<KubeletConfiguration>,
+        /// Volumes; the root volume's size is the node's ephemeral storage.
+        pub block_device_mappings: Vec<BlockDeviceMapping>,
+        /// `RAID0` makes instance-store disks the node's ephemeral storage.
+        pub instance_store_policy: Option<String>,
+    }
+    ignore ["role", "instanceProfile", "subnetSelectorTerms", "securityGroupSelectorTerms", "capacityReservationSelectorTerms", "userData", "tags",
+        "metadataOptions", "detailedMonitoring", "associatePublicIPAddress", "context", "placementGroupSelector", "networkInterfaces", "cpuOptions",
+        "connectionTracking", "ipPrefixCount", "licenseSelectorTerms"]
+}
+
+choice! {
+    /// AMI family of a node class.
+    pub enum AmiFamily {
+        /// Amazon Linux 2.
+        Al2 = "AL2",
+        /// Amazon Linux 2023.
+        Al2023 = "AL2023",
+        /// Bottlerocket.
+        Bottlerocket = "Bottlerocket",
+        /// User's own.
+        Custom = "Custom",
+        /// Windows Server 2019.
+        Windows2019 = "Windows2019",
+        /// Windows Server 2022.
+        Windows2022 = "Windows2022",
+        /// Windows Server 2025.
+        Windows2025 = "Windows2025",
+    }
+}
+
+object! {
+    /// Selects AMIs.
+    pub struct AmiSelectorTerm {
+        /// Family and version, such as `al2023@latest`.
+        pub alias: Option<String>,
+        /// AMI id.
+        pub id: Option<String>,
+        /// Name pattern.
+        pub name: Option<String>,
+    }
+    ignore ["owner", "tags", "ssmParameter"]
+}
+
+object! {
+    /// kubelet settings that change capacity.
+    pub struct KubeletConfiguration {
+        /// Most pods on a node.
+        pub max_pods: Option<u32>,
+        /// Most pods per vCPU.
+        pub pods_per_core: Option<u32>,
+        /// Reserved for the kubelet and runtime, per resource.
+        pub kube_reserved: std::collections::BTreeMap<String, String>,
+        /// Reserved for the system, per resource.
+        pub system_reserved: std::collections::BTreeMap<String, String>,
+        /// Eviction thresholds: `memory.available`, `nodefs.available`.
+        pub eviction_hard: std::collections::BTreeMap<String, String>,
+    }
+    ignore ["clusterDNS", "evictionSoft", "evictionSoftGracePeriod", "evictionMaxPodGracePeriod", "imageGCHighThresholdPercent", "imageGCLowThresholdPercent", "cpuCFSQuota"]
+}
+
+object! {
+    /// A volume of the node.
+    pub struct BlockDeviceMapping {
+        /// Device name.
+        pub device_name: Option<String>,
+        /// Whether it is the root volume.
+        pub root_volume: bool = false,
+        /// EBS settings.
+        pub ebs: Option<BlockDevice>,
+    }
+}
+
+object! {
+    /// EBS settings of a volume.
+    pub struct BlockDevice {
+        /// Size.
+        pub volume_size: Option<crate::units::Memory>,
+    }
+    ignore ["volumeType", "iops", "throughput", "encrypted", "kmsKeyID", "deleteOnTermination", "snapshotID", "volumeInitializationRate"]
+}
+
+object! {
+    /// A KWOKNodeClass: nodes made of nothing, as Karpenter's KWOK provider makes them.
+    pub struct KwokNodeClass {
+        /// Name.
+        pub metadata: ObjectMeta,
+        /// Spec.
+        pub spec: KwokNodeClassSpec = super::decode::defaults(),
+    }
+    ignore ["apiVersion", "kind", "status"]
+}
+
+object! {
+    /// KWOKNodeClass spec.
+    pub struct KwokNodeClassSpec {
+        /// Time from launch to the Node object.
+        pub node_registration_delay: GoDuration = GoDuration(Duration::ZERO),
+    }
+}
+
+impl Disruption {
+    /// The budgets in force: one of 10 % when none are written; an empty list means no limit.
+    #[must_use]
+    pub fn effective_budgets(&self) -> Vec<Budget> {
+        self.budgets.clone().unwrap_or_else(|| vec![super::decode::defaults()])
+    }
+}
+
+/// Labels type re-exported for users of this module.
+pub type NodeLabels = Labels;

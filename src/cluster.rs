@@ -1,0 +1,3 @@
+//! What Kubernetes keeps in its API server: the state through which controllers meet.
+
+pub mod catalogue;

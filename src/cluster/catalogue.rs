@@ -1,0 +1,111 @@
+//! What the cloud offers: instance types with their labels, sizes and priced offerings. `ec2/` fills it, Karpenter reads it.
+
+use crate::units::{Resources, Usd};
+
+/// Index of an instance type in its catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TypeId(pub u32);
+
+/// Index of a zone in its catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ZoneId(pub u16);
+
+/// How an instance is bought (`karpenter.sh/capacity-type`), in Karpenter's order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CapacityType {
+    /// From a capacity reservation.
+    Reserved,
+    /// Spot.
+    Spot,
+    /// On demand.
+    OnDemand,
+}
+
+/// One way to buy an instance type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Offering {
+    /// Zone.
+    pub zone: ZoneId,
+    /// Capacity type.
+    pub capacity_type: CapacityType,
+    /// USD per hour as Karpenter sees it. Decisions compare and add these as upstream does, in doubles.
+    pub price: f64,
+    /// Whether it can be launched now as far as Karpenter knows.
+    pub available: bool,
+}
+
+/// An instance type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstanceType {
+    /// Name, `m5.large`.
+    pub name: String,
+    /// Labels its nodes carry, key and allowed values, sorted by key (without zone and capacity type, which offerings decide).
+    pub labels: Vec<(String, Vec<String>)>,
+    /// Capacity: what NodePool limits count.
+    pub capacity: Resources,
+    /// Allocatable: what pods may request, as Karpenter expects it.
+    pub allocatable: Resources,
+    /// Ways to buy it.
+    pub offerings: Vec<Offering>,
+}
+
+/// All instance types that a node class can use.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Catalogue {
+    /// Zone names, in alphabetical order.
+    pub zones: Vec<String>,
+    /// Types, in alphabetical order of their names.
+    pub types: Vec<InstanceType>,
+}
+
+impl CapacityType {
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CapacityType::Reserved => "reserved",
+            CapacityType::Spot => "spot",
+            CapacityType::OnDemand => "on-demand",
+        }
+    }
+
+    /// From the label value.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand].into_iter().find(|c| c.as_str() == text)
+    }
+}
+
+impl Offering {
+    /// Price per hour in money, for the ledger.
+    #[must_use]
+    pub fn usd_per_hour(&self) -> Usd {
+        Usd::from_f64(self.price)
+    }
+}
+
+impl Catalogue {
+    /// The type of that index.
+    #[must_use]
+    pub fn get(&self, id: TypeId) -> &InstanceType {
+        &self.types[id.0 as usize]
+    }
+
+    /// The type of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<TypeId> {
+        self.types.binary_search_by(|t| t.name.as_str().cmp(name)).ok().map(|i| TypeId(i as u32))
+    }
+
+    /// Name of a zone.
+    #[must_use]
+    pub fn zone(&self, id: ZoneId) -> &str {
+        &self.zones[usize::from(id.0)]
+    }
+
+    /// Zone of that name.
+    #[must_use]
+    pub fn find_zone(&self, name: &str) -> Option<ZoneId> {
+        self.zones.iter().position(|zone| zone == name).map(|i| ZoneId(i as u16))
+    }
+}

@@ -1,0 +1,11 @@
+//! Event calendar, random streams and distributions. Knows nothing of Kubernetes.
+
+pub mod agenda;
+pub mod calendar;
+pub mod distribution;
+pub mod stream;
+
+pub use agenda::Agenda;
+pub use calendar::{Calendar, Ticket};
+pub use distribution::Distribution;
+pub use stream::{Stream, Streams};

@@ -1,0 +1,161 @@
+//! Distributions of durations. Every draw is rounded to the microsecond at once, so that results do not hang on the last bits
+//! of a floating-point library.
+
+use std::sync::Arc;
+
+use rand_distr::{Distribution as _, Exp1, Gamma, LogNormal, StandardNormal, Weibull};
+
+use super::stream::Stream;
+use crate::time::Duration;
+
+/// Standard normal quantile at 0.99, which turns (p50, p99) into a lognormal's sigma.
+const Z99: f64 = 2.326_347_874_040_841;
+
+/// A distribution of durations, all in seconds. Draws below zero cannot occur.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Distribution {
+    /// Always the same.
+    Constant(Duration),
+    /// Exponential with this mean.
+    Exponential {
+        /// Mean.
+        mean: Duration,
+    },
+    /// Uniform between two bounds.
+    Uniform {
+        /// Lower bound.
+        min: Duration,
+        /// Upper bound.
+        max: Duration,
+    },
+    /// Lognormal: `median · exp(sigma · N(0,1))`.
+    Lognormal {
+        /// Median (p50).
+        median: Duration,
+        /// Standard deviation of the logarithm.
+        sigma: f64,
+    },
+    /// Gamma with this mean and shape; shape 1 is exponential.
+    Gamma {
+        /// Mean.
+        mean: Duration,
+        /// Shape, > 0.
+        shape: f64,
+    },
+    /// Weibull; shape 1 is exponential.
+    Weibull {
+        /// Scale (63.2 % quantile).
+        scale: Duration,
+        /// Shape, > 0.
+        shape: f64,
+    },
+    /// One of the listed values, all equally likely.
+    Empirical(Arc<[Duration]>),
+    /// Sum of a fixed part and another distribution, cut at a maximum.
+    Shifted {
+        /// Added to each draw.
+        offset: Duration,
+        /// The random part.
+        of: Box<Distribution>,
+        /// Draws above are cut to this.
+        max: Duration,
+    },
+}
+
+impl Distribution {
+    /// Lognormal from its median and 99th percentile (`p99 >= p50 > 0`).
+    #[must_use]
+    pub fn lognormal_p50_p99(p50: Duration, p99: Duration) -> Self {
+        let sigma = (p99.as_secs_f64() / p50.as_secs_f64()).ln() / Z99;
+        Distribution::Lognormal { median: p50, sigma }
+    }
+
+    /// One draw.
+    pub fn sample(&self, stream: &mut Stream) -> Duration {
+        let seconds = match self {
+            Distribution::Constant(value) => return *value,
+            Distribution::Exponential { mean } => {
+                let unit: f64 = Exp1.sample(stream.generator());
+                unit * mean.as_secs_f64()
+            }
+            Distribution::Uniform { min, max } => min.as_secs_f64() + stream.unit() * (*max - *min).as_secs_f64(),
+            Distribution::Lognormal { median, sigma } => {
+                let normal: f64 = StandardNormal.sample(stream.generator());
+                median.as_secs_f64() * (sigma * normal).exp()
+            }
+            Distribution::Gamma { mean, shape } => Gamma::new(*shape, mean.as_secs_f64() / shape)
+                .map_or(mean.as_secs_f64(), |gamma| gamma.sample(stream.generator())),
+            Distribution::Weibull { scale, shape } => Weibull::new(scale.as_secs_f64(), *shape)
+                .map_or(scale.as_secs_f64(), |weibull| weibull.sample(stream.generator())),
+            Distribution::Empirical(values) => {
+                return if values.is_empty() { Duration::ZERO } else { values[stream.below(values.len())] };
+            }
+            Distribution::Shifted { offset, of, max } => return (*offset + of.sample(stream)).min(*max),
+        };
+        Duration::from_secs_f64(seconds)
+    }
+
+    /// The mean. For a cut distribution the mean before the cut.
+    #[must_use]
+    pub fn mean(&self) -> Duration {
+        match self {
+            Distribution::Constant(value) => *value,
+            Distribution::Exponential { mean } | Distribution::Gamma { mean, .. } => *mean,
+            Distribution::Uniform { min, max } => (*min + *max) / 2,
+            Distribution::Lognormal { median, sigma } => {
+                Duration::from_secs_f64(median.as_secs_f64() * (sigma * sigma / 2.0).exp())
+            }
+            Distribution::Weibull { scale, shape } => {
+                Duration::from_secs_f64(scale.as_secs_f64() * statrs::function::gamma::gamma(1.0 + 1.0 / shape))
+            }
+            Distribution::Empirical(values) => {
+                values.iter().copied().sum::<Duration>() / i64::try_from(values.len().max(1)).unwrap_or(i64::MAX)
+            }
+            Distribution::Shifted { offset, of, .. } => *offset + of.mean(),
+        }
+    }
+
+    /// Lognormal with a mean of its own, for callers that draw factors rather than durations.
+    #[must_use]
+    pub fn lognormal_factor(sigma: f64, stream: &mut Stream) -> f64 {
+        LogNormal::new(0.0, sigma).map_or(1.0, |lognormal| lognormal.sample(stream.generator()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Streams;
+
+    fn mean_of(distribution: &Distribution) -> f64 {
+        let mut stream = Streams::new(7, 0).open("distribution", 0);
+        let n = 200_000;
+        (0..n).map(|_| distribution.sample(&mut stream).as_secs_f64()).sum::<f64>() / f64::from(n)
+    }
+
+    #[test]
+    fn sample_means_agree_with_the_closed_forms() {
+        let second = Duration::from_secs(1);
+        for distribution in [
+            Distribution::Exponential { mean: second },
+            Distribution::Uniform { min: Duration::ZERO, max: second * 2 },
+            Distribution::Lognormal { median: second, sigma: 0.5 },
+            Distribution::Gamma { mean: second, shape: 2.5 },
+            Distribution::Weibull { scale: second, shape: 1.5 },
+        ] {
+            let (sampled, exact) = (mean_of(&distribution), distribution.mean().as_secs_f64());
+            assert!((sampled / exact - 1.0).abs() < 0.01, "{distribution:?}: {sampled} against {exact}");
+        }
+    }
+
+    #[test]
+    fn lognormal_meets_its_percentiles() {
+        let distribution = Distribution::lognormal_p50_p99(Duration::from_millis(150), Duration::from_millis(900));
+        let mut stream = Streams::new(7, 0).open("distribution", 0);
+        let mut draws: Vec<Duration> = (0..100_000).map(|_| distribution.sample(&mut stream)).collect();
+        draws.sort_unstable();
+        let (p50, p99) = (draws[50_000].as_secs_f64(), draws[99_000].as_secs_f64());
+        assert!((p50 - 0.150).abs() < 0.003, "{p50}");
+        assert!((p99 - 0.900).abs() < 0.03, "{p99}");
+    }
+}

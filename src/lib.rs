@@ -1,0 +1,7 @@
+//! forescale: rehearse KEDA + Karpenter autoscaling before you pay for it.
+
+pub mod api;
+pub mod cluster;
+pub mod engine;
+pub mod time;
+pub mod units;

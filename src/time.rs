@@ -1,0 +1,266 @@
+//! Simulated time: integer microseconds, so that equal instants are equal and sums never round.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
+
+/// An instant of a run: microseconds since its beginning (t = 0). Range: 0 to about 292,000 years.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(u64);
+
+/// A signed span of simulated time in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Duration(i64);
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+
+impl Time {
+    /// The beginning of a run.
+    pub const ZERO: Time = Time(0);
+    /// Later than every instant of a run.
+    pub const MAX: Time = Time(i64::MAX as u64);
+
+    /// The instant `micros` microseconds after the beginning.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Time(micros)
+    }
+
+    /// The instant `seconds` seconds after the beginning, rounded to the microsecond. Negative and NaN give `ZERO`.
+    #[must_use]
+    pub fn from_secs_f64(seconds: f64) -> Self {
+        Time::ZERO + Duration::from_secs_f64(seconds.max(0.0))
+    }
+
+    /// Microseconds since the beginning.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// Seconds since the beginning.
+    #[must_use]
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / MICROS_PER_SECOND as f64
+    }
+
+    /// The span since `earlier`, negative if `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Time) -> Duration {
+        Duration(self.0 as i64 - earlier.0 as i64)
+    }
+
+    /// The last whole second of the wall clock at or before this instant, where `phase` is an instant of the run at which a
+    /// wall-clock second begins (Kubernetes stores many times in whole seconds). An instant before the first such second
+    /// of the run gives `ZERO`.
+    #[must_use]
+    pub fn floor_second(self, phase: Time) -> Time {
+        let offset = phase.0 % MICROS_PER_SECOND as u64;
+        match self.0.checked_sub(offset) {
+            Some(since) => Time(offset + since / MICROS_PER_SECOND as u64 * MICROS_PER_SECOND as u64),
+            None => Time::ZERO,
+        }
+    }
+}
+
+impl Duration {
+    /// No time.
+    pub const ZERO: Duration = Duration(0);
+    /// Longer than every run.
+    pub const MAX: Duration = Duration(i64::MAX / 4);
+
+    /// A span of `micros` microseconds.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Duration(micros)
+    }
+
+    /// A span of `millis` milliseconds.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Duration(millis * 1000)
+    }
+
+    /// A span of `seconds` seconds.
+    #[must_use]
+    pub const fn from_secs(seconds: i64) -> Self {
+        Duration(seconds * MICROS_PER_SECOND)
+    }
+
+    /// A span of `minutes` minutes.
+    #[must_use]
+    pub const fn from_mins(minutes: i64) -> Self {
+        Duration::from_secs(minutes * 60)
+    }
+
+    /// A span of `hours` hours.
+    #[must_use]
+    pub const fn from_hours(hours: i64) -> Self {
+        Duration::from_secs(hours * 3600)
+    }
+
+    /// A span of `seconds` seconds rounded to the microsecond; saturates at `MAX`, NaN gives `ZERO`.
+    #[must_use]
+    pub fn from_secs_f64(seconds: f64) -> Self {
+        let micros = (seconds * MICROS_PER_SECOND as f64).round();
+        Duration((micros as i64).clamp(-Self::MAX.0, Self::MAX.0))
+    }
+
+    /// Microseconds.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds.
+    #[must_use]
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / MICROS_PER_SECOND as f64
+    }
+
+    /// The larger of this span and zero.
+    #[must_use]
+    pub fn max_zero(self) -> Self {
+        Duration(self.0.max(0))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Time;
+    fn add(self, rhs: Duration) -> Time {
+        Time((self.0 as i64).saturating_add(rhs.0).max(0) as u64)
+    }
+}
+
+impl AddAssign<Duration> for Time {
+    fn add_assign(&mut self, rhs: Duration) {
+        *self = *self + rhs;
+    }
+}
+
+impl Sub<Duration> for Time {
+    type Output = Time;
+    fn sub(self, rhs: Duration) -> Time {
+        self + -rhs
+    }
+}
+
+impl Sub<Time> for Time {
+    type Output = Duration;
+    fn sub(self, rhs: Time) -> Duration {
+        self.since(rhs)
+    }
+}
+
+impl Add for Duration {
+    type Output = Duration;
+    fn add(self, rhs: Duration) -> Duration {
+        Duration(self.0.saturating_add(rhs.0))
+    }
+}
+
+impl AddAssign for Duration {
+    fn add_assign(&mut self, rhs: Duration) {
+        *self = *self + rhs;
+    }
+}
+
+impl Sub for Duration {
+    type Output = Duration;
+    fn sub(self, rhs: Duration) -> Duration {
+        Duration(self.0.saturating_sub(rhs.0))
+    }
+}
+
+impl SubAssign for Duration {
+    fn sub_assign(&mut self, rhs: Duration) {
+        *self = *self - rhs;
+    }
+}
+
+impl Neg for Duration {
+    type Output = Duration;
+    fn neg(self) -> Duration {
+        Duration(-self.0)
+    }
+}
+
+impl Mul<i64> for Duration {
+    type Output = Duration;
+    fn mul(self, rhs: i64) -> Duration {
+        Duration(self.0.saturating_mul(rhs))
+    }
+}
+
+impl Div<i64> for Duration {
+    type Output = Duration;
+    fn div(self, rhs: i64) -> Duration {
+        Duration(self.0 / rhs)
+    }
+}
+
+impl std::iter::Sum for Duration {
+    fn sum<I: Iterator<Item = Duration>>(iter: I) -> Duration {
+        iter.fold(Duration::ZERO, Add::add)
+    }
+}
+
+/// Seconds with up to three decimals, as in `12.345s`.
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Duration(self.0 as i64))
+    }
+}
+
+/// Go's form with at most millisecond resolution: `350ms`, `12.5s`, `1h30m`, `-2s`.
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.unsigned_abs();
+        let sign = if self.0 < 0 { "-" } else { "" };
+        if micros == 0 {
+            return write!(f, "0s");
+        }
+        if micros < MICROS_PER_SECOND as u64 {
+            return write!(f, "{sign}{}ms", micros as f64 / 1000.0);
+        }
+        let millis = (micros + 500) / 1000;
+        let (hours, minutes, rest) = (millis / 3_600_000, millis / 60_000 % 60, millis % 60_000);
+        write!(f, "{sign}")?;
+        if hours > 0 {
+            write!(f, "{hours}h")?;
+        }
+        if minutes > 0 {
+            write!(f, "{minutes}m")?;
+        }
+        if rest > 0 {
+            write!(f, "{}s", rest as f64 / 1000.0)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_seconds_follow_the_phase_of_the_wall_clock() {
+        let phase = Time::from_micros(300_000);
+        assert_eq!(Time::from_micros(5_299_999).floor_second(phase), Time::from_micros(4_300_000));
+        assert_eq!(Time::from_micros(5_300_000).floor_second(phase), Time::from_micros(5_300_000));
+        assert_eq!(Time::from_micros(100_000).floor_second(phase), Time::ZERO);
+    }
+
+    #[test]
+    fn durations_print_as_go_prints_them() {
+        for (micros, text) in [
+            (0, "0s"),
+            (350_000, "350ms"),
+            (12_500_000, "12.5s"),
+            (5_400_000_000, "1h30m"),
+            (-2_000_000, "-2s"),
+            (60_000_000, "1m"),
+        ] {
+            assert_eq!(Duration::from_micros(micros).to_string(), text);
+        }
+    }
+}
