@@ -1,6 +1,7 @@
 //! The Kubernetes-shaped objects: fields, defaults and decoding. One type serves YAML manifests and TOML tables.
 
 pub mod decode;
+pub mod distribution;
 pub mod hpa;
 pub mod karpenter;
 pub mod keda;

@@ -1,3 +1,20 @@
-//! What Kubernetes keeps in its API server: the state through which controllers meet.
+//! What Kubernetes keeps in its API server: the state through which controllers meet. Every write goes through a method here
+//! and leaves a [`Change`] for the controllers that watch.
 
 pub mod catalogue;
+pub mod change;
+pub mod decision;
+pub mod ids;
+pub mod instance;
+pub mod node;
+pub mod nodeclaim;
+pub mod pod;
+pub mod state;
+pub mod workload;
+pub mod world;
+
+pub use change::Change;
+pub use decision::{Controller, Decision, Subject};
+pub use ids::*;
+pub use state::Cluster;
+pub use world::{QueueAttributes, QueueSource, World};

@@ -3,5 +3,6 @@
 pub mod api;
 pub mod cluster;
 pub mod engine;
+pub mod scenario;
 pub mod time;
 pub mod units;

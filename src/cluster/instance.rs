@@ -1,0 +1,48 @@
+//! Instances at the cloud.
+
+use super::catalogue::{CapacityType, TypeId, ZoneId};
+use super::ids::{NodeClaimId, NodeClassId};
+use crate::time::Time;
+use crate::units::Usd;
+
+/// State of an instance at EC2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InstanceState {
+    /// Being started; free of charge.
+    Pending,
+    /// Running; billed.
+    Running,
+    /// Being terminated; free of charge.
+    ShuttingDown,
+    /// Gone.
+    Terminated,
+}
+
+/// An instance.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// Its NodeClaim; `None` for instances of node groups.
+    pub nodeclaim: Option<NodeClaimId>,
+    /// Whose catalogue its type is in.
+    pub node_class: NodeClassId,
+    /// Type.
+    pub instance_type: TypeId,
+    /// Zone.
+    pub zone: ZoneId,
+    /// Capacity type.
+    pub capacity_type: CapacityType,
+    /// What an hour costs, from each time on; the first entry is from its launch.
+    pub prices: Vec<(Time, Usd)>,
+    /// State.
+    pub state: InstanceState,
+    /// Launched.
+    pub launched: Time,
+    /// Began to run: billing starts.
+    pub running: Option<Time>,
+    /// Began to shut down: billing stops.
+    pub shutting_down: Option<Time>,
+    /// Terminated.
+    pub terminated: Option<Time>,
+    /// Taken back by EC2.
+    pub interrupted: bool,
+}

@@ -1,0 +1,515 @@
+//! The cluster state and the only ways to change it.
+
+use std::sync::Arc;
+
+use super::catalogue::Catalogue;
+use super::change::Change;
+use super::decision::{Controller, Decision, Subject};
+use super::ids::{
+    DaemonSetId, DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, ScaledJobId,
+    ScaledObjectId, ShapeId,
+};
+use super::instance::{Instance, InstanceState};
+use super::node::Node;
+use super::nodeclaim::{NodeClaim, NodePool};
+use super::pod::{EndReason, Owner, Phase, Pod, PodPath, PodShape};
+use super::workload::{DaemonSet, Deployment, Hpa, Job, ScaledJob, ScaledObject};
+use crate::api::workload::{PodDisruptionBudget, PriorityClass};
+use crate::engine::Stream;
+use crate::time::{Duration, Time};
+
+/// Everything in the API server, and what changed since the simulation last asked.
+pub struct Cluster {
+    /// Pod templates.
+    pub shapes: Vec<PodShape>,
+    /// All pods ever, by id.
+    pub pods: Vec<Pod>,
+    /// All Nodes ever, by id.
+    pub nodes: Vec<Node>,
+    /// All NodeClaims ever, by id.
+    pub nodeclaims: Vec<NodeClaim>,
+    /// NodePools.
+    pub nodepools: Vec<NodePool>,
+    /// Catalogue of each node class.
+    pub catalogues: Vec<Arc<Catalogue>>,
+    /// All instances ever, by id.
+    pub instances: Vec<Instance>,
+    /// Deployments.
+    pub deployments: Vec<Deployment>,
+    /// All Jobs ever, by id.
+    pub jobs: Vec<Job>,
+    /// DaemonSets.
+    pub daemonsets: Vec<DaemonSet>,
+    /// ScaledObjects.
+    pub scaled_objects: Vec<ScaledObject>,
+    /// ScaledJobs.
+    pub scaled_jobs: Vec<ScaledJob>,
+    /// HPAs.
+    pub hpas: Vec<Hpa>,
+    /// PodDisruptionBudgets.
+    pub pdbs: Vec<PodDisruptionBudget>,
+    /// PriorityClasses.
+    pub priority_classes: Vec<PriorityClass>,
+    /// Pods that exist without a node, in the order of creation.
+    pub unbound: std::collections::BTreeSet<PodId>,
+    /// Nodes that exist.
+    pub live_nodes: std::collections::BTreeSet<NodeId>,
+    /// NodeClaims that exist.
+    pub live_nodeclaims: std::collections::BTreeSet<NodeClaimId>,
+    changes: Vec<Change>,
+    decisions: Vec<Decision>,
+    uids: Stream,
+}
+
+impl Cluster {
+    /// An empty cluster whose UIDs come from `uids`.
+    #[must_use]
+    pub fn new(uids: Stream) -> Self {
+        Cluster {
+            shapes: Vec::new(),
+            pods: Vec::new(),
+            nodes: Vec::new(),
+            nodeclaims: Vec::new(),
+            nodepools: Vec::new(),
+            catalogues: Vec::new(),
+            instances: Vec::new(),
+            deployments: Vec::new(),
+            jobs: Vec::new(),
+            daemonsets: Vec::new(),
+            scaled_objects: Vec::new(),
+            scaled_jobs: Vec::new(),
+            hpas: Vec::new(),
+            pdbs: Vec::new(),
+            priority_classes: Vec::new(),
+            unbound: std::collections::BTreeSet::new(),
+            live_nodes: std::collections::BTreeSet::new(),
+            live_nodeclaims: std::collections::BTreeSet::new(),
+            changes: Vec::new(),
+            decisions: Vec::new(),
+            uids,
+        }
+    }
+
+    /// Takes the changes since the last call, in order.
+    pub fn take_changes(&mut self, into: &mut Vec<Change>) {
+        into.append(&mut self.changes);
+    }
+
+    /// Takes the decisions since the last call, in order.
+    pub fn take_decisions(&mut self) -> std::vec::Drain<'_, Decision> {
+        self.decisions.drain(..)
+    }
+
+    /// Records a change that needs no more than that.
+    pub fn announce(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// Adds to the decision log.
+    pub fn decide(&mut self, decision: Decision) {
+        self.decisions.push(decision);
+    }
+
+    /// Adds to the decision log a change of a count.
+    #[expect(clippy::too_many_arguments, reason = "one argument a column of the log")]
+    pub fn decide_count(
+        &mut self,
+        at: Time,
+        controller: Controller,
+        subject: Subject,
+        action: &'static str,
+        rule: &'static str,
+        from_to: (i64, i64),
+        detail: String,
+    ) {
+        let (from, to) = (Some(from_to.0), Some(from_to.1));
+        self.decide(Decision { at, controller, subject, action, rule, from, to, detail });
+    }
+
+    // ---- shapes ----
+
+    /// Adds a pod template.
+    pub fn add_shape(&mut self, shape: PodShape) -> ShapeId {
+        self.shapes.push(shape);
+        ShapeId(self.shapes.len() as u32 - 1)
+    }
+
+    /// The template of a pod.
+    #[must_use]
+    pub fn shape_of(&self, pod: PodId) -> &PodShape {
+        &self.shapes[self.pods[pod.index()].shape.index()]
+    }
+
+    // ---- pods ----
+
+    /// Creates a pod.
+    pub fn create_pod(&mut self, now: Time, shape: ShapeId, owner: Owner) -> PodId {
+        let id = PodId(self.pods.len() as u32);
+        self.pods.push(Pod {
+            shape,
+            owner,
+            created: now,
+            uid: self.uids.bits(),
+            phase: Phase::Pending,
+            ready: false,
+            ready_changed: None,
+            node: None,
+            nominated_node: None,
+            unschedulable: false,
+            path: PodPath::default(),
+            deletion_grace: Duration::ZERO,
+            restarts: 0,
+            end: None,
+        });
+        match owner {
+            Owner::Deployment(deployment) => self.deployments[deployment.index()].pods.push(id),
+            Owner::Job(job) => self.jobs[job.index()].pods.push(id),
+            Owner::DaemonSet(_) | Owner::None => {}
+        }
+        self.unbound.insert(id);
+        self.changes.push(Change::PodCreated(id));
+        id
+    }
+
+    /// Writes condition PodScheduled=False, reason Unschedulable.
+    pub fn mark_unschedulable(&mut self, now: Time, pod: PodId) {
+        let record = &mut self.pods[pod.index()];
+        record.unschedulable = true;
+        record.path.unschedulable.get_or_insert(now);
+        self.changes.push(Change::PodUnschedulable(pod));
+    }
+
+    /// Nominates a node for a pod that preempts others, or clears the nomination.
+    pub fn nominate(&mut self, pod: PodId, node: Option<NodeId>) {
+        self.pods[pod.index()].nominated_node = node;
+        self.changes.push(Change::PodNominated(pod));
+    }
+
+    /// Binds a pod to a node.
+    pub fn bind(&mut self, now: Time, pod: PodId, node: NodeId) {
+        let requests = self.shape_of(pod).requests;
+        let record = &mut self.pods[pod.index()];
+        debug_assert!(record.node.is_none() && record.exists(), "pod {pod:?} bound twice or after its end");
+        record.node = Some(node);
+        record.nominated_node = None;
+        record.unschedulable = false;
+        record.path.bound = Some(now);
+        self.unbound.remove(&pod);
+        let target = &mut self.nodes[node.index()];
+        target.pods.push(pod);
+        target.requested += requests;
+        self.changes.push(Change::PodBound(pod));
+    }
+
+    /// Sets phase Running.
+    pub fn start_pod(&mut self, now: Time, pod: PodId) {
+        let record = &mut self.pods[pod.index()];
+        record.phase = Phase::Running;
+        record.path.started.get_or_insert(now);
+    }
+
+    /// Sets the Ready condition.
+    pub fn set_pod_ready(&mut self, now: Time, pod: PodId, ready: bool) {
+        let record = &mut self.pods[pod.index()];
+        if record.ready == ready {
+            return;
+        }
+        record.ready = ready;
+        record.ready_changed = Some(now);
+        if ready {
+            record.path.ready.get_or_insert(now);
+        }
+        self.changes.push(if ready { Change::PodReady(pod) } else { Change::PodNotReady(pod) });
+    }
+
+    /// Sets phase Succeeded or Failed; the pod's room on its node is free at once.
+    pub fn finish_pod(&mut self, now: Time, pod: PodId, phase: Phase, end: EndReason) {
+        if self.pods[pod.index()].terminal() {
+            return;
+        }
+        let requests = self.shape_of(pod).requests;
+        let record = &mut self.pods[pod.index()];
+        record.phase = phase;
+        record.ready = false;
+        record.path.finished = Some(now);
+        record.end.get_or_insert(end);
+        if let Some(node) = record.node {
+            self.nodes[node.index()].requested -= requests;
+        }
+        self.changes.push(Change::PodFinished(pod));
+    }
+
+    /// Gives a pod its deletionTimestamp; unbound and terminal pods vanish at once. A second call can only shorten the grace.
+    pub fn delete_pod(&mut self, now: Time, pod: PodId, grace: Duration, end: EndReason) {
+        let record = &mut self.pods[pod.index()];
+        if !record.exists() {
+            return;
+        }
+        record.end.get_or_insert(end);
+        if record.terminating() {
+            let deadline = record.path.deleting.unwrap_or(now) + record.deletion_grace;
+            let shortened = (now + grace).min(deadline);
+            record.deletion_grace = shortened.since(record.path.deleting.unwrap_or(now));
+            self.changes.push(Change::PodDeleting(pod));
+            return;
+        }
+        record.path.deleting = Some(now);
+        record.deletion_grace = grace;
+        let vanishes = record.node.is_none() || record.terminal();
+        self.changes.push(Change::PodDeleting(pod));
+        if vanishes {
+            self.remove_pod(now, pod);
+        }
+    }
+
+    /// Removes the pod object and frees its room.
+    pub fn remove_pod(&mut self, now: Time, pod: PodId) {
+        let requests = self.shape_of(pod).requests;
+        let record = &mut self.pods[pod.index()];
+        if !record.exists() {
+            return;
+        }
+        record.path.gone = Some(now);
+        record.ready = false;
+        let (owner, node, terminal) = (record.owner, record.node, record.terminal());
+        if let Some(node) = node {
+            let target = &mut self.nodes[node.index()];
+            target.pods.retain(|other| *other != pod);
+            if !terminal {
+                target.requested -= requests;
+            }
+        }
+        self.unbound.remove(&pod);
+        match owner {
+            Owner::Deployment(deployment) => self.deployments[deployment.index()].pods.retain(|other| *other != pod),
+            Owner::Job(job) => self.jobs[job.index()].pods.retain(|other| *other != pod),
+            Owner::DaemonSet(_) | Owner::None => {}
+        }
+        self.changes.push(Change::PodGone(pod));
+    }
+
+    // ---- nodes ----
+
+    /// Creates a Node object.
+    pub fn create_node(&mut self, node: Node) -> NodeId {
+        let id = NodeId(self.nodes.len() as u32);
+        if let Some(claim) = node.nodeclaim {
+            self.nodeclaims[claim.index()].node = Some(id);
+        }
+        self.nodes.push(node);
+        self.live_nodes.insert(id);
+        self.changes.push(Change::NodeCreated(id));
+        id
+    }
+
+    /// Sets a Node's Ready condition.
+    pub fn set_node_ready(&mut self, now: Time, node: NodeId, ready: bool) {
+        let record = &mut self.nodes[node.index()];
+        if record.ready == ready {
+            return;
+        }
+        record.ready = ready;
+        if ready {
+            record.first_ready.get_or_insert(now);
+        }
+        self.changes.push(if ready { Change::NodeReady(node) } else { Change::NodeNotReady(node) });
+    }
+
+    /// Replaces a Node's taints.
+    pub fn set_taints(&mut self, node: NodeId, taints: Vec<crate::api::pod::Taint>) {
+        let record = &mut self.nodes[node.index()];
+        if record.taints != taints {
+            record.taints = taints;
+            self.changes.push(Change::NodeTaints(node));
+        }
+    }
+
+    /// Gives a Node its deletionTimestamp.
+    pub fn delete_node(&mut self, now: Time, node: NodeId) {
+        let record = &mut self.nodes[node.index()];
+        if record.exists() && record.deleting.is_none() {
+            record.deleting = Some(now);
+            self.changes.push(Change::NodeDeleting(node));
+        }
+    }
+
+    /// Removes a Node object. Pods on it stay, bound to nothing, until they are collected.
+    pub fn remove_node(&mut self, now: Time, node: NodeId) {
+        let record = &mut self.nodes[node.index()];
+        if !record.exists() {
+            return;
+        }
+        record.gone = Some(now);
+        record.ready = false;
+        self.live_nodes.remove(&node);
+        self.changes.push(Change::NodeGone(node));
+    }
+
+    // ---- NodeClaims ----
+
+    /// Creates a NodeClaim.
+    pub fn create_nodeclaim(&mut self, claim: NodeClaim) -> NodeClaimId {
+        let id = NodeClaimId(self.nodeclaims.len() as u32);
+        self.nodeclaims.push(claim);
+        self.live_nodeclaims.insert(id);
+        self.changes.push(Change::NodeClaimCreated(id));
+        id
+    }
+
+    /// Gives a NodeClaim its deletionTimestamp.
+    pub fn delete_nodeclaim(&mut self, now: Time, claim: NodeClaimId, end: &'static str) {
+        let record = &mut self.nodeclaims[claim.index()];
+        if record.exists() && record.deleting.is_none() {
+            record.deleting = Some(now);
+            record.end.get_or_insert(end);
+            self.changes.push(Change::NodeClaimDeleting(claim));
+        }
+    }
+
+    /// Removes a NodeClaim object.
+    pub fn remove_nodeclaim(&mut self, now: Time, claim: NodeClaimId) {
+        let record = &mut self.nodeclaims[claim.index()];
+        if record.exists() {
+            record.gone = Some(now);
+            self.live_nodeclaims.remove(&claim);
+            self.changes.push(Change::NodeClaimGone(claim));
+        }
+    }
+
+    /// The catalogue of a NodePool.
+    #[must_use]
+    pub fn catalogue_of(&self, pool: NodePoolId) -> &Arc<Catalogue> {
+        let class: NodeClassId = self.nodepools[pool.index()].node_class;
+        &self.catalogues[class.index()]
+    }
+
+    // ---- instances ----
+
+    /// Adds an instance.
+    pub fn add_instance(&mut self, instance: Instance) -> InstanceId {
+        let id = InstanceId(self.instances.len() as u32);
+        self.instances.push(instance);
+        self.changes.push(Change::InstanceState(id));
+        id
+    }
+
+    /// Moves an instance to a later state.
+    pub fn set_instance_state(&mut self, now: Time, id: InstanceId, state: InstanceState) {
+        let record = &mut self.instances[id.index()];
+        if record.state >= state {
+            return;
+        }
+        record.state = state;
+        match state {
+            InstanceState::Pending => {}
+            InstanceState::Running => record.running = Some(now),
+            InstanceState::ShuttingDown => record.shutting_down = Some(now),
+            InstanceState::Terminated => {
+                record.shutting_down.get_or_insert(now);
+                record.terminated = Some(now);
+            }
+        }
+        self.changes.push(Change::InstanceState(id));
+    }
+
+    // ---- workloads and autoscalers ----
+
+    /// Writes a Deployment's `spec.replicas`. Returns the value before.
+    pub fn scale_deployment(&mut self, id: DeploymentId, replicas: u32) -> u32 {
+        let before = std::mem::replace(&mut self.deployments[id.index()].replicas, replicas);
+        if before != replicas {
+            self.changes.push(Change::DeploymentSpec(id));
+        }
+        before
+    }
+
+    /// Creates a Job.
+    pub fn create_job(&mut self, job: Job) -> JobId {
+        let id = JobId(self.jobs.len() as u32);
+        self.jobs.push(job);
+        self.changes.push(Change::JobCreated(id));
+        id
+    }
+
+    /// Completes or fails a Job.
+    pub fn finish_job(&mut self, now: Time, id: JobId, succeeded: bool) {
+        let record = &mut self.jobs[id.index()];
+        if record.finished.is_none() {
+            record.finished = Some(now);
+            record.succeeded = succeeded;
+            self.changes.push(Change::JobFinished(id));
+        }
+    }
+
+    /// Removes a Job object.
+    pub fn remove_job(&mut self, now: Time, id: JobId) {
+        let record = &mut self.jobs[id.index()];
+        if record.gone.is_none() {
+            record.gone = Some(now);
+            self.changes.push(Change::JobGone(id));
+        }
+    }
+
+    /// Creates an HPA.
+    pub fn create_hpa(&mut self, hpa: Hpa) -> HpaId {
+        let id = HpaId(self.hpas.len() as u32);
+        self.hpas.push(hpa);
+        self.changes.push(Change::HpaCreated(id));
+        id
+    }
+
+    /// Deletes an HPA.
+    pub fn delete_hpa(&mut self, id: HpaId) {
+        if std::mem::replace(&mut self.hpas[id.index()].exists, false) {
+            self.changes.push(Change::HpaDeleted(id));
+        }
+    }
+
+    /// The Deployment of that name.
+    #[must_use]
+    pub fn find_deployment(&self, name: &str) -> Option<DeploymentId> {
+        self.deployments.iter().position(|d| d.name == name).map(|i| DeploymentId(i as u32))
+    }
+
+    /// Applies objects that exist from now on: sets their time and tells the watchers.
+    pub fn apply(&mut self, now: Time, object: Applied) {
+        match object {
+            Applied::NodePool(id) => {
+                self.nodepools[id.index()].applied = Some(now);
+                self.changes.push(Change::NodePoolSpec(id));
+            }
+            Applied::Deployment(id) => {
+                self.deployments[id.index()].applied = Some(now);
+                self.changes.push(Change::DeploymentSpec(id));
+            }
+            Applied::DaemonSet(id) => {
+                self.daemonsets[id.index()].applied = Some(now);
+                self.changes.push(Change::DaemonSetCreated(id));
+            }
+            Applied::ScaledObject(id) => {
+                self.scaled_objects[id.index()].applied = Some(now);
+                self.changes.push(Change::ScaledObjectSpec(id));
+            }
+            Applied::ScaledJob(id) => {
+                self.scaled_jobs[id.index()].applied = Some(now);
+                self.changes.push(Change::ScaledJobSpec(id));
+            }
+        }
+    }
+}
+
+/// An object that a user applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// A NodePool.
+    NodePool(NodePoolId),
+    /// A Deployment.
+    Deployment(DeploymentId),
+    /// A DaemonSet.
+    DaemonSet(DaemonSetId),
+    /// A ScaledObject.
+    ScaledObject(ScaledObjectId),
+    /// A ScaledJob.
+    ScaledJob(ScaledJobId),
+}
+

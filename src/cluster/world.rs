@@ -1,0 +1,37 @@
+//! What a controller is handed when it acts.
+
+use super::ids::QueueId;
+use super::state::Cluster;
+use crate::scenario::Scenario;
+use crate::time::Time;
+
+/// The answer of `GetQueueAttributes`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueAttributes {
+    /// `ApproximateNumberOfMessages`.
+    pub visible: u64,
+    /// `ApproximateNumberOfMessagesNotVisible`.
+    pub not_visible: u64,
+    /// `ApproximateNumberOfMessagesDelayed`.
+    pub delayed: u64,
+}
+
+/// The queues as the control plane sees them.
+pub trait QueueSource {
+    /// `GetQueueAttributes` now; `None` when the call fails (the queue does not exist, the API is out).
+    fn attributes(&mut self, queue: QueueId, now: Time) -> Option<QueueAttributes>;
+    /// Mean share of a pod's CPU request in use between two instants, for metrics pipelines; `None` if unknown.
+    fn cpu_utilization(&mut self, pod: super::ids::PodId, from: Time, to: Time) -> Option<f64>;
+}
+
+/// The present, the shared state, and the settings.
+pub struct World<'a> {
+    /// Now.
+    pub now: Time,
+    /// Shared state.
+    pub cluster: &'a mut Cluster,
+    /// Settings.
+    pub scenario: &'a Scenario,
+    /// Queues.
+    pub queues: &'a mut dyn QueueSource,
+}

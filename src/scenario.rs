@@ -1,0 +1,34 @@
+//! What a user writes, as one validated [`Scenario`].
+
+pub mod clocks;
+pub mod latencies;
+pub mod versions;
+
+use crate::object;
+use crate::time::Duration;
+
+object! {
+    /// A scenario.
+    pub struct Scenario {
+        /// `[simulation]`.
+        pub simulation: Simulation = crate::api::decode::defaults(),
+        /// `[clocks]`.
+        pub clocks: clocks::Clocks = crate::api::decode::defaults(),
+        /// `[latencies]`.
+        pub latencies: latencies::Latencies = crate::api::decode::defaults(),
+        /// `[versions]`.
+        pub versions: versions::Versions = crate::api::decode::defaults(),
+    }
+}
+
+object! {
+    /// The run as a whole.
+    pub struct Simulation {
+        /// Length of the run.
+        pub duration: Duration = Duration::from_hours(1),
+        /// Seed of all randomness.
+        pub seed: u64 = 42,
+        /// AWS region: prices, instance types, Spot savings.
+        pub region: String = "us-east-1".to_owned(),
+    }
+}
