@@ -19,7 +19,12 @@ impl Decode for Distribution {
                 }
             },
             other => {
-                problems.error_with_help(node.span, "expected a distribution", format!("this is {}", other.kind()), help());
+                problems.error_with_help(
+                    node.span,
+                    "expected a distribution",
+                    format!("this is {}", other.kind()),
+                    help(),
+                );
                 None
             }
         }
@@ -109,7 +114,12 @@ fn durations<const N: usize>(
     for (key, _) in entries {
         if !keys.contains(&key.name.as_str()) && !others.contains(&key.name.as_str()) {
             let known = keys.iter().chain(others).map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
-            problems.error_with_help(key.span, format!("unknown parameter `{}`", key.name), "not here", format!("takes {known}"));
+            problems.error_with_help(
+                key.span,
+                format!("unknown parameter `{}`", key.name),
+                "not here",
+                format!("takes {known}"),
+            );
         }
     }
     let mut found = [Duration::ZERO; N];

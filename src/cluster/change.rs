@@ -1,7 +1,8 @@
 //! What happened to an object: what a watch would show.
 
 use super::ids::{
-    DaemonSetId, DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeId, NodePoolId, PodId, ScaledJobId, ScaledObjectId,
+    DaemonSetId, DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeId, NodePoolId, PodId, ScaledJobId,
+    ScaledObjectId,
 };
 
 /// One change, handed to every controller that watches the object.

@@ -1,6 +1,8 @@
 //! The decision log: what a controller did or was prevented from doing, what it saw and which rule applied.
 
-use super::ids::{DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeId, NodePoolId, PodId, ScaledJobId, ScaledObjectId};
+use super::ids::{
+    DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeId, NodePoolId, PodId, ScaledJobId, ScaledObjectId,
+};
 use crate::time::Time;
 
 /// Who decided.

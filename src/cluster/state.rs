@@ -6,8 +6,8 @@ use super::catalogue::Catalogue;
 use super::change::Change;
 use super::decision::{Controller, Decision, Subject};
 use super::ids::{
-    DaemonSetId, DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, ScaledJobId,
-    ScaledObjectId, ShapeId,
+    DaemonSetId, DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId,
+    ScaledJobId, ScaledObjectId, ShapeId,
 };
 use super::instance::{Instance, InstanceState};
 use super::node::Node;
@@ -512,4 +512,3 @@ pub enum Applied {
     /// A ScaledJob.
     ScaledJob(ScaledJobId),
 }
-

@@ -123,4 +123,3 @@ pub struct Hpa {
     /// Whether the object exists.
     pub exists: bool,
 }
-

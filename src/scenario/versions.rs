@@ -39,7 +39,12 @@ impl Decode for Version {
             _ => None,
         };
         if version.is_none() {
-            problems.error_with_help(node.span, "expected a version", "not a version", "in quotes: \"1.35\" or \"2.20.2\"");
+            problems.error_with_help(
+                node.span,
+                "expected a version",
+                "not a version",
+                "in quotes: \"1.35\" or \"2.20.2\"",
+            );
         }
         version
     }
