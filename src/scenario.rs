@@ -1,8 +1,12 @@
-//! What a user writes, as one validated [`Scenario`].
+//! What a user writes: TOML and manifests -> one validated [`Scenario`], with diagnostics that point at the line.
 
 pub mod clocks;
+pub mod diagnostic;
+pub mod files;
 pub mod latencies;
+pub mod toml;
 pub mod versions;
+pub mod yaml;
 
 use crate::object;
 use crate::time::Duration;

@@ -28,6 +28,10 @@ pub struct Problem {
     pub label: String,
     /// What to do about it, if known.
     pub help: Option<String>,
+    /// A second place that explains the first, with its text.
+    pub related: Option<(Span, String)>,
+    /// The key, when the problem is a field that its object does not have: it may belong elsewhere.
+    pub unknown_field: Option<String>,
 }
 
 /// The problems found so far, in the order of discovery.
@@ -63,7 +67,22 @@ impl Problems {
         label: impl Into<String>,
         help: Option<String>,
     ) {
-        self.list.push(Problem { severity, message: message.into(), span, label: label.into(), help });
+        self.list.push(Problem {
+            severity,
+            message: message.into(),
+            span,
+            label: label.into(),
+            help,
+            related: None,
+            unknown_field: None,
+        });
+    }
+
+    /// Gives the problem added last a second place.
+    pub fn relate(&mut self, span: Span, label: impl Into<String>) {
+        if let Some(problem) = self.list.last_mut() {
+            problem.related = Some((span, label.into()));
+        }
     }
 
     /// Whether any problem is an error.
@@ -87,6 +106,32 @@ pub trait Decode: Sized {
     /// What to write, for messages and the reference: `a duration such as "30s"`.
     #[must_use]
     fn describe() -> String;
+
+    /// What may be written inside.
+    #[must_use]
+    fn shape() -> Shape {
+        Shape::Scalar
+    }
+}
+
+/// What may be written inside a value, one level at a time (types may contain themselves).
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// Nothing: a text, a number, a truth value.
+    Scalar,
+    /// Known fields.
+    Object {
+        /// Name of the type.
+        name: &'static str,
+        /// Meaning of the type.
+        doc: fn() -> String,
+        /// The fields in order.
+        fields: fn() -> Vec<FieldDoc>,
+    },
+    /// Elements of one shape.
+    List(fn() -> Shape),
+    /// Any keys, values of one shape.
+    Map(fn() -> Shape),
 }
 
 /// One field of an object, for the generated reference.
@@ -102,6 +147,19 @@ pub struct FieldDoc {
     pub required: bool,
     /// Meaning.
     pub doc: String,
+    /// What may be written inside.
+    pub shape: fn() -> Shape,
+}
+
+impl std::fmt::Debug for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Shape::Scalar => f.write_str("a scalar"),
+            Shape::Object { name, .. } => write!(f, "a `{name}`"),
+            Shape::List(inner) => write!(f, "a list of {:?}", inner()),
+            Shape::Map(inner) => write!(f, "a table of {:?}", inner()),
+        }
+    }
 }
 
 /// An object whose fields are known to the generated reference.
@@ -161,6 +219,9 @@ impl<'a> ObjectReader<'a> {
                 "not a field here",
                 help,
             );
+            if let Some(problem) = problems.list.last_mut() {
+                problem.unknown_field = Some(key.name.clone());
+            }
         }
         Some(ObjectReader { node })
     }
@@ -241,6 +302,9 @@ impl<T: Decode> Decode for Option<T> {
     fn absent() -> Option<Self> {
         Some(None)
     }
+    fn shape() -> Shape {
+        T::shape()
+    }
     fn describe() -> String {
         T::describe()
     }
@@ -252,6 +316,9 @@ impl<T: Decode> Decode for Box<T> {
     }
     fn absent() -> Option<Self> {
         T::absent().map(Box::new)
+    }
+    fn shape() -> Shape {
+        T::shape()
     }
     fn describe() -> String {
         T::describe()
@@ -274,6 +341,9 @@ impl<T: Decode> Decode for Vec<T> {
     fn absent() -> Option<Self> {
         Some(Vec::new())
     }
+    fn shape() -> Shape {
+        Shape::List(T::shape)
+    }
     fn describe() -> String {
         format!("a list of {}", T::describe())
     }
@@ -291,6 +361,9 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
     }
     fn absent() -> Option<Self> {
         Some(BTreeMap::new())
+    }
+    fn shape() -> Shape {
+        Shape::Map(T::shape)
     }
     fn describe() -> String {
         format!("a table whose values are {}", T::describe())
@@ -329,6 +402,13 @@ macro_rules! object {
             fn describe() -> String {
                 concat!("a `", stringify!($name), "` table").to_owned()
             }
+            fn shape() -> $crate::api::decode::Shape {
+                $crate::api::decode::Shape::Object {
+                    name: stringify!($name),
+                    doc: <$name as $crate::api::decode::Documented>::doc,
+                    fields: <$name as $crate::api::decode::Documented>::fields,
+                }
+            }
         }
 
         impl $crate::api::decode::Documented for $name {
@@ -344,6 +424,7 @@ macro_rules! object {
                     required: $crate::object!(@text $($default)?).is_none()
                         && <$ty as $crate::api::decode::Decode>::absent().is_none(),
                     doc: [ $($fdoc),* ].concat().trim().to_owned(),
+                    shape: <$ty as $crate::api::decode::Decode>::shape,
                 } ),* ]
             }
         }
