@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod cluster;
+pub mod ec2;
 pub mod engine;
 pub mod scenario;
 pub mod time;
