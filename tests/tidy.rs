@@ -1,0 +1,118 @@
+//! Rules of the house that no lint can express: the direction of imports, and what file holds what.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the top floor to the ground. A file may name its own floor only where `same_floor` says so.
+const FLOORS: &[&[&str]] = &[
+    &["main"],
+    &["cli"],
+    &["report"],
+    &["study"],
+    &["simulation"],
+    &["telemetry"],
+    &["consumer"],
+    &["sqs"],
+    &["traffic"],
+    &["keda", "hpa", "replicaset", "scheduler", "kubelet", "karpenter", "cluster_autoscaler", "ec2"],
+    &["cluster"],
+    &["scenario"],
+    &["api"],
+    &["engine"],
+    &["units"],
+    &["time"],
+];
+
+fn floor_of(module: &str) -> Option<usize> {
+    FLOORS.iter().position(|floor| floor.contains(&module))
+}
+
+fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            rust_files(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+fn module_of(path: &Path) -> String {
+    let inside = path.strip_prefix(source_folder()).unwrap();
+    inside.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+fn source_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The top-level modules that a line names through `crate::` or, in the binary, `forescale::`.
+fn named_modules(line: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for prefix in ["crate::", "forescale::"] {
+        for (at, _) in line.match_indices(prefix) {
+            let rest = &line[at + prefix.len()..];
+            if let Some(list) = rest.strip_prefix('{') {
+                let list = &list[..list.find('}').unwrap_or(list.len())];
+                names.extend(list.split(',').map(|item| first_word(item.trim())));
+            } else {
+                names.push(first_word(rest));
+            }
+        }
+    }
+    names
+}
+
+fn first_word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+#[test]
+fn imports_point_down() {
+    let mut files = Vec::new();
+    rust_files(&source_folder(), &mut files);
+    assert!(files.len() > 30, "found only {} source files", files.len());
+    let mut wrong = Vec::new();
+    for path in files {
+        let module = module_of(&path);
+        if module == "lib" {
+            continue;
+        }
+        let floor = floor_of(&module).unwrap_or_else(|| panic!("{} is on no floor of the house", path.display()));
+        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            if line.trim_start().starts_with("//") {
+                continue;
+            }
+            for name in named_modules(line) {
+                let Some(target) = floor_of(&name) else { continue };
+                if name != module && target <= floor {
+                    wrong.push(format!("{}:{}: {module} names {name}", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that do not point down:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_floor_is_in_the_architecture() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    for module in FLOORS.iter().copied().flatten() {
+        assert!(text.contains(&format!("`{module}")), "ARCHITECTURE.md does not mention `{module}`");
+    }
+}
+
+#[test]
+fn no_file_is_really_two() {
+    let mut files = Vec::new();
+    rust_files(&source_folder(), &mut files);
+    let long: Vec<String> = files
+        .iter()
+        .map(|path| (path, fs::read_to_string(path).unwrap().lines().count()))
+        .filter(|(_, lines)| *lines > 800)
+        .map(|(path, lines)| format!("{}: {lines} lines", path.display()))
+        .collect();
+    assert!(long.is_empty(), "split these: {long:?}");
+}
