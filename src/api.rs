@@ -7,6 +7,7 @@ pub mod karpenter;
 pub mod keda;
 pub mod meta;
 pub mod pod;
+pub mod rate;
 pub mod scalar;
 pub mod tree;
 pub mod workload;
