@@ -1,0 +1,3 @@
+//! Karpenter: which nodes to launch for pending pods, and which to remove.
+
+pub mod scheduling;
