@@ -2,10 +2,12 @@
 
 pub mod agenda;
 pub mod calendar;
+pub mod cron;
 pub mod distribution;
 pub mod stream;
 
 pub use agenda::Agenda;
 pub use calendar::{Calendar, Ticket};
+pub use cron::Schedule;
 pub use distribution::Distribution;
 pub use stream::{Stream, Streams};
