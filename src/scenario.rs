@@ -1,38 +1,99 @@
 //! What a user writes: TOML and manifests -> one validated [`Scenario`], with diagnostics that point at the line.
 
+pub mod axes;
+pub mod changes;
 pub mod clocks;
 pub mod diagnostic;
+pub mod faults;
 pub mod files;
+pub mod flags;
+pub mod kind;
 pub mod latencies;
+pub mod market;
+pub mod node_groups;
+pub mod objectives;
+pub mod simulation;
 pub mod toml;
 pub mod versions;
 pub mod yaml;
 
+use std::collections::BTreeMap;
+
+pub use simulation::Simulation;
+
+use crate::api::hpa::HorizontalPodAutoscaler;
+use crate::api::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
+use crate::api::keda::{ScaledJob, ScaledObject};
+use crate::api::workload::{DaemonSet, Deployment, PodDisruptionBudget, PriorityClass};
 use crate::object;
-use crate::time::Duration;
+use crate::units::Memory;
+
+/// Compressed size of an image that `[images]` does not list.
+pub const DEFAULT_IMAGE_SIZE: Memory = Memory::from_bytes(200_000_000);
 
 object! {
-    /// A scenario.
+    /// A scenario: one TOML file. The lists of objects hold what the manifests hold, with the very field names of manifests;
+    /// objects may stand in either.
     pub struct Scenario {
-        /// `[simulation]`.
+        /// The run as a whole.
         pub simulation: Simulation = crate::api::decode::defaults(),
-        /// `[clocks]`.
+        /// Deployments (`apps/v1`).
+        pub deployments: Vec<Deployment>,
+        /// ScaledObjects (`keda.sh/v1alpha1`).
+        pub scaled_objects: Vec<ScaledObject>,
+        /// ScaledJobs (`keda.sh/v1alpha1`).
+        pub scaled_jobs: Vec<ScaledJob>,
+        /// HorizontalPodAutoscalers (`autoscaling/v2`).
+        @"horizontalPodAutoscalers" pub hpas: Vec<HorizontalPodAutoscaler>,
+        /// NodePools (`karpenter.sh/v1`).
+        pub node_pools: Vec<NodePool>,
+        /// EC2NodeClasses (`karpenter.k8s.aws/v1`).
+        @"ec2NodeClasses" pub node_classes: Vec<Ec2NodeClass>,
+        /// KWOKNodeClasses (`karpenter.kwok.sh/v1alpha1`).
+        pub kwok_node_classes: Vec<KwokNodeClass>,
+        /// DaemonSets (`apps/v1`).
+        pub daemon_sets: Vec<DaemonSet>,
+        /// PriorityClasses (`scheduling.k8s.io/v1`); `system-cluster-critical` and `system-node-critical` always exist.
+        pub priority_classes: Vec<PriorityClass>,
+        /// PodDisruptionBudgets (`policy/v1`).
+        @"podDisruptionBudgets" pub pdbs: Vec<PodDisruptionBudget>,
+        /// Nodes that Karpenter has no hand in.
+        pub node_groups: Vec<node_groups::NodeGroup>,
+        /// Cluster Autoscaler's flags.
+        pub cluster_autoscaler: node_groups::ClusterAutoscaler = crate::api::decode::defaults(),
+        /// Compressed size by image reference, such as `"shop/orders:1" = "350M"`; `default` for those not listed (200M).
+        pub images: BTreeMap<String, Memory>,
+        /// What EC2 does of its own accord.
+        pub market: market::Market = crate::api::decode::defaults(),
+        /// What breaks.
+        pub faults: Vec<faults::Fault>,
+        /// What people change during the run.
+        pub changes: Vec<changes::TimedChange>,
+        /// What the run is held against.
+        pub objectives: objectives::Objectives = crate::api::decode::defaults(),
+        /// Combinations that `forescale sweep` runs.
+        pub sweep: axes::Sweep,
+        /// Settings that `forescale tune` chooses.
+        pub tune: axes::Tune,
+        /// Flags of the HPA controller.
+        pub hpa: flags::HpaFlags = crate::api::decode::defaults(),
+        /// kube-scheduler's profile.
+        pub scheduler: flags::SchedulerFlags = crate::api::decode::defaults(),
+        /// Settings and feature gates of Karpenter.
+        pub karpenter: flags::KarpenterFlags = crate::api::decode::defaults(),
+        /// Periods and phases of the control loops.
         pub clocks: clocks::Clocks = crate::api::decode::defaults(),
-        /// `[latencies]`.
+        /// How long each step takes.
         pub latencies: latencies::Latencies = crate::api::decode::defaults(),
-        /// `[versions]`.
+        /// Which releases run.
         pub versions: versions::Versions = crate::api::decode::defaults(),
     }
 }
 
-object! {
-    /// The run as a whole.
-    pub struct Simulation {
-        /// Length of the run.
-        pub duration: Duration = Duration::from_hours(1),
-        /// Seed of all randomness.
-        pub seed: u64 = 42,
-        /// AWS region: prices, instance types, Spot savings.
-        pub region: String = "us-east-1".to_owned(),
+impl Scenario {
+    /// Compressed size of an image.
+    #[must_use]
+    pub fn image_size(&self, image: &str) -> Memory {
+        self.images.get(image).or_else(|| self.images.get("default")).copied().unwrap_or(DEFAULT_IMAGE_SIZE)
     }
 }

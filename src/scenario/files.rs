@@ -217,7 +217,7 @@ fn same_depth_match(pattern: &str, path: &str) -> bool {
 }
 
 /// Whether a name has the form of a pattern in which `*` stands for any text; a leading dot must be written out.
-fn name_matches(pattern: &str, name: &str) -> bool {
+pub(super) fn name_matches(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }

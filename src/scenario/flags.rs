@@ -1,0 +1,82 @@
+//! `[hpa]`, `[scheduler]`, `[karpenter]`: flags of the controllers that no manifest holds.
+
+use crate::time::Duration;
+use crate::{choice, object};
+
+object! {
+    /// Flags of the HPA controller (`kube-controller-manager`). Its period is in `[clocks]`.
+    pub struct HpaFlags {
+        /// `--horizontal-pod-autoscaler-tolerance`.
+        pub tolerance: f64 = 0.1,
+        /// `--horizontal-pod-autoscaler-downscale-stabilization`: for HPAs without `behavior`.
+        pub downscale_stabilization: Duration = Duration::from_mins(5),
+        /// `--horizontal-pod-autoscaler-cpu-initialization-period`.
+        pub cpu_initialization_period: Duration = Duration::from_mins(5),
+        /// `--horizontal-pod-autoscaler-initial-readiness-delay`.
+        pub initial_readiness_delay: Duration = Duration::from_secs(30),
+        /// Time between two scrapes of the metrics server.
+        pub metrics_resolution: Duration = Duration::from_secs(15),
+    }
+}
+
+object! {
+    /// kube-scheduler's profile.
+    pub struct SchedulerFlags {
+        /// `NodeResourcesFit`'s scoring strategy.
+        pub scoring: ScoringStrategy = ScoringStrategy::LeastAllocated,
+        /// `percentageOfNodesToScore`; 0 = by the number of nodes.
+        pub percentage_of_nodes_to_score: u32 = 0,
+    }
+}
+
+choice! {
+    /// How kube-scheduler values free resources.
+    pub enum ScoringStrategy {
+        /// Prefers empty nodes.
+        LeastAllocated = "LeastAllocated",
+        /// Prefers full nodes.
+        MostAllocated = "MostAllocated",
+    }
+}
+
+object! {
+    /// Settings and feature gates of Karpenter. Its batch window and poll are in `[clocks]`.
+    pub struct KarpenterFlags {
+        /// Gate `SpotToSpotConsolidation`.
+        pub spot_to_spot_consolidation: bool = false,
+        /// Gate `NodeRepair`.
+        pub node_repair: bool = false,
+        /// Gate `StaticCapacity`: NodePools with `replicas`.
+        pub static_capacity: bool = false,
+        /// `MIN_VALUES_POLICY`.
+        pub min_values_policy: MinValuesPolicy = MinValuesPolicy::Strict,
+        /// `PREFERENCE_POLICY`.
+        pub preference_policy: PreferencePolicy = PreferencePolicy::Respect,
+        /// `VM_MEMORY_OVERHEAD_PERCENT`, a share.
+        pub vm_memory_overhead_percent: f64 = 0.075,
+        /// `RESERVED_ENIS`.
+        pub reserved_enis: u32 = 0,
+        /// Whether an interruption queue is set: without one a Spot notice is not seen.
+        pub interruption_queue: bool = true,
+    }
+}
+
+choice! {
+    /// What Karpenter does when `minValues` cannot be met.
+    pub enum MinValuesPolicy {
+        /// The pool is not used.
+        Strict = "Strict",
+        /// The number is lowered.
+        BestEffort = "BestEffort",
+    }
+}
+
+choice! {
+    /// What Karpenter does with preferences of pods.
+    pub enum PreferencePolicy {
+        /// Treats them as required while it can.
+        Respect = "Respect",
+        /// Ignores them.
+        Ignore = "Ignore",
+    }
+}
