@@ -4,6 +4,7 @@ pub mod api;
 pub mod cluster;
 pub mod ec2;
 pub mod engine;
+pub mod hpa;
 pub mod karpenter;
 pub mod scenario;
 pub mod time;
