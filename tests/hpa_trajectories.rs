@@ -18,8 +18,8 @@ use serde_json::Value;
 mod json;
 
 fn main() -> ExitCode {
-    let file = std::env::var("FORESCALE_HPA_TRAJECTORIES")
-        .unwrap_or_else(|_| "tests/data/hpa/trajectories.jsonl".to_owned());
+    let file =
+        std::env::var("FORESCALE_HPA_TRAJECTORIES").unwrap_or_else(|_| "tests/data/hpa/trajectories.jsonl".to_owned());
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
     let (mut passed, mut total, mut passes, mut right) = (0, 0, 0, 0);
     for line in text.lines().filter(|line| !line.trim().is_empty()) {

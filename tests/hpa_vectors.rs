@@ -10,9 +10,7 @@ use forescale::hpa::normalize::{self, Bounds, Policy, Rules, ScalingRules};
 use forescale::hpa::pod_metrics::{
     self, ContainerRequest, InitContainer, PodMetric, PodMetricView, PodMetrics, PodPhase, PodView,
 };
-use forescale::hpa::reconcile::{
-    Autoscaler, Observed, Rule, Selector, reconcile, record_failed_scale, record_scale,
-};
+use forescale::hpa::reconcile::{Autoscaler, Observed, Rule, Selector, reconcile, record_failed_scale, record_scale};
 use forescale::hpa::replica_calculator::{self as calculator, Counts, Proposal};
 use forescale::hpa::settings::{Capabilities, Enqueue, HpaEvent, Settings, Tolerances, enqueue};
 use forescale::hpa::status::{Condition, Reason, Status};
@@ -485,14 +483,13 @@ fn tolerance_boundary(input: &Value, want: &Value) -> Value {
 fn metric(value: &Value) -> Metric {
     let name = text_of(&value["name"]).to_owned();
     let average = value["target_average_milli"].as_i64();
-    let value_target = || average.map_or_else(|| Target::Value(int(&value["target_value_milli"])), Target::AverageValue);
+    let value_target =
+        || average.map_or_else(|| Target::Value(int(&value["target_value_milli"])), Target::AverageValue);
     let resource = |container: Option<String>| Metric::Resource {
         name: name.clone(),
         container,
-        target: average.map_or_else(
-            || Target::Utilization(int32(&value["target_utilization_pct"])),
-            Target::AverageValue,
-        ),
+        target: average
+            .map_or_else(|| Target::Utilization(int32(&value["target_utilization_pct"])), Target::AverageValue),
     };
     match text_of(&value["type"]) {
         "External" => Metric::External { name, target: value_target() },

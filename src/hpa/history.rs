@@ -60,11 +60,8 @@ impl History {
     /// Remembers a successful scale write under a `behavior`; the last outdated event of the direction gives up its place
     /// (`horizontal.go: storeScaleEvent`).
     pub fn store_scale_event(&mut self, rules: (&ScalingRules, &ScalingRules), previous: i32, new: i32, now: Time) {
-        let (events, rules) = if new > previous {
-            (&mut self.scale_up_events, rules.0)
-        } else {
-            (&mut self.scale_down_events, rules.1)
-        };
+        let (events, rules) =
+            if new > previous { (&mut self.scale_up_events, rules.0) } else { (&mut self.scale_down_events, rules.1) };
         mark_scale_events_outdated(events, rules.longest_policy_period(), now);
         let stored = ScaleEvent { change: (new - previous).abs(), time: now, outdated: false };
         match events.iter().rposition(|event| event.outdated) {

@@ -62,11 +62,7 @@ impl ScalingRules {
         ScalingRules {
             stabilization_window: None,
             select: SelectPolicy::Max,
-            policies: vec![Policy {
-                kind: ScalingPolicyType::Percent,
-                value: 100,
-                period: Duration::from_secs(15),
-            }],
+            policies: vec![Policy { kind: ScalingPolicyType::Percent, value: 100, period: Duration::from_secs(15) }],
             tolerance: None,
         }
     }
@@ -204,8 +200,7 @@ pub fn normalize_desired_replicas_with_behaviors(
     now: Time,
 ) -> Normalized {
     let windows = rules.windows(settings);
-    let (stabilized, reason) =
-        stabilize_recommendation_with_behaviors(history, bounds.current, desired, windows, now);
+    let (stabilized, reason) = stabilize_recommendation_with_behaviors(history, bounds.current, desired, windows, now);
     let able = if stabilized == desired { Reason::ReadyForNewScale } else { reason };
     normalized(stabilized, able, convert_desired_replicas_with_behavior_rate(rules, history, bounds, stabilized, now))
 }
@@ -284,9 +279,7 @@ pub fn calculate_scale_up_limit_with_scaling_rules(
         let base = period_start_replicas(current, events, policy.period, now);
         match policy.kind {
             ScalingPolicyType::Pods => base.saturating_add(policy.value),
-            ScalingPolicyType::Percent => {
-                (f64::from(base) * (1.0 + f64::from(policy.value) / 100.0)).ceil() as i32
-            }
+            ScalingPolicyType::Percent => (f64::from(base) * (1.0 + f64::from(policy.value) / 100.0)).ceil() as i32,
         }
     });
     match rules.select {

@@ -2,9 +2,7 @@
 
 use super::history::History;
 use super::metrics::{Metric, Reading, compute_replicas_for_metrics};
-use super::normalize::{
-    Bounds, Rules, normalize_desired_replicas, normalize_desired_replicas_with_behaviors,
-};
+use super::normalize::{Bounds, Rules, normalize_desired_replicas, normalize_desired_replicas_with_behaviors};
 use super::replica_calculator::Counts;
 use super::settings::{Settings, Tolerances};
 use super::status::{Condition, Reason, Status};

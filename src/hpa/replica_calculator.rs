@@ -72,8 +72,7 @@ pub fn get_object_per_pod_metric_replicas(
 /// Total over target; the tolerance is tested against, and answered with, `status.replicas`.
 fn per_pod_replicas(status: i32, usage: i64, target: i64, tolerances: &Tolerances) -> Proposal {
     let ratio = usage as f64 / (target as f64 * f64::from(status));
-    let replicas =
-        if tolerances.is_within(ratio) { status } else { ceil_to_i32(usage as f64 / target as f64) };
+    let replicas = if tolerances.is_within(ratio) { status } else { ceil_to_i32(usage as f64 / target as f64) };
     Proposal::new(replicas, usage_per_pod(usage, status))
 }
 
