@@ -1,8 +1,10 @@
 //! What a user writes: TOML and manifests -> one validated [`Scenario`], with diagnostics that point at the line.
 
+pub mod arrivals;
 pub mod axes;
 pub mod changes;
 pub mod clocks;
+pub mod consumers;
 pub mod diagnostic;
 pub mod faults;
 pub mod files;
@@ -12,6 +14,7 @@ pub mod latencies;
 pub mod market;
 pub mod node_groups;
 pub mod objectives;
+pub mod queues;
 pub mod simulation;
 pub mod toml;
 pub mod versions;
@@ -37,6 +40,10 @@ object! {
     pub struct Scenario {
         /// The run as a whole.
         pub simulation: Simulation = crate::api::decode::defaults(),
+        /// SQS queues and what is sent to them.
+        pub queues: Vec<queues::QueueSpec>,
+        /// What pods do with messages.
+        pub consumers: Vec<consumers::ConsumerSpec>,
         /// Deployments (`apps/v1`).
         pub deployments: Vec<Deployment>,
         /// ScaledObjects (`keda.sh/v1alpha1`).
