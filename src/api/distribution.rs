@@ -1,6 +1,6 @@
 //! Distributions of durations as a scenario writes them: a duration, or a table with the name of one family.
 
-use super::decode::{Decode, Problems, closest};
+use super::decode::{Decode, Problems, Shape, closest};
 use super::scalar::parse_scenario_duration;
 use super::tree::{Node, Value};
 use crate::engine::Distribution;
@@ -65,6 +65,10 @@ impl Decode for Distribution {
 
     fn describe() -> String {
         EXAMPLE.to_owned()
+    }
+
+    fn shape() -> Shape {
+        Shape::Map(Node::shape)
     }
 }
 

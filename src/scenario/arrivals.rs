@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::api::decode::{Decode, Problems, decode_choice};
+use crate::api::decode::{Decode, Documented, FieldDoc, Problems, Shape, decode_choice};
 use crate::api::rate::Rate;
 use crate::api::tree::{Node, Span};
 use crate::engine::Distribution;
@@ -414,4 +414,57 @@ impl Decode for Arrivals {
     fn describe() -> String {
         "a table with a `pattern`, such as { pattern = \"poisson\", rate = \"10/s\" }".to_owned()
     }
+    fn shape() -> Shape {
+        Shape::Object {
+            name: "Arrivals",
+            doc: || "One source of messages; which fields it has depends on its `pattern`.".to_owned(),
+            fields: all_fields,
+        }
+    }
+}
+
+/// The fields of all patterns, each once; `doc` names the patterns which have it.
+fn all_fields() -> Vec<FieldDoc> {
+    let patterns: [(&str, Vec<FieldDoc>); 12] = [
+        ("poisson", Poisson::fields()),
+        ("constant", Constant::fields()),
+        ("ramp", Ramp::fields()),
+        ("steps", Steps::fields()),
+        ("sine", Sine::fields()),
+        ("burst", Burst::fields()),
+        ("onOff", OnOff::fields()),
+        ("mmpp", Mmpp::fields()),
+        ("batch", Batch::fields()),
+        ("spike", Spike::fields()),
+        ("trace", Trace::fields()),
+        ("list", List::fields()),
+    ];
+    let count = patterns.len();
+    let mut all = vec![FieldDoc {
+        key: "pattern".to_owned(),
+        kind: KINDS.map(|(name, _)| format!("`{name}`")).join(" | "),
+        default: None,
+        required: true,
+        doc: "How the messages are spread over time.".to_owned(),
+        shape: String::shape,
+    }];
+    let mut owners: Vec<Vec<&str>> = vec![vec![""; count]];
+    for (pattern, fields) in patterns {
+        for field in fields {
+            match all.iter().position(|known| known.key == field.key) {
+                Some(known) => owners[known].push(pattern),
+                None => {
+                    all.push(field);
+                    owners.push(vec![pattern]);
+                }
+            }
+        }
+    }
+    for (field, owners) in all.iter_mut().zip(&owners) {
+        if owners.len() < count {
+            field.doc = format!("`{}`: {}", owners.join("`, `"), field.doc);
+            field.required = false;
+        }
+    }
+    all
 }
