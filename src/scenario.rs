@@ -4,6 +4,7 @@ pub mod arrivals;
 pub mod axes;
 pub mod changes;
 pub mod clocks;
+pub mod cloud;
 pub mod consumers;
 pub mod diagnostic;
 pub mod faults;
@@ -70,6 +71,8 @@ object! {
         pub cluster_autoscaler: node_groups::ClusterAutoscaler = crate::api::decode::defaults(),
         /// Compressed size by image reference, such as `"shop/orders:1" = "350M"`; `default` for those not listed (200M).
         pub images: BTreeMap<String, Memory>,
+        /// Who makes the nodes.
+        pub cloud: cloud::Cloud = crate::api::decode::defaults(),
         /// What EC2 does of its own accord.
         pub market: market::Market = crate::api::decode::defaults(),
         /// What breaks.

@@ -1,6 +1,9 @@
 //! `[market]`: Spot interruptions, insufficient capacity, prices.
 
+use std::collections::BTreeMap;
+
 use crate::api::scalar::Quantity;
+use crate::engine::Distribution;
 use crate::time::Duration;
 use crate::{choice, object};
 
@@ -13,16 +16,44 @@ object! {
         pub interruptions_per_hour: Option<f64>,
         /// Whether nodes of one type and zone are taken back together, as traces show, rather than independently.
         pub correlated: bool = true,
+        /// Mean life of the instances behind the Spot Advisor's shares: share f of a month means -ln(1 - f) / exposure reclaims per node and hour.
+        pub exposure: Duration = Duration::from_hours(24),
+        /// A reclaim of a pool takes each of its nodes with probability Beta(1, reclaimBeta): mean 0.62, often nearly all.
+        pub reclaim_beta: f64 = 0.6,
+        /// Over how long the notices of one reclaim are spread.
+        pub reclaim_spread: Duration = Duration::from_secs(180),
+        /// Share of the reclaims that strike a whole instance family in all zones at once.
+        pub region_wide_share: f64 = 0.3,
+        /// From the notice to the end of the instance.
+        pub notice: Duration = Duration::from_secs(120),
+        /// Probability that the rebalance recommendation comes together with the notice.
+        pub rebalance_together: f64 = 0.4,
+        /// Otherwise how long before it.
+        pub rebalance_lead: Distribution = Distribution::Uniform { min: Duration::from_secs(480), max: Duration::from_secs(1080) },
+        /// How long a pool that was reclaimed or ran dry has no capacity.
+        pub dry_time: Distribution = Distribution::Weibull { scale: Duration::from_secs(3240), shape: 0.75 },
         /// Probability that the two-minute notice does not come.
         pub notice_lost_probability: f64 = 0.005,
         /// Probability that a Spot pool (type and zone) has no capacity at a given time; absent = by the type's interruption band.
         pub spot_unavailable: Option<f64>,
         /// Probability that an on-demand pool (type and zone) has no capacity at a given time.
         pub on_demand_unavailable: f64 = 0.002,
+        /// The same for types with GPUs or accelerators.
+        pub gpu_unavailable: f64 = 0.05,
         /// Spot price as a share of the on-demand price; absent = the published saving of the type and region.
         pub spot_price_share: Option<f64>,
         /// Factors on Spot prices by zone, such as `{ us-east-1b = 1.03 }`.
-        pub spot_zone_factors: std::collections::BTreeMap<String, f64>,
+        pub spot_zone_factors: BTreeMap<String, f64>,
+        /// Spread of Spot prices around that, per type and zone (sigma of a lognormal); 0 = none.
+        pub spot_price_sigma: f64 = 0.1,
+        /// How often Spot prices move.
+        pub spot_price_step: Duration = Duration::from_hours(6),
+        /// Quota of on-demand vCPUs that run at a time; absent = none.
+        pub on_demand_vcpus: Option<u32>,
+        /// Quota of Spot vCPUs that run at a time; absent = none.
+        pub spot_vcpus: Option<u32>,
+        /// Free addresses of a zone's subnet; a zone that is not listed has enough.
+        pub subnet_addresses: BTreeMap<String, u32>,
         /// Instances that may be launched at once before the account is throttled.
         pub launch_burst: u32 = 1000,
         /// Launches per second once the burst is used up.
