@@ -1,0 +1,351 @@
+//! Blame: at every instant with a backlog, the one factor which limits throughput, integrated to message-seconds.
+
+use crate::time::Time;
+
+/// What a backlog waits for, in the order of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(usize)]
+pub enum Factor {
+    /// KEDA has not polled the queue since it filled, so a workload at zero is not activated.
+    KedaPoll,
+    /// The HPA has not synced since the backlog grew.
+    HpaSync,
+    /// A scaling policy, the tolerance or the stabilization window holds the HPA back.
+    HpaPolicy,
+    /// `maxReplicaCount` is reached.
+    MaxReplicas,
+    /// Pods exist which the scheduler has not looked at yet, or cannot place and nobody provisions for.
+    Scheduler,
+    /// Karpenter collects pending pods in its batch window, computes, or holds back for another reason.
+    KarpenterBatch,
+    /// The limits of the NodePool are reached.
+    NodePoolLimit,
+    /// EC2 has no capacity for what was asked.
+    NoCapacity,
+    /// Instances are launched and boot.
+    NodeBoot,
+    /// Pods are on their node and pull the image or start up.
+    PodStart,
+    /// Messages are in flight at a consumer which is gone; they come back after the visibility timeout.
+    VisibilityTimeout,
+    /// Messages wait behind an unfinished one of their FIFO message group.
+    FifoGroup,
+    /// All wanted consumers run and are busy: this is the throughput the settings ask for.
+    ConsumersSaturated,
+}
+
+impl Factor {
+    /// How many factors there are.
+    pub const COUNT: usize = 13;
+    /// All factors, in the order of the chain.
+    pub const ALL: [Factor; Factor::COUNT] = [
+        Factor::KedaPoll,
+        Factor::HpaSync,
+        Factor::HpaPolicy,
+        Factor::MaxReplicas,
+        Factor::Scheduler,
+        Factor::KarpenterBatch,
+        Factor::NodePoolLimit,
+        Factor::NoCapacity,
+        Factor::NodeBoot,
+        Factor::PodStart,
+        Factor::VisibilityTimeout,
+        Factor::FifoGroup,
+        Factor::ConsumersSaturated,
+    ];
+
+    /// The name in files, stable.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Factor::KedaPoll => "keda_poll",
+            Factor::HpaSync => "hpa_sync",
+            Factor::HpaPolicy => "hpa_policy",
+            Factor::MaxReplicas => "max_replicas",
+            Factor::Scheduler => "scheduler",
+            Factor::KarpenterBatch => "karpenter_batch",
+            Factor::NodePoolLimit => "node_pool_limit",
+            Factor::NoCapacity => "no_capacity",
+            Factor::NodeBoot => "node_boot",
+            Factor::PodStart => "pod_start",
+            Factor::VisibilityTimeout => "visibility_timeout",
+            Factor::FifoGroup => "fifo_group",
+            Factor::ConsumersSaturated => "consumers_saturated",
+        }
+    }
+
+    /// What to call it in front of people.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Factor::KedaPoll => "waiting for the KEDA poll",
+            Factor::HpaSync => "waiting for the HPA sync",
+            Factor::HpaPolicy => "HPA policy or stabilization",
+            Factor::MaxReplicas => "maxReplicaCount reached",
+            Factor::Scheduler => "waiting for the scheduler",
+            Factor::KarpenterBatch => "Karpenter batch or gate",
+            Factor::NodePoolLimit => "NodePool limit reached",
+            Factor::NoCapacity => "no EC2 capacity",
+            Factor::NodeBoot => "nodes booting",
+            Factor::PodStart => "image pull and start-up",
+            Factor::VisibilityTimeout => "visibility timeout of lost work",
+            Factor::FifoGroup => "FIFO message group",
+            Factor::ConsumersSaturated => "all consumers busy",
+        }
+    }
+
+    /// Which setting shortens it.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Factor::KedaPoll => "pollingInterval, or minReplicaCount above 0",
+            Factor::HpaSync => "the HPA's sync period (a cluster setting)",
+            Factor::HpaPolicy => "behavior.scaleUp policies and stabilizationWindowSeconds",
+            Factor::MaxReplicas => "maxReplicaCount",
+            Factor::Scheduler => "requests, nodeSelector, tolerations, NodePool requirements",
+            Factor::KarpenterBatch => "Karpenter's batch windows",
+            Factor::NodePoolLimit => "NodePool limits",
+            Factor::NoCapacity => "more instance families, zones and capacity types",
+            Factor::NodeBoot => "warm capacity: a minimum of replicas or headroom pods",
+            Factor::PodStart => "a smaller or pre-pulled image, a faster start",
+            Factor::VisibilityTimeout => "visibilityTimeout, graceful shutdown",
+            Factor::FifoGroup => "more message groups",
+            Factor::ConsumersSaturated => "queueLength, or faster processing",
+        }
+    }
+}
+
+/// What holds the HPA below the number of replicas which the metric asks for, at its last sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HpaBrake {
+    /// Nothing: it had no chance yet, or wants no more.
+    #[default]
+    None,
+    /// A scaling policy, the stabilization window or the tolerance.
+    Policy,
+}
+
+/// Pods that exist and do not consume yet, by what each waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stuck {
+    /// Not yet seen by the scheduler, or unschedulable with nobody provisioning.
+    pub scheduler: i64,
+    /// In Karpenter's batch or held by one of its gates.
+    pub karpenter_batch: i64,
+    /// Refused because of NodePool limits.
+    pub node_pool_limit: i64,
+    /// Their launch failed for lack of capacity.
+    pub no_capacity: i64,
+    /// Nominated to an instance that boots.
+    pub node_boot: i64,
+    /// On a node: pulling, starting, not ready.
+    pub pod_start: i64,
+}
+
+/// What the classifier sees of one queue and the workload which consumes it, at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Visible messages that a consumer could receive now.
+    pub receivable: i64,
+    /// Visible messages blocked by an unfinished one of their FIFO group.
+    pub group_blocked: i64,
+    /// In-flight messages whose consumer is gone.
+    pub lost_in_flight: i64,
+    /// Replicas which the backlog asks for by the trigger's target, before any limit.
+    pub needed: i64,
+    /// `spec.replicas` of the workload.
+    pub desired: i64,
+    /// `maxReplicaCount`.
+    pub max: i64,
+    /// Whether the workload is at zero (or idle) replicas and waits for KEDA to activate it.
+    pub inactive: bool,
+    /// What the HPA's last sync was held back by.
+    pub brake: HpaBrake,
+    /// Pods on their way to readiness.
+    pub stuck: Stuck,
+}
+
+/// The factor which limits how fast the receivable backlog shrinks.
+///
+/// Every replica which the backlog needs and which does not consume yet is missing for one reason: its pod is stuck
+/// somewhere between the scheduler and readiness, or it was not asked for (KEDA has not polled, the HPA has not synced or is
+/// held back, `maxReplicaCount`). The reason with most missing replicas limits; of equals the earliest of the chain. When none
+/// is missing, the consumers are what limits.
+#[must_use]
+pub fn classify(seen: &Snapshot) -> Factor {
+    let unasked = (seen.needed - seen.desired).max(0);
+    let beyond_max = unasked.min((seen.needed - seen.max.max(seen.desired)).max(0));
+    let not_yet = unasked - beyond_max;
+    let not_yet_factor = match (seen.inactive, seen.brake) {
+        (true, _) => Factor::KedaPoll,
+        (false, HpaBrake::Policy) => Factor::HpaPolicy,
+        (false, HpaBrake::None) => Factor::HpaSync,
+    };
+    let missing = [
+        (not_yet_factor, not_yet),
+        (Factor::MaxReplicas, beyond_max),
+        (Factor::Scheduler, seen.stuck.scheduler),
+        (Factor::KarpenterBatch, seen.stuck.karpenter_batch),
+        (Factor::NodePoolLimit, seen.stuck.node_pool_limit),
+        (Factor::NoCapacity, seen.stuck.no_capacity),
+        (Factor::NodeBoot, seen.stuck.node_boot),
+        (Factor::PodStart, seen.stuck.pod_start),
+    ];
+    let mut worst = (Factor::ConsumersSaturated, 0);
+    for (factor, replicas) in missing {
+        if replicas > worst.1 {
+            worst = (factor, replicas);
+        }
+    }
+    worst.0
+}
+
+/// Message-seconds per factor, and which factor limited when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blame {
+    message_micros: [i128; Factor::COUNT],
+    band: Vec<(Time, Option<Factor>)>,
+    since: Option<Time>,
+    counts: [i64; 3],
+    factor: Option<Factor>,
+}
+
+impl Blame {
+    /// What holds from `now` on; the first call is at the beginning of the run. Between two calls the number of messages is
+    /// taken to change evenly, so the sum is exact at the resolution of the calls.
+    ///
+    /// # Panics
+    /// When `now` lies before the last call: a mistake of the caller.
+    pub fn observe(&mut self, now: Time, seen: &Snapshot) {
+        let counts = [seen.receivable.max(0), seen.group_blocked.max(0), seen.lost_in_flight.max(0)];
+        let factor = (seen.receivable > 0).then(|| classify(seen));
+        self.accrue(now, counts, factor);
+        (self.counts, self.factor) = (counts, factor);
+        let [receivable, blocked, lost] = counts;
+        let shown = if receivable >= blocked.max(lost) && receivable > 0 {
+            self.factor
+        } else if blocked >= lost && blocked > 0 {
+            Some(Factor::FifoGroup)
+        } else {
+            (lost > 0).then_some(Factor::VisibilityTimeout)
+        };
+        if self.band.last().is_some_and(|&(at, _)| at == now) {
+            self.band.pop();
+        }
+        if self.band.last().map_or(None, |&(_, factor)| factor) != shown {
+            self.band.push((now, shown));
+        }
+    }
+
+    /// The run is over at `end`.
+    ///
+    /// # Panics
+    /// As [`Blame::observe`].
+    pub fn finish(&mut self, end: Time) {
+        self.accrue(end, self.counts, self.factor);
+    }
+
+    fn accrue(&mut self, now: Time, counts: [i64; 3], factor: Option<Factor>) {
+        let since = self.since.replace(now).unwrap_or(now);
+        assert!(now >= since, "blame observed at {now} after {since}");
+        let micros = i128::from(now.since(since).as_micros());
+        // A backlog which was not there at the last call belongs to what it waits for now.
+        let factors = [self.factor.or(factor), Some(Factor::FifoGroup), Some(Factor::VisibilityTimeout)];
+        for (kind, factor) in factors.into_iter().enumerate() {
+            if let Some(factor) = factor {
+                let twice_mean = i128::from(self.counts[kind]) + i128::from(counts[kind]);
+                self.message_micros[factor as usize] += twice_mean * micros / 2;
+            }
+        }
+    }
+
+    /// Message-microseconds which `factor` cost.
+    #[must_use]
+    pub fn message_micros(&self, factor: Factor) -> i128 {
+        self.message_micros[factor as usize]
+    }
+
+    /// Message-microseconds of all factors.
+    #[must_use]
+    pub fn total_micros(&self) -> i128 {
+        self.message_micros.iter().sum()
+    }
+
+    /// Factors with a share above zero, the worst first: factor, message-microseconds, share (0 to 1).
+    #[must_use]
+    pub fn ranking(&self) -> Vec<(Factor, i128, f64)> {
+        let total = self.total_micros();
+        let mut ranking: Vec<_> = Factor::ALL
+            .into_iter()
+            .map(|factor| (factor, self.message_micros(factor)))
+            .filter(|&(_, micros)| micros > 0)
+            .map(|(factor, micros)| (factor, micros, micros as f64 / total as f64))
+            .collect();
+        ranking.sort_by_key(|&(factor, micros, _)| (std::cmp::Reverse(micros), factor));
+        ranking
+    }
+
+    /// The factor of most of the backlog from each instant on; `None` = no backlog.
+    #[must_use]
+    pub fn band(&self) -> &[(Time, Option<Factor>)] {
+        &self.band
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(messages: i64) -> Snapshot {
+        Snapshot { receivable: messages, needed: 10, desired: 10, max: 100, ..Snapshot::default() }
+    }
+
+    #[test]
+    fn the_reason_with_most_missing_replicas_limits() {
+        let base = waiting(50);
+        let stuck = |stuck| Snapshot { stuck, ..base };
+        for (seen, factor) in [
+            (base, Factor::ConsumersSaturated),
+            (Snapshot { desired: 0, inactive: true, ..base }, Factor::KedaPoll),
+            (Snapshot { desired: 4, ..base }, Factor::HpaSync),
+            (Snapshot { desired: 4, brake: HpaBrake::Policy, ..base }, Factor::HpaPolicy),
+            (Snapshot { desired: 4, max: 4, ..base }, Factor::MaxReplicas),
+            (Snapshot { desired: 4, max: 8, ..base }, Factor::HpaSync),
+            (Snapshot { desired: 4, max: 6, needed: 40, ..base }, Factor::MaxReplicas),
+            (stuck(Stuck { scheduler: 1, ..Stuck::default() }), Factor::Scheduler),
+            (stuck(Stuck { karpenter_batch: 3, node_boot: 2, ..Stuck::default() }), Factor::KarpenterBatch),
+            (stuck(Stuck { karpenter_batch: 2, node_boot: 3, ..Stuck::default() }), Factor::NodeBoot),
+            (stuck(Stuck { node_pool_limit: 3, pod_start: 3, ..Stuck::default() }), Factor::NodePoolLimit),
+            (stuck(Stuck { no_capacity: 1, ..Stuck::default() }), Factor::NoCapacity),
+            (stuck(Stuck { pod_start: 1, ..Stuck::default() }), Factor::PodStart),
+        ] {
+            assert_eq!(classify(&seen), factor, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn message_seconds_go_to_the_factor_of_their_time() {
+        let mut blame = Blame::default();
+        let at = |seconds: u64| Time::from_micros(seconds * 1_000_000);
+        blame.observe(at(10), &Snapshot { desired: 0, inactive: true, ..waiting(100) });
+        blame.observe(at(20), &waiting(100));
+        blame.observe(at(30), &waiting(0));
+        blame.observe(at(40), &Snapshot { lost_in_flight: 5, ..waiting(0) });
+        blame.finish(at(42));
+        assert_eq!(blame.message_micros(Factor::KedaPoll), 1_000_000_000);
+        assert_eq!(blame.message_micros(Factor::ConsumersSaturated), 500_000_000);
+        // 25 while the five messages were found lost between the calls, 10 until the end.
+        assert_eq!(blame.message_micros(Factor::VisibilityTimeout), 35_000_000);
+        assert_eq!(blame.total_micros(), 1_535_000_000);
+        assert_eq!(
+            blame.band(),
+            [
+                (at(10), Some(Factor::KedaPoll)),
+                (at(20), Some(Factor::ConsumersSaturated)),
+                (at(30), None),
+                (at(40), Some(Factor::VisibilityTimeout)),
+            ]
+        );
+        assert_eq!(blame.ranking()[0].0, Factor::KedaPoll);
+    }
+}

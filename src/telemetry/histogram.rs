@@ -1,0 +1,150 @@
+//! Distributions of durations: exact count, sum, minimum and maximum; quantiles to three significant digits.
+
+use hdrhistogram::Histogram as Hdr;
+
+use crate::time::Duration;
+
+/// Significant decimal digits of a quantile.
+const DIGITS: u8 = 3;
+
+/// Durations of something, mergeable without loss over runs and shards.
+#[derive(Clone, Debug)]
+pub struct Durations {
+    buckets: Hdr<u64>,
+    sum: i128,
+    min: Duration,
+    max: Duration,
+}
+
+impl Default for Durations {
+    fn default() -> Self {
+        let buckets = Hdr::new(DIGITS).expect("three digits are within the range of the histogram");
+        Durations { buckets, sum: 0, min: Duration::MAX, max: Duration::ZERO }
+    }
+}
+
+impl Durations {
+    /// Counts one duration; a negative one counts as zero.
+    pub fn record(&mut self, value: Duration) {
+        self.record_n(value, 1);
+    }
+
+    /// Counts the same duration `count` times.
+    pub fn record_n(&mut self, value: Duration, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let value = value.max_zero();
+        let micros = value.as_micros().unsigned_abs();
+        self.buckets.record_n(micros, count).expect("the histogram grows to the range of 63 bits");
+        self.sum += i128::from(value.as_micros()) * i128::from(count);
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+
+    /// Adds all durations of another histogram.
+    pub fn merge(&mut self, other: &Durations) {
+        self.buckets.add(&other.buckets).expect("the histogram grows to the range of the other");
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+
+    /// How many were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.len()
+    }
+
+    /// Exact mean to the microsecond; `None` when nothing was counted.
+    #[must_use]
+    pub fn mean(&self) -> Option<Duration> {
+        let count = i128::from(self.count());
+        (count > 0).then(|| Duration::from_micros(((self.sum + count / 2) / count) as i64))
+    }
+
+    /// Exact minimum.
+    #[must_use]
+    pub fn min(&self) -> Option<Duration> {
+        (self.count() > 0).then_some(self.min)
+    }
+
+    /// Exact maximum.
+    #[must_use]
+    pub fn max(&self) -> Option<Duration> {
+        (self.count() > 0).then_some(self.max)
+    }
+
+    /// The smallest duration which at least the share `quantile` (0 to 1) of all do not exceed, to three significant digits
+    /// and never outside the exact minimum and maximum.
+    #[must_use]
+    pub fn quantile(&self, quantile: f64) -> Option<Duration> {
+        if self.count() == 0 {
+            return None;
+        }
+        let micros = self.buckets.value_at_quantile(quantile);
+        Some(Duration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)).clamp(self.min, self.max))
+    }
+
+    /// The share (0 to 1) of all which do not exceed `limit`, to the resolution of the histogram; 1 when nothing was counted.
+    #[must_use]
+    pub fn share_within(&self, limit: Duration) -> f64 {
+        if self.count() == 0 || limit >= self.max {
+            return 1.0;
+        }
+        if limit < self.min {
+            return 0.0;
+        }
+        self.buckets.quantile_below(limit.as_micros().unsigned_abs())
+    }
+}
+
+impl PartialEq for Durations {
+    fn eq(&self, other: &Self) -> bool {
+        self.buckets == other.buckets && (self.sum, self.min, self.max) == (other.sum, other.min, other.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_within_a_thousandth_and_the_ends_are_exact() {
+        let mut waits = Durations::default();
+        for millis in 1..=10_000 {
+            waits.record(Duration::from_millis(millis));
+        }
+        assert_eq!(waits.count(), 10_000);
+        assert_eq!(waits.min(), Some(Duration::from_millis(1)));
+        assert_eq!(waits.max(), Some(Duration::from_secs(10)));
+        assert_eq!(waits.mean(), Some(Duration::from_micros(5_000_500)));
+        for (quantile, seconds) in [(0.5, 5.0), (0.95, 9.5), (0.99, 9.9)] {
+            let got = waits.quantile(quantile).expect("not empty").as_secs_f64();
+            assert!((got - seconds).abs() <= seconds / 1000.0, "{quantile}: {got}");
+        }
+        assert_eq!(waits.quantile(1.0), Some(Duration::from_secs(10)));
+        assert!((waits.share_within(Duration::from_secs(5)) - 0.5).abs() < 0.001);
+    }
+
+    #[test]
+    fn merging_equals_recording_together() {
+        let (mut left, mut right, mut both) = (Durations::default(), Durations::default(), Durations::default());
+        for micros in [3, 500, 70_000, 9_000_000_000] {
+            left.record_n(Duration::from_micros(micros), 2);
+            both.record_n(Duration::from_micros(micros), 2);
+        }
+        for micros in [0, 499, 1_000_000_000_000] {
+            right.record(Duration::from_micros(micros));
+            both.record(Duration::from_micros(micros));
+        }
+        left.merge(&right);
+        assert_eq!(left, both);
+    }
+
+    #[test]
+    fn nothing_counted_has_no_quantiles() {
+        let empty = Durations::default();
+        assert_eq!((empty.quantile(0.5), empty.mean(), empty.max()), (None, None, None));
+    }
+}

@@ -1,0 +1,308 @@
+//! Money: what instances and queue requests cost, and what the money was spent on.
+
+use crate::cluster::catalogue::CapacityType;
+use crate::time::{Duration, Time};
+use crate::units::{Resource, Resources, Usd};
+
+use super::series::Series;
+
+/// The shortest span that EC2 bills for a start.
+pub const MINIMUM_BILLED: Duration = Duration::from_secs(60);
+
+/// Millionths.
+const MILLION: i128 = 1_000_000;
+
+/// Nano-dollars per hour x microseconds in one nano-dollar.
+const MICROS_PER_HOUR: i128 = 3_600_000_000;
+
+/// What an instance is used for at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// It starts: not ready for pods.
+    Boot,
+    /// It is a node. Millionths of it; the rest of 1,000,000 idles.
+    Node {
+        /// Requested by workload pods.
+        useful_ppm: u32,
+        /// Reserved for the system or requested by DaemonSets and system pods.
+        overhead_ppm: u32,
+    },
+}
+
+impl Usage {
+    /// Shares of a node in the resource (CPU or memory) of which workload and system together take most: `capacity` of the
+    /// instance, `allocatable` of the node, requests of the `workload` pods and of `system` pods bound to it.
+    #[must_use]
+    pub fn node(capacity: &Resources, allocatable: &Resources, workload: &Resources, system: &Resources) -> Usage {
+        let shares = [Resource::Cpu, Resource::Memory].map(|resource| {
+            let whole = i128::from(capacity.get(resource).max(1));
+            let ppm = |amount: i64| (i128::from(amount.max(0)) * MILLION / whole).min(MILLION) as u32;
+            let overhead = ppm(capacity.get(resource) - allocatable.get(resource) + system.get(resource));
+            let useful = ppm(workload.get(resource)).min(MILLION as u32 - overhead);
+            (useful, overhead)
+        });
+        let [cpu, memory] = shares;
+        let (useful_ppm, overhead_ppm) = if cpu.0 + cpu.1 >= memory.0 + memory.1 { cpu } else { memory };
+        Usage::Node { useful_ppm, overhead_ppm }
+    }
+}
+
+/// The bill of one instance: from when it is running until it shuts down, to the second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// How it was bought.
+    pub capacity_type: CapacityType,
+    started: Time,
+    ended: Option<Time>,
+    prices: Vec<(Time, Usd)>,
+    usage: Vec<(Time, Usage)>,
+}
+
+/// Money by what it was spent on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Split {
+    /// Everything.
+    pub total: Usd,
+    /// Requested by workload pods.
+    pub useful: Usd,
+    /// Reserved for the system, requested by system pods.
+    pub overhead: Usd,
+    /// Instances which are not ready yet.
+    pub boot: Usd,
+    /// The rest: paid for and used by nothing, the rest of a minimum billing span included.
+    pub idle: Usd,
+}
+
+impl Bill {
+    /// Billing starts at `now` (state `running`) at `price` per hour.
+    #[must_use]
+    pub fn new(now: Time, capacity_type: CapacityType, price: Usd) -> Bill {
+        Bill { capacity_type, started: now, ended: None, prices: vec![(now, price)], usage: vec![(now, Usage::Boot)] }
+    }
+
+    /// The Spot price is `price` per hour from `now` on.
+    pub fn price_changed(&mut self, now: Time, price: Usd) {
+        if self.ended.is_none() && self.price() != price {
+            self.prices.push((now, price));
+        }
+    }
+
+    /// It is used for `usage` from `now` on.
+    pub fn usage_changed(&mut self, now: Time, usage: Usage) {
+        if self.ended.is_none() && self.usage.last().is_none_or(|&(_, last)| last != usage) {
+            self.usage.push((now, usage));
+        }
+    }
+
+    /// Billing ends at `now` (state `shutting-down`).
+    pub fn end(&mut self, now: Time) {
+        self.ended.get_or_insert(now);
+    }
+
+    /// When billing started.
+    #[must_use]
+    pub fn started(&self) -> Time {
+        self.started
+    }
+
+    /// When billing ended; `None` = still running.
+    #[must_use]
+    pub fn ended(&self) -> Option<Time> {
+        self.ended
+    }
+
+    /// The last price per hour.
+    #[must_use]
+    pub fn price(&self) -> Usd {
+        self.prices.last().map_or(Usd::ZERO, |&(_, price)| price)
+    }
+
+    /// The span that is billed, at least [`MINIMUM_BILLED`], whole seconds rounded up; until `end` when it still runs.
+    #[must_use]
+    pub fn billed(&self, end: Time) -> Duration {
+        let micros = self.ended.unwrap_or(end).since(self.started).max_zero().as_micros();
+        let second = Duration::from_secs(1).as_micros();
+        let whole = Duration::from_micros((micros + second - 1) / second * second);
+        whole.max(MINIMUM_BILLED)
+    }
+
+    /// What the bill amounts to when the run ends at `end`, each part rounded down to the nano-dollar and the total to the
+    /// nearest.
+    #[must_use]
+    pub fn cost(&self, end: Time) -> Split {
+        let until = self.started + self.billed(end);
+        let stopped = self.ended.unwrap_or(end);
+        let mut cuts: Vec<Time> = self.prices.iter().map(|&(at, _)| at).collect();
+        cuts.extend(self.usage.iter().map(|&(at, _)| at));
+        cuts.extend([stopped.min(until), until]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let (mut total, mut useful, mut overhead, mut boot) = (0_i128, 0_i128, 0_i128, 0_i128);
+        for pair in cuts.windows(2) {
+            let price = i128::from(holding_at(&self.prices, pair[0]).nano());
+            let amount = price * i128::from(pair[1].since(pair[0]).as_micros());
+            total += amount;
+            if pair[0] < stopped {
+                match holding_at(&self.usage, pair[0]) {
+                    Usage::Boot => boot += amount,
+                    Usage::Node { useful_ppm, overhead_ppm } => {
+                        useful += amount * i128::from(useful_ppm) / MILLION;
+                        overhead += amount * i128::from(overhead_ppm) / MILLION;
+                    }
+                }
+            }
+        }
+        let nano = |amount: i128| Usd::from_nano((amount / MICROS_PER_HOUR) as i64);
+        let total = nano(total + MICROS_PER_HOUR / 2);
+        let (useful, overhead, boot) = (nano(useful), nano(overhead), nano(boot));
+        Split { total, useful, overhead, boot, idle: total - useful - overhead - boot }
+    }
+
+    /// Billed time x price, summed over the spans of equal price only: what [`Bill::cost`] must agree with.
+    #[must_use]
+    pub fn hours_times_price(&self, end: Time) -> Usd {
+        let until = self.started + self.billed(end);
+        let mut amount = 0_i128;
+        for (index, &(at, price)) in self.prices.iter().enumerate() {
+            let next = self.prices.get(index + 1).map_or(until, |&(next, _)| next);
+            amount += i128::from(price.nano()) * i128::from(next.since(at).as_micros());
+        }
+        Usd::from_nano(((amount + MICROS_PER_HOUR / 2) / MICROS_PER_HOUR) as i64)
+    }
+
+    /// Changes of the cost rate in nano-dollars per hour.
+    fn rate_changes(&self, changes: &mut Vec<(Time, i64)>) {
+        let mut before = 0;
+        for &(at, price) in &self.prices {
+            changes.push((at, price.nano() - before));
+            before = price.nano();
+        }
+        if let Some(ended) = self.ended {
+            changes.push((ended, -before));
+        }
+    }
+}
+
+/// The value of the last step at or before `time`; the first one before that.
+fn holding_at<T: Copy>(steps: &[(Time, T)], time: Time) -> T {
+    let after = steps.partition_point(|&(at, _)| at <= time);
+    steps[after.max(1) - 1].1
+}
+
+impl Split {
+    /// The parts of both together.
+    #[must_use]
+    pub fn plus(self, other: Split) -> Split {
+        Split {
+            total: self.total + other.total,
+            useful: self.useful + other.useful,
+            overhead: self.overhead + other.overhead,
+            boot: self.boot + other.boot,
+            idle: self.idle + other.idle,
+        }
+    }
+}
+
+/// What all instances cost per hour at each time, in nano-dollars.
+#[must_use]
+pub fn cost_rate<'a>(bills: impl IntoIterator<Item = &'a Bill>) -> Series {
+    let mut changes = Vec::new();
+    for bill in bills {
+        bill.rate_changes(&mut changes);
+    }
+    Series::from_changes(changes)
+}
+
+/// What `requests` queue requests cost at `price_per_million`, to the nearest nano-dollar. Tiers and the monthly free million
+/// are not applied: a run is a slice of a month.
+#[must_use]
+pub fn request_cost(requests: u64, price_per_million: Usd) -> Usd {
+    let amount = i128::from(requests) * i128::from(price_per_million.nano());
+    Usd::from_nano(((amount + MILLION / 2) / MILLION) as i64)
+}
+
+/// What a million of `messages` costs when all of them cost `total`; `None` without messages.
+#[must_use]
+pub fn per_million(total: Usd, messages: u64) -> Option<Usd> {
+    let messages = i128::from(messages);
+    (messages > 0).then(|| Usd::from_nano(((i128::from(total.nano()) * MILLION + messages / 2) / messages) as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{Cpu, Memory};
+
+    fn at(seconds: f64) -> Time {
+        Time::from_secs_f64(seconds)
+    }
+
+    fn bill(price: f64) -> Bill {
+        Bill::new(at(100.0), CapacityType::Spot, Usd::from_f64(price))
+    }
+
+    #[test]
+    fn seconds_are_rounded_up_and_a_minute_is_the_least() {
+        let mut short = bill(0.36);
+        short.end(at(120.0));
+        assert_eq!(short.billed(at(9999.0)), Duration::from_secs(60));
+        // 60 s of $0.36/h = $0.006: 20 s boot, 40 s paid for nothing.
+        let cost = short.cost(at(9999.0));
+        assert_eq!((cost.total, cost.boot, cost.idle), (Usd::from_f64(0.006), Usd::from_f64(0.002), Usd::from_f64(0.004)));
+
+        let mut longer = bill(0.36);
+        longer.end(at(200.2));
+        assert_eq!(longer.billed(at(9999.0)), Duration::from_secs(101));
+        assert_eq!(longer.cost(at(9999.0)).total, Usd::from_f64(0.0101));
+    }
+
+    #[test]
+    fn money_is_split_by_what_the_instance_was_used_for() {
+        let mut node = bill(0.72);
+        node.usage_changed(at(150.0), Usage::Node { useful_ppm: 0, overhead_ppm: 100_000 });
+        node.usage_changed(at(200.0), Usage::Node { useful_ppm: 500_000, overhead_ppm: 100_000 });
+        node.price_changed(at(300.0), Usd::from_f64(1.44));
+        node.end(at(400.0));
+        // 50 s boot, 50 s empty, 100 s at half load, 100 s of it at the double price: in units of $0.0002 (1 s of $0.72/h).
+        let unit = |seconds: f64| Usd::from_f64(seconds * 0.0002);
+        let cost = node.cost(at(1000.0));
+        assert_eq!(cost.total, unit(400.0));
+        assert_eq!(cost.boot, unit(50.0));
+        assert_eq!(cost.useful, unit(50.0 + 100.0));
+        assert_eq!(cost.overhead, unit(5.0 + 10.0 + 20.0));
+        assert_eq!(cost.idle, unit(45.0 + 40.0 + 80.0));
+        assert_eq!(node.hours_times_price(at(1000.0)), cost.total);
+        assert_eq!(cost_rate([&node]).integral(at(1000.0)) / MICROS_PER_HOUR, i128::from(cost.total.nano()));
+    }
+
+    #[test]
+    fn an_instance_which_still_runs_is_billed_until_the_end() {
+        assert_eq!(bill(3.6).cost(at(400.0)).total, Usd::from_f64(0.3));
+    }
+
+    #[test]
+    fn usage_is_the_share_of_the_scarcer_resource() {
+        let gib = |n: i64| Memory::from_mib(1024 * n);
+        let capacity = Resources::new(Cpu::from_milli(4000), gib(16));
+        let allocatable = Resources::new(Cpu::from_milli(3900), gib(14));
+        let system = Resources::new(Cpu::from_milli(100), gib(0));
+        let cpu_bound = Resources::new(Cpu::from_milli(3000), gib(2));
+        assert_eq!(
+            Usage::node(&capacity, &allocatable, &cpu_bound, &system),
+            Usage::Node { useful_ppm: 750_000, overhead_ppm: 50_000 }
+        );
+        let memory_bound = Resources::new(Cpu::from_milli(1000), gib(12));
+        assert_eq!(
+            Usage::node(&capacity, &allocatable, &memory_bound, &system),
+            Usage::Node { useful_ppm: 750_000, overhead_ppm: 125_000 }
+        );
+    }
+
+    #[test]
+    fn requests_and_messages_by_the_million() {
+        assert_eq!(request_cost(2_500_000, Usd::from_f64(0.4)), Usd::from_f64(1.0));
+        assert_eq!(request_cost(1, Usd::from_f64(0.4)), Usd::from_nano(400));
+        assert_eq!(per_million(Usd::from_f64(0.05), 200_000), Some(Usd::from_f64(0.25)));
+        assert_eq!(per_million(Usd::from_f64(0.05), 0), None);
+    }
+}

@@ -1,0 +1,470 @@
+//! Everything that a run remembers.
+
+use crate::cluster::catalogue::CapacityType;
+use crate::time::{Duration, Time};
+use crate::units::{Resources, Usd};
+
+use super::blame::Blame;
+use super::histogram::Durations;
+use super::ledger::{Bill, Split, request_cost};
+use super::series::Series;
+
+/// Index of a queue of an [`Outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueKey(pub u32);
+
+/// Index of a workload of an [`Outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadKey(pub u32);
+
+/// Index of a pod of an [`Outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodKey(pub u32);
+
+/// Index of a node of an [`Outcome`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeKey(pub u32);
+
+/// Which run it was: with the same program and scenario these give the same outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunInfo {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// AWS region.
+    pub region: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Number of the replication, from 0.
+    pub replication: u32,
+}
+
+/// One run, remembered.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Which run.
+    pub run: RunInfo,
+    /// When it ended.
+    pub end: Time,
+    /// Queues, in the order of the scenario.
+    pub queues: Vec<QueueRecord>,
+    /// Workloads, in the order of the scenario.
+    pub workloads: Vec<WorkloadRecord>,
+    /// Pods, in the order of their creation.
+    pub pods: Vec<PodRecord>,
+    /// Nodes, in the order in which they were asked for.
+    pub nodes: Vec<NodeRecord>,
+    /// What charts mark.
+    pub marks: Vec<Mark>,
+    /// Why things happened, in order.
+    pub decisions: Vec<DecisionRecord>,
+}
+
+/// Counts of one queue over a whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueTotals {
+    /// Messages which producers sent, the initial backlog included.
+    pub sent: u64,
+    /// Deliveries to consumers.
+    pub received: u64,
+    /// Messages processed and deleted.
+    pub processed: u64,
+    /// Deliveries whose visibility timeout ran out.
+    pub expired: u64,
+    /// Deliveries of a message which was processed already or is processed elsewhere.
+    pub duplicates: u64,
+    /// Messages moved to the dead-letter queue.
+    pub dead_lettered: u64,
+    /// Messages which the retention period removed.
+    pub retention_expired: u64,
+    /// Messages which are still in the queue at the end: visible, in flight and delayed.
+    pub left: u64,
+    /// Billed requests of producers, consumers and scalers.
+    pub requests: u64,
+    /// When the first message was processed.
+    pub first_processed: Option<Time>,
+    /// When the last message was processed.
+    pub last_processed: Option<Time>,
+}
+
+/// What is remembered of a queue.
+#[derive(Clone, Debug, Default)]
+pub struct QueueRecord {
+    /// Name.
+    pub name: String,
+    /// USD per million requests.
+    pub price_per_million_requests: Usd,
+    /// Visible messages.
+    pub visible: Series,
+    /// Messages in flight.
+    pub in_flight: Series,
+    /// Delayed messages.
+    pub delayed: Series,
+    /// Age of the oldest message, in microseconds.
+    pub oldest_age: Series,
+    /// Messages sent so far.
+    pub sent: Series,
+    /// Messages processed so far.
+    pub processed: Series,
+    /// Messages dead-lettered so far.
+    pub dead_lettered: Series,
+    /// Counts over the whole run.
+    pub totals: QueueTotals,
+    /// Sent to first received, of every message received.
+    pub wait: Durations,
+    /// Sent to deleted, of every message processed.
+    pub sojourn: Durations,
+    /// What the backlog waited for.
+    pub blame: Blame,
+}
+
+/// One look at a queue; messages and instants as they are, not as SQS approximates them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueSample {
+    /// Visible messages.
+    pub visible: i64,
+    /// Messages in flight.
+    pub in_flight: i64,
+    /// Delayed messages.
+    pub delayed: i64,
+    /// Age of the oldest message; zero without any.
+    pub oldest_age: Duration,
+    /// Messages sent so far.
+    pub sent: i64,
+    /// Messages processed so far.
+    pub processed: i64,
+    /// Messages dead-lettered so far.
+    pub dead_lettered: i64,
+}
+
+/// What is remembered of a Deployment or ScaledJob.
+#[derive(Clone, Debug, Default)]
+pub struct WorkloadRecord {
+    /// Name.
+    pub name: String,
+    /// The queue that it consumes.
+    pub queue: Option<QueueKey>,
+    /// Replicas wanted (`spec.replicas`).
+    pub desired: Series,
+    /// Consumers at work on a message.
+    pub busy: Series,
+}
+
+/// A step on a pod's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodStep {
+    /// Bound to that node.
+    Scheduled(NodeKey),
+    /// Its image is on the node.
+    Pulled,
+    /// Its containers run.
+    Started,
+    /// It is ready.
+    Ready,
+    /// It was asked to stop.
+    Stopping,
+    /// It is gone.
+    Ended,
+}
+
+/// What is remembered of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodRecord {
+    /// Name.
+    pub name: String,
+    /// Workload; `None` = system pod.
+    pub workload: Option<WorkloadKey>,
+    /// Node.
+    pub node: Option<NodeKey>,
+    /// When it was created.
+    pub created: Time,
+    /// When it was bound.
+    pub scheduled: Option<Time>,
+    /// When its image was on the node.
+    pub pulled: Option<Time>,
+    /// When its containers ran.
+    pub started: Option<Time>,
+    /// When it was ready.
+    pub ready: Option<Time>,
+    /// When it was asked to stop.
+    pub stopping: Option<Time>,
+    /// When it was gone.
+    pub ended: Option<Time>,
+    /// Why it stopped; empty = it did not.
+    pub reason: String,
+}
+
+/// What a node is, known when it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// Name.
+    pub name: String,
+    /// NodePool or node group.
+    pub pool: String,
+    /// Instance type.
+    pub instance_type: String,
+    /// Zone.
+    pub zone: String,
+    /// How it is bought.
+    pub capacity_type: CapacityType,
+    /// What the instance has.
+    pub capacity: Resources,
+    /// What pods may request.
+    pub allocatable: Resources,
+    /// USD per hour at the launch.
+    pub price: Usd,
+}
+
+/// A step in a node's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeStep {
+    /// The instance runs; billing starts.
+    Launched,
+    /// The node joined the cluster.
+    Registered,
+    /// Ready for pods (initialized).
+    Ready,
+    /// Spot interruption notice.
+    Interrupted,
+    /// Draining: no pods are bound to it any more.
+    Draining,
+    /// The instance shuts down; billing ends.
+    Terminated,
+    /// The node object is gone.
+    Removed,
+}
+
+/// What is remembered of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRecord {
+    /// What it is.
+    pub info: NodeInfo,
+    /// When it was asked for.
+    pub claimed: Time,
+    /// When the instance ran.
+    pub launched: Option<Time>,
+    /// When the node joined.
+    pub registered: Option<Time>,
+    /// When it was ready for pods.
+    pub ready: Option<Time>,
+    /// When the interruption notice came.
+    pub interrupted: Option<Time>,
+    /// When draining began.
+    pub draining: Option<Time>,
+    /// When the instance shut down.
+    pub terminated: Option<Time>,
+    /// When the node object was gone.
+    pub removed: Option<Time>,
+    /// Why it was drained or removed; empty = it was not.
+    pub reason: String,
+    /// What it costs; `None` = it never ran.
+    pub bill: Option<Bill>,
+    /// CPU requested by its pods, millicores.
+    pub requested_cpu: Series,
+    /// Memory requested by its pods, bytes.
+    pub requested_memory: Series,
+}
+
+/// What charts mark on the time axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MarkKind {
+    /// A limit stopped something (NodePool limit, maxReplicaCount).
+    Limit,
+    /// A Spot interruption.
+    Interruption,
+    /// A launch failed for lack of capacity.
+    LaunchFailed,
+    /// Karpenter removed or replaced nodes on purpose.
+    Disruption,
+    /// Something that the scenario does (a burst begins, for example).
+    Scenario,
+}
+
+impl MarkKind {
+    /// The name in files.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            MarkKind::Limit => "limit",
+            MarkKind::Interruption => "interruption",
+            MarkKind::LaunchFailed => "launch_failed",
+            MarkKind::Disruption => "disruption",
+            MarkKind::Scenario => "scenario",
+        }
+    }
+}
+
+/// An instant worth marking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// When.
+    pub at: Time,
+    /// What kind.
+    pub kind: MarkKind,
+    /// What happened, in a few words.
+    pub text: String,
+}
+
+/// One line of the decision log: a controller decided something, or was prevented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionRecord {
+    /// When.
+    pub at: Time,
+    /// Which controller: `keda`, `hpa`, `karpenter.provisioner`.
+    pub controller: String,
+    /// About which object: `Deployment/orders`.
+    pub subject: String,
+    /// What it did: `scale 3 -> 12`.
+    pub action: String,
+    /// Which rule made it so, and what it saw.
+    pub reason: String,
+}
+
+impl QueueRecord {
+    /// Cost of the queue's requests.
+    #[must_use]
+    pub fn request_cost(&self) -> Usd {
+        request_cost(self.totals.requests, self.price_per_million_requests)
+    }
+
+    /// The largest number of visible messages and when it was first reached.
+    #[must_use]
+    pub fn peak(&self, end: Time) -> (i64, Time) {
+        let peak = self.visible.max(end);
+        (peak, self.visible.first(Time::ZERO, |value| value == peak).unwrap_or(Time::ZERO))
+    }
+
+    /// When no message was visible for the first time after the peak; `None` without a peak, or when that did not happen.
+    #[must_use]
+    pub fn drained(&self, end: Time) -> Option<Time> {
+        let (peak, at) = self.peak(end);
+        if peak == 0 { None } else { self.visible.first(at, |value| value == 0) }
+    }
+}
+
+impl Outcome {
+    /// Instance cost of all nodes by what it was spent on.
+    #[must_use]
+    pub fn instance_cost(&self) -> Split {
+        self.bills().map(|(_, bill)| bill.cost(self.end)).fold(Split::default(), Split::plus)
+    }
+
+    /// Cost of the requests to all queues.
+    #[must_use]
+    pub fn request_cost(&self) -> Usd {
+        self.queues.iter().map(QueueRecord::request_cost).sum()
+    }
+
+    /// Instances and requests together.
+    #[must_use]
+    pub fn total_cost(&self) -> Usd {
+        self.instance_cost().total + self.request_cost()
+    }
+
+    /// Messages processed, over all queues.
+    #[must_use]
+    pub fn processed(&self) -> u64 {
+        self.queues.iter().map(|queue| queue.totals.processed).sum()
+    }
+
+    /// Nodes whose instance ran, with their bill.
+    pub fn bills(&self) -> impl Iterator<Item = (&NodeRecord, &Bill)> {
+        self.nodes.iter().filter_map(|node| node.bill.as_ref().map(|bill| (node, bill)))
+    }
+
+    /// Pods of the workload at each time in the span between two instants of their way.
+    fn pods_between(
+        &self,
+        workload: Option<WorkloadKey>,
+        from: impl Fn(&PodRecord) -> Option<Time>,
+        until: impl Fn(&PodRecord) -> Option<Time>,
+    ) -> Series {
+        let wanted = |pod: &&PodRecord| match workload {
+            Some(workload) => pod.workload == Some(workload),
+            None => pod.workload.is_some(),
+        };
+        let mut changes = Vec::new();
+        for pod in self.pods.iter().filter(wanted) {
+            if let Some(start) = from(pod) {
+                changes.push((start, 1));
+                changes.extend(until(pod).map(|end| (end.max(start), -1)));
+            }
+        }
+        Series::from_changes(changes)
+    }
+
+    /// Pods which exist, of one workload or of all (`None`; system pods are never counted).
+    #[must_use]
+    pub fn pods_existing(&self, workload: Option<WorkloadKey>) -> Series {
+        self.pods_between(workload, |pod| Some(pod.created), |pod| pod.ended)
+    }
+
+    /// Pods which wait for a node.
+    #[must_use]
+    pub fn pods_pending(&self, workload: Option<WorkloadKey>) -> Series {
+        self.pods_between(workload, |pod| Some(pod.created), |pod| first(&[pod.scheduled, pod.ended]))
+    }
+
+    /// Pods which are on a node and not ready yet.
+    #[must_use]
+    pub fn pods_starting(&self, workload: Option<WorkloadKey>) -> Series {
+        self.pods_between(workload, |pod| pod.scheduled, |pod| first(&[pod.ready, pod.stopping, pod.ended]))
+    }
+
+    /// Ready pods.
+    #[must_use]
+    pub fn pods_ready(&self, workload: Option<WorkloadKey>) -> Series {
+        self.pods_between(workload, |pod| pod.ready, |pod| first(&[pod.stopping, pod.ended]))
+    }
+
+    /// Pods which stop.
+    #[must_use]
+    pub fn pods_terminating(&self, workload: Option<WorkloadKey>) -> Series {
+        self.pods_between(workload, |pod| pod.stopping, |pod| pod.ended)
+    }
+
+    /// Nodes for which `wanted` holds at each time in the span of `state`.
+    #[must_use]
+    pub fn nodes_in(&self, state: NodeState, wanted: impl Fn(&NodeRecord) -> bool) -> Series {
+        let mut changes = Vec::new();
+        for node in self.nodes.iter().filter(|node| wanted(node)) {
+            let (from, until) = node.span(state);
+            if let Some(start) = from {
+                changes.push((start, 1));
+                changes.extend(until.map(|end| (end.max(start), -1)));
+            }
+        }
+        Series::from_changes(changes)
+    }
+}
+
+/// States of a node that people look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeState {
+    /// Its instance is billed, the node is not ready for pods.
+    Booting,
+    /// Ready for pods.
+    Ready,
+    /// It takes no more pods.
+    Draining,
+    /// Its instance is billed: any of the others.
+    Running,
+}
+
+impl NodeRecord {
+    /// When the node entered and left a state.
+    #[must_use]
+    pub fn span(&self, state: NodeState) -> (Option<Time>, Option<Time>) {
+        let gone = first(&[self.terminated, self.removed]);
+        match state {
+            NodeState::Booting => (self.launched, first(&[self.ready, self.draining, gone])),
+            NodeState::Ready => (self.ready, first(&[self.draining, gone])),
+            NodeState::Draining => (self.launched.and(self.draining), gone),
+            NodeState::Running => (self.launched, gone),
+        }
+    }
+}
+
+/// The first of some instants that may not have come.
+fn first(instants: &[Option<Time>]) -> Option<Time> {
+    instants.iter().flatten().min().copied()
+}
