@@ -1,13 +1,15 @@
-//! Event calendar, random streams and distributions. Knows nothing of Kubernetes.
+//! Event calendar, random streams, distributions and histograms. Knows nothing of Kubernetes.
 
 pub mod agenda;
 pub mod calendar;
 pub mod cron;
 pub mod distribution;
+pub mod histogram;
 pub mod stream;
 
 pub use agenda::Agenda;
 pub use calendar::{Calendar, Ticket};
 pub use cron::Schedule;
 pub use distribution::Distribution;
+pub use histogram::Durations;
 pub use stream::{Stream, Streams};

@@ -1,17 +1,16 @@
 //! What a run remembers: time series, histograms, money, decisions, blame.
 
 pub mod blame;
-pub mod histogram;
 pub mod ledger;
 pub mod outcome;
 pub mod recorder;
 pub mod series;
 
+pub use crate::engine::Durations;
 pub use blame::{Blame, Factor, HpaBrake, Snapshot, Stuck};
-pub use histogram::Durations;
 pub use outcome::{
-    DecisionRecord, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, NodeState, NodeStep, Outcome, PodKey, PodRecord,
-    PodStep, QueueKey, QueueRecord, QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
+    DecisionRecord, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, NodeState, Outcome, PodRecord, QueueRecord,
+    QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
 };
 pub use recorder::Recorder;
 pub use series::Series;

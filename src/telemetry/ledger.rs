@@ -248,7 +248,10 @@ mod tests {
         assert_eq!(short.billed(at(9999.0)), Duration::from_secs(60));
         // 60 s of $0.36/h = $0.006: 20 s boot, 40 s paid for nothing.
         let cost = short.cost(at(9999.0));
-        assert_eq!((cost.total, cost.boot, cost.idle), (Usd::from_f64(0.006), Usd::from_f64(0.002), Usd::from_f64(0.004)));
+        assert_eq!(
+            (cost.total, cost.boot, cost.idle),
+            (Usd::from_f64(0.006), Usd::from_f64(0.002), Usd::from_f64(0.004))
+        );
 
         let mut longer = bill(0.36);
         longer.end(at(200.2));

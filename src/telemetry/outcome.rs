@@ -1,25 +1,18 @@
 //! Everything that a run remembers.
 
 use crate::cluster::catalogue::CapacityType;
+use crate::cluster::{Controller, QueueId};
+use crate::engine::Durations;
 use crate::time::{Duration, Time};
 use crate::units::{Resources, Usd};
 
 use super::blame::Blame;
-use super::histogram::Durations;
 use super::ledger::{Bill, Split, request_cost};
 use super::series::Series;
-
-/// Index of a queue of an [`Outcome`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QueueKey(pub u32);
 
 /// Index of a workload of an [`Outcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkloadKey(pub u32);
-
-/// Index of a pod of an [`Outcome`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PodKey(pub u32);
 
 /// Index of a node of an [`Outcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,13 +38,13 @@ pub struct Outcome {
     pub run: RunInfo,
     /// When it ended.
     pub end: Time,
-    /// Queues, in the order of the scenario.
+    /// Queues, by their `QueueId`.
     pub queues: Vec<QueueRecord>,
-    /// Workloads, in the order of the scenario.
+    /// Deployments, then ScaledJobs, in the order of the scenario.
     pub workloads: Vec<WorkloadRecord>,
-    /// Pods, in the order of their creation.
+    /// Pods, by their `PodId`: in the order of creation.
     pub pods: Vec<PodRecord>,
-    /// Nodes, in the order in which they were asked for.
+    /// Nodes of NodeClaims in the order in which they were asked for, then all others.
     pub nodes: Vec<NodeRecord>,
     /// What charts mark.
     pub marks: Vec<Mark>,
@@ -126,6 +119,10 @@ pub struct QueueSample {
     pub in_flight: i64,
     /// Delayed messages.
     pub delayed: i64,
+    /// Visible messages which wait behind an unfinished one of their FIFO group.
+    pub group_blocked: i64,
+    /// Messages in flight whose consumer is gone.
+    pub lost_in_flight: i64,
     /// Age of the oldest message; zero without any.
     pub oldest_age: Duration,
     /// Messages sent so far.
@@ -142,28 +139,11 @@ pub struct WorkloadRecord {
     /// Name.
     pub name: String,
     /// The queue that it consumes.
-    pub queue: Option<QueueKey>,
+    pub queue: Option<QueueId>,
     /// Replicas wanted (`spec.replicas`).
     pub desired: Series,
     /// Consumers at work on a message.
     pub busy: Series,
-}
-
-/// A step on a pod's way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PodStep {
-    /// Bound to that node.
-    Scheduled(NodeKey),
-    /// Its image is on the node.
-    Pulled,
-    /// Its containers run.
-    Started,
-    /// It is ready.
-    Ready,
-    /// It was asked to stop.
-    Stopping,
-    /// It is gone.
-    Ended,
 }
 
 /// What is remembered of a pod.
@@ -193,44 +173,23 @@ pub struct PodRecord {
     pub reason: String,
 }
 
-/// What a node is, known when it is asked for.
+/// What a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeInfo {
     /// Name.
     pub name: String,
-    /// NodePool or node group.
+    /// NodePool; empty = none (the node is there from the beginning, or of a node group).
     pub pool: String,
     /// Instance type.
     pub instance_type: String,
     /// Zone.
     pub zone: String,
-    /// How it is bought.
-    pub capacity_type: CapacityType,
+    /// How it is bought; `None` = unknown.
+    pub capacity_type: Option<CapacityType>,
     /// What the instance has.
     pub capacity: Resources,
     /// What pods may request.
     pub allocatable: Resources,
-    /// USD per hour at the launch.
-    pub price: Usd,
-}
-
-/// A step in a node's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeStep {
-    /// The instance runs; billing starts.
-    Launched,
-    /// The node joined the cluster.
-    Registered,
-    /// Ready for pods (initialized).
-    Ready,
-    /// Spot interruption notice.
-    Interrupted,
-    /// Draining: no pods are bound to it any more.
-    Draining,
-    /// The instance shuts down; billing ends.
-    Terminated,
-    /// The node object is gone.
-    Removed,
 }
 
 /// What is remembered of a node.
@@ -309,14 +268,20 @@ pub struct Mark {
 pub struct DecisionRecord {
     /// When.
     pub at: Time,
-    /// Which controller: `keda`, `hpa`, `karpenter.provisioner`.
-    pub controller: String,
+    /// Which controller.
+    pub controller: Controller,
     /// About which object: `Deployment/orders`.
     pub subject: String,
-    /// What it did: `scale 3 -> 12`.
-    pub action: String,
-    /// Which rule made it so, and what it saw.
-    pub reason: String,
+    /// What it did, or not: `scale`, `hold`, `blocked`.
+    pub action: &'static str,
+    /// Upstream's name of the rule which made it so.
+    pub rule: &'static str,
+    /// The count before, of decisions which change one.
+    pub from: Option<i64>,
+    /// The count after.
+    pub to: Option<i64>,
+    /// What the controller saw, in one sentence.
+    pub detail: String,
 }
 
 impl QueueRecord {

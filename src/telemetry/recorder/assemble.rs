@@ -1,0 +1,225 @@
+//! From what the cluster keeps and the recorder saw to an [`Outcome`].
+
+use crate::cluster::catalogue::Catalogue;
+use crate::cluster::instance::Instance;
+use crate::cluster::node::Node;
+use crate::cluster::nodeclaim::NodeClaim;
+use crate::cluster::pod::{EndReason, Owner, Pod};
+use crate::cluster::{Cluster, Decision, InstanceId, NodeId, Subject};
+use crate::telemetry::ledger::{Bill, Usage};
+use crate::telemetry::outcome::{DecisionRecord, NodeInfo, NodeKey, NodeRecord, Outcome, PodRecord};
+use crate::telemetry::series::Series;
+use crate::time::Time;
+use crate::units::Resources;
+
+use super::{Load, Recorder};
+
+/// The [`Outcome`] of a run that ends at `end`.
+pub(super) fn outcome(mut recorder: Recorder, end: Time, cluster: &Cluster) -> Outcome {
+    for queue in &mut recorder.queues {
+        queue.blame.finish(end);
+    }
+    let mut keys = vec![None; cluster.nodes.len()];
+    let mut nodes = Vec::new();
+    for claim in &cluster.nodeclaims {
+        if let Some(node) = claim.node {
+            keys[node.index()] = Some(NodeKey(nodes.len() as u32));
+        }
+        nodes.push(from_claim(&recorder, claim, cluster));
+    }
+    for (index, node) in cluster.nodes.iter().enumerate().filter(|(_, node)| node.nodeclaim.is_none()) {
+        keys[index] = Some(NodeKey(nodes.len() as u32));
+        nodes.push(from_node(&recorder, NodeId(index as u32), node, cluster));
+    }
+    let pods =
+        cluster.pods.iter().enumerate().map(|(id, pod)| pod_record(&recorder, id, pod, &keys, cluster)).collect();
+    let decisions = recorder.decisions.into_iter().map(|decision| decision_record(decision, cluster)).collect();
+    Outcome {
+        run: recorder.run,
+        end,
+        queues: recorder.queues,
+        workloads: recorder.workloads,
+        pods,
+        nodes,
+        marks: recorder.marks,
+        decisions,
+    }
+}
+
+fn pod_record(recorder: &Recorder, id: usize, pod: &Pod, keys: &[Option<NodeKey>], cluster: &Cluster) -> PodRecord {
+    PodRecord {
+        name: pod_name(id, pod, cluster),
+        workload: recorder.workload_of(pod.owner, cluster),
+        node: pod.node.and_then(|node| keys[node.index()]),
+        created: pod.created,
+        scheduled: pod.path.bound,
+        pulled: pod.path.image_pulled,
+        started: pod.path.started,
+        ready: pod.path.ready,
+        stopping: pod.path.deleting,
+        ended: [pod.path.finished, pod.path.gone].into_iter().flatten().min(),
+        reason: pod.end.map(end_reason).unwrap_or_default().to_owned(),
+    }
+}
+
+/// Owner and number: pods have no other name.
+fn pod_name(id: usize, pod: &Pod, cluster: &Cluster) -> String {
+    match pod.owner {
+        Owner::Deployment(deployment) => format!("{}-{id}", cluster.deployments[deployment.index()].name),
+        Owner::Job(job) => format!("{}-{id}", cluster.jobs[job.index()].name),
+        Owner::DaemonSet(daemon_set) => format!("{}-{id}", cluster.daemonsets[daemon_set.index()].name),
+        Owner::None => format!("pod-{id}"),
+    }
+}
+
+fn end_reason(end: EndReason) -> &'static str {
+    match end {
+        EndReason::ScaledDown => "ScaledDown",
+        EndReason::Evicted => "Evicted",
+        EndReason::Preempted => "Preempted",
+        EndReason::NodeLost => "NodeLost",
+        EndReason::Completed => "Completed",
+        EndReason::Failed => "Failed",
+        EndReason::OwnerGone => "OwnerGone",
+    }
+}
+
+fn from_claim(recorder: &Recorder, claim: &NodeClaim, cluster: &Cluster) -> NodeRecord {
+    let catalogue = cluster.catalogue_of(claim.pool);
+    let node = claim.node.map(|node| &cluster.nodes[node.index()]);
+    let instance = claim.instance.map(|id| &cluster.instances[id.index()]);
+    let info = NodeInfo {
+        name: node.map_or_else(|| claim.name.clone(), |node| node.name.clone()),
+        pool: cluster.nodepools[claim.pool.index()].name.clone(),
+        instance_type: claim.instance_type.map(|id| catalogue.get(id).name.clone()).unwrap_or_default(),
+        zone: claim.zone.map(|zone| catalogue.zone(zone).to_owned()).unwrap_or_default(),
+        capacity_type: claim.capacity_type,
+        capacity: node.map_or(claim.capacity, |node| node.capacity),
+        allocatable: node.map_or(claim.allocatable, |node| node.allocatable),
+    };
+    let record = NodeRecord {
+        claimed: claim.created,
+        launched: instance.and_then(|instance| instance.running),
+        registered: claim.registered,
+        ready: claim.initialized,
+        interrupted: None,
+        draining: claim.deleting,
+        terminated: instance.and_then(|instance| instance.shutting_down),
+        removed: claim.gone,
+        reason: claim.end.unwrap_or_default().to_owned(),
+        bill: None,
+        requested_cpu: Series::default(),
+        requested_memory: Series::default(),
+        info,
+    };
+    complete(recorder, record, claim.instance, claim.node, cluster)
+}
+
+fn from_node(recorder: &Recorder, id: NodeId, node: &Node, cluster: &Cluster) -> NodeRecord {
+    let instance = node.instance.map(|id| &cluster.instances[id.index()]);
+    let catalogue: Option<&Catalogue> = instance.map(|instance| &*cluster.catalogues[instance.node_class.index()]);
+    let instance_type =
+        instance.zip(catalogue).map(|(instance, catalogue)| &catalogue.get(instance.instance_type).name);
+    let info = NodeInfo {
+        name: node.name.clone(),
+        pool: String::new(),
+        instance_type: instance_type
+            .or_else(|| node.labels.get("node.kubernetes.io/instance-type"))
+            .cloned()
+            .unwrap_or_default(),
+        zone: node.labels.get("topology.kubernetes.io/zone").cloned().unwrap_or_default(),
+        capacity_type: node.capacity_type,
+        capacity: node.capacity,
+        allocatable: node.allocatable,
+    };
+    let record = NodeRecord {
+        claimed: instance.map_or(node.created, |instance| instance.launched),
+        launched: instance.map_or(Some(node.created), |instance| instance.running),
+        registered: Some(node.created),
+        ready: node.first_ready,
+        interrupted: None,
+        draining: node.deleting,
+        terminated: instance.and_then(|instance| instance.shutting_down),
+        removed: node.gone,
+        reason: String::new(),
+        bill: None,
+        requested_cpu: Series::default(),
+        requested_memory: Series::default(),
+        info,
+    };
+    complete(recorder, record, node.instance, Some(id), cluster)
+}
+
+/// Adds what needs the recorder's own notes: load, interruption, bill.
+fn complete(
+    recorder: &Recorder,
+    mut record: NodeRecord,
+    instance: Option<InstanceId>,
+    node: Option<NodeId>,
+    cluster: &Cluster,
+) -> NodeRecord {
+    let loads = node.and_then(|node| recorder.loads.get(node.index())).map_or(&[][..], Vec::as_slice);
+    for load in loads {
+        let all = load.workload + load.system;
+        record.requested_cpu.record(load.at, all.cpu().milli());
+        record.requested_memory.record(load.at, all.memory().bytes());
+    }
+    if let Some(id) = instance {
+        record.interrupted = recorder.interrupted.iter().find(|(other, _)| *other == id).map(|&(_, at)| at);
+        record.bill = bill(&record, &cluster.instances[id.index()], loads);
+    }
+    record
+}
+
+/// The bill of an instance; `None` when it never ran or has no price.
+fn bill(record: &NodeRecord, instance: &Instance, loads: &[Load]) -> Option<Bill> {
+    let running = instance.running?;
+    let (_, price) = *instance.prices.iter().rev().find(|&&(at, _)| at <= running).or(instance.prices.first())?;
+    let mut bill = Bill::new(running, instance.capacity_type, price);
+    for &(at, price) in instance.prices.iter().filter(|&&(at, _)| at > running) {
+        bill.price_changed(at, price);
+    }
+    if let Some(ready) = record.ready {
+        let info = &record.info;
+        let usage = |load: &Load| Usage::node(&info.capacity, &info.allocatable, &load.workload, &load.system);
+        let empty = Load { at: ready, workload: Resources::ZERO, system: Resources::ZERO };
+        let at_ready = loads.iter().rev().find(|load| load.at <= ready).unwrap_or(&empty);
+        bill.usage_changed(ready.max(running), usage(at_ready));
+        for load in loads.iter().filter(|load| load.at > ready) {
+            bill.usage_changed(load.at, usage(load));
+        }
+    }
+    if let Some(end) = instance.shutting_down {
+        bill.end(end);
+    }
+    Some(bill)
+}
+
+fn decision_record(decision: Decision, cluster: &Cluster) -> DecisionRecord {
+    DecisionRecord {
+        at: decision.at,
+        controller: decision.controller,
+        subject: subject_name(decision.subject, cluster),
+        action: decision.action,
+        rule: decision.rule,
+        from: decision.from,
+        to: decision.to,
+        detail: decision.detail,
+    }
+}
+
+fn subject_name(subject: Subject, cluster: &Cluster) -> String {
+    match subject {
+        Subject::Cluster => "Cluster".to_owned(),
+        Subject::ScaledObject(id) => format!("ScaledObject/{}", cluster.scaled_objects[id.index()].name),
+        Subject::ScaledJob(id) => format!("ScaledJob/{}", cluster.scaled_jobs[id.index()].name),
+        Subject::Hpa(id) => format!("HorizontalPodAutoscaler/{}", cluster.hpas[id.index()].name),
+        Subject::Deployment(id) => format!("Deployment/{}", cluster.deployments[id.index()].name),
+        Subject::Job(id) => format!("Job/{}", cluster.jobs[id.index()].name),
+        Subject::Pod(id) => format!("Pod/{}", pod_name(id.index(), &cluster.pods[id.index()], cluster)),
+        Subject::Node(id) => format!("Node/{}", cluster.nodes[id.index()].name),
+        Subject::NodeClaim(id) => format!("NodeClaim/{}", cluster.nodeclaims[id.index()].name),
+        Subject::NodePool(id) => format!("NodePool/{}", cluster.nodepools[id.index()].name),
+        Subject::Instance(id) => format!("Instance/i-{:08x}", id.0),
+    }
+}
