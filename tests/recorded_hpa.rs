@@ -37,7 +37,8 @@ fn main() -> ExitCode {
     let (mut matched, mut conditions, mut passes) = (0, 0, 0);
     for path in &files {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let recording: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let recording: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let replay = Replay::run(&recording);
         conditions += replay.conditions.0;
         passes += replay.conditions.1;
@@ -108,15 +109,18 @@ fn steps(recording: &Value) -> Vec<(f64, Step)> {
         let up = row[1].as_str().is_some_and(|text| text.contains("updated ScaleTarget"));
         steps.push((number(&row[0]) + 0.01, Step::Keda { up }));
     }
-    let synced: Vec<Value> =
-        rows(recording, "syncs").into_iter().filter(|row| row[3].as_str().is_some_and(|text| !text.is_empty())).collect();
+    let synced: Vec<Value> = rows(recording, "syncs")
+        .into_iter()
+        .filter(|row| row[3].as_str().is_some_and(|text| !text.is_empty()))
+        .collect();
     for (index, row) in synced.iter().enumerate() {
         let at = number(&row[0]);
         let metered = served.iter().any(|(served, _)| (-0.1..NEAR).contains(&(at - served)));
         let clamp = row[3] == "SucceededRescale";
         if !metered && (index == 0 || clamp) {
             // A row is up to 0.14 s late; the pass was at least a period before the next one.
-            let next = served.iter().map(|(served, _)| served - SHORTEST_PERIOD).find(|pass| (at - 1.0..at).contains(pass));
+            let next =
+                served.iter().map(|(served, _)| served - SHORTEST_PERIOD).find(|pass| (at - 1.0..at).contains(pass));
             steps.push((next.unwrap_or(at - 0.03).min(at - 0.03), Step::Unmetered));
         }
     }
