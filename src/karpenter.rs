@@ -1,3 +1,4 @@
 //! Karpenter: which nodes to launch for pending pods, and which to remove.
 
+pub mod disruption;
 pub mod scheduling;

@@ -1,0 +1,255 @@
+//! Which nodes may be disrupted, and in which order (`pkg/controllers/disruption/types.go: NewCandidate`,
+//! `pkg/controllers/state/statenode.go: ValidateNodeDisruptable, ValidatePodsDisruptable`).
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use crate::api::karpenter::ConsolidationPolicy;
+use crate::cluster::catalogue::{CapacityType, TypeId, ZoneId};
+use crate::time::Time;
+
+use super::cost;
+use super::model::{Class, Method, NodeIndex, NodeView, Observed, PoolIndex};
+
+/// A node that may be disrupted, with what its order depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The node in the state that was looked at.
+    pub node: NodeIndex,
+    /// What the caller knows the node by.
+    pub id: u32,
+    /// Its pool.
+    pub pool: PoolIndex,
+    /// Type, if the provider knows it.
+    pub instance_type: Option<TypeId>,
+    /// Zone label.
+    pub zone: Option<ZoneId>,
+    /// Capacity type label.
+    pub capacity_type: Option<CapacityType>,
+    /// `P(n)`, USD per hour.
+    pub price: f64,
+    /// `R(n)`.
+    pub rescheduling_cost: f64,
+    /// What orders candidates before 1.14.
+    pub lifetime_weighted_cost: f64,
+    /// How many pods must move.
+    pub reschedulable_pods: usize,
+}
+
+/// Why a node is no candidate, in the order of the checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// Part of a running command.
+    InCommand,
+    /// No NodeClaim.
+    NotManaged,
+    /// A NodeClaim without a Node.
+    NoNode,
+    /// Not initialized.
+    NotInitialized,
+    /// Marked for deletion, deleting, or its instance is terminating.
+    MarkedForDeletion,
+    /// Pods are planned onto it.
+    Nominated,
+    /// The Node is annotated `karpenter.sh/do-not-disrupt: "true"`.
+    NodeDoNotDisrupt,
+    /// No NodePool label, or a pool that is unknown or has no instance types.
+    NoPool,
+    /// The pod of that id is annotated `karpenter.sh/do-not-disrupt`.
+    PodDoNotDisrupt(u32),
+    /// A PodDisruptionBudget forbids evicting the pod of that id.
+    PodDisruptionBudget(u32),
+}
+
+/// Why a candidate is none for one method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MethodRejection {
+    /// The pool is static, or dynamic for static drift.
+    PoolKind,
+    /// `consolidateAfter: Never`.
+    ConsolidationDisabled,
+    /// Virtual pods of a CapacityBuffer stand on it.
+    BufferPods,
+    /// It has pods whose eviction costs something.
+    NotEmpty,
+    /// It is empty: the empty-node method sees to it.
+    Empty,
+    /// Its type is unknown to the provider.
+    UnknownInstanceType,
+    /// No capacity-type or zone label.
+    MissingLabels,
+    /// `consolidationPolicy: WhenEmpty`.
+    Policy,
+    /// Condition Consolidatable is not True.
+    NotConsolidatable,
+    /// Condition Drifted is not True.
+    NotDrifted,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Rejection::InCommand => "already part of a running disruption",
+            Rejection::NotManaged => "not managed by Karpenter",
+            Rejection::NoNode => "its NodeClaim has no Node yet",
+            Rejection::NotInitialized => "not initialized",
+            Rejection::MarkedForDeletion => "deleting or marked for deletion",
+            Rejection::Nominated => "nominated for a pending pod",
+            Rejection::NodeDoNotDisrupt => "the node is annotated karpenter.sh/do-not-disrupt",
+            Rejection::NoPool => "its NodePool is unknown",
+            Rejection::PodDoNotDisrupt(_) => "a pod is annotated karpenter.sh/do-not-disrupt",
+            Rejection::PodDisruptionBudget(_) => "a PodDisruptionBudget prevents pod evictions",
+        })
+    }
+}
+
+impl fmt::Display for MethodRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MethodRejection::PoolKind => "the NodePool is of the other kind (static or dynamic)",
+            MethodRejection::ConsolidationDisabled => "consolidateAfter is Never",
+            MethodRejection::BufferPods => "capacity buffer pods stand on it",
+            MethodRejection::NotEmpty => "it is not empty",
+            MethodRejection::Empty => "it is empty",
+            MethodRejection::UnknownInstanceType => "its instance type is unknown",
+            MethodRejection::MissingLabels => "its zone or capacity type is unknown",
+            MethodRejection::Policy => "consolidationPolicy is WhenEmpty",
+            MethodRejection::NotConsolidatable => "it is not Consolidatable",
+            MethodRejection::NotDrifted => "it is not Drifted",
+        })
+    }
+}
+
+impl Candidate {
+    /// Whether nothing on it costs anything to evict (1.14), or nothing on it needs rescheduling (before).
+    #[must_use]
+    pub fn is_empty(&self, empty_by_cost: bool) -> bool {
+        if empty_by_cost { self.rescheduling_cost <= cost::BASE_DISRUPTION_COST } else { self.reschedulable_pods == 0 }
+    }
+
+    /// Price per unit of disruption.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        self.price / self.rescheduling_cost
+    }
+}
+
+/// Checks that the node itself can be disrupted (`ValidateNodeDisruptable` and what precedes it).
+fn validate_node(node: &NodeView, now: Time) -> Result<PoolIndex, Rejection> {
+    if node.in_command {
+        return Err(Rejection::InCommand);
+    }
+    if !node.managed {
+        return Err(Rejection::NotManaged);
+    }
+    if !node.registered {
+        return Err(Rejection::NoNode);
+    }
+    if !node.initialized {
+        return Err(Rejection::NotInitialized);
+    }
+    if node.marked_for_deletion || node.instance_terminating {
+        return Err(Rejection::MarkedForDeletion);
+    }
+    if node.nominated_until.is_some_and(|until| now < until) {
+        return Err(Rejection::Nominated);
+    }
+    if node.do_not_disrupt {
+        return Err(Rejection::NodeDoNotDisrupt);
+    }
+    node.pool.ok_or(Rejection::NoPool)
+}
+
+/// Checks that its pods can be disrupted (`ValidatePodsDisruptable`). All pods with the annotation block, DaemonSet and static
+/// ones included.
+fn validate_pods(node: &NodeView, now: Time) -> Result<(), Rejection> {
+    if let Some(pod) = node.pods.iter().find(|pod| pod.is_active() && pod.is_do_not_disrupt(now)) {
+        return Err(Rejection::PodDoNotDisrupt(pod.id));
+    }
+    match node.pods.iter().find(|pod| pod.is_pdb_blocked(now)) {
+        Some(pod) => Err(Rejection::PodDisruptionBudget(pod.id)),
+        None => Ok(()),
+    }
+}
+
+/// The node as a candidate of a class (`NewCandidate`).
+///
+/// # Errors
+/// The first check that fails.
+pub fn candidate(observed: &Observed<'_>, index: NodeIndex, class: Class, now: Time) -> Result<Candidate, Rejection> {
+    let node = observed.node(index);
+    let pool = validate_node(node, now)?;
+    if !(class == Class::Eventual && node.has_termination_grace_period) {
+        validate_pods(node, now)?;
+    }
+    let expire_after = observed.pool(pool).expire_after;
+    Ok(Candidate {
+        node: index,
+        id: node.id,
+        pool,
+        instance_type: node.instance_type,
+        zone: node.zone,
+        capacity_type: node.capacity_type,
+        price: cost::node_price(node, observed.catalogue),
+        rescheduling_cost: cost::rescheduling_cost(&node.pods),
+        lifetime_weighted_cost: cost::lifetime_weighted_cost(node, expire_after, now),
+        reschedulable_pods: node.pods.iter().filter(|pod| pod.is_reschedulable()).count(),
+    })
+}
+
+/// Whether a method takes the candidate (`ShouldDisrupt` of the methods).
+///
+/// # Errors
+/// The first condition that does not hold.
+pub fn accepts(observed: &Observed<'_>, candidate: &Candidate, method: Method) -> Result<(), MethodRejection> {
+    let node = observed.node(candidate.node);
+    let pool = observed.pool(candidate.pool);
+    let ensure = |holds: bool, reason| if holds { Ok(()) } else { Err(reason) };
+    ensure(pool.replicas.is_some() == (method == Method::StaticDrift), MethodRejection::PoolKind)?;
+    let empty = candidate.is_empty(observed.rules.empty_by_cost);
+    match method {
+        Method::Emptiness => {
+            ensure(pool.consolidate_after.is_some(), MethodRejection::ConsolidationDisabled)?;
+            ensure(!node.has_buffer_pods, MethodRejection::BufferPods)?;
+            ensure(empty, MethodRejection::NotEmpty)?;
+            ensure(node.consolidatable, MethodRejection::NotConsolidatable)
+        }
+        Method::StaticDrift | Method::Drift => ensure(node.drifted_at.is_some(), MethodRejection::NotDrifted),
+        Method::MultiNodeConsolidation | Method::SingleNodeConsolidation => {
+            ensure(node.instance_type.is_some(), MethodRejection::UnknownInstanceType)?;
+            ensure(node.capacity_type.is_some() && node.zone.is_some(), MethodRejection::MissingLabels)?;
+            ensure(pool.consolidate_after.is_some(), MethodRejection::ConsolidationDisabled)?;
+            ensure(!(empty && observed.rules.empty_by_cost), MethodRejection::Empty)?;
+            ensure(observed.policy(candidate.pool) != ConsolidationPolicy::WhenEmpty, MethodRejection::Policy)?;
+            ensure(node.consolidatable, MethodRejection::NotConsolidatable)
+        }
+    }
+}
+
+/// All candidates of a method, in the order of the nodes (`GetCandidates`).
+#[must_use]
+pub fn candidates(observed: &Observed<'_>, method: Method, now: Time) -> Vec<Candidate> {
+    (0..observed.nodes.len())
+        .filter_map(|i| candidate(observed, NodeIndex(i), method.class(), now).ok())
+        .filter(|candidate| accepts(observed, candidate, method).is_ok())
+        .collect()
+}
+
+/// Orders consolidation candidates: highest price per unit of disruption first, or lowest disruption cost first before 1.14
+/// (`consolidation.go: sortCandidates`). Ties keep their order.
+pub fn sort(candidates: &mut [Candidate], ratio_order: bool) {
+    candidates.sort_by(|a, b| if ratio_order { descending(a.ratio(), b.ratio()) } else { by_lifetime(a, b) });
+}
+
+fn descending(a: f64, b: f64) -> Ordering {
+    b.partial_cmp(&a).unwrap_or(Ordering::Equal)
+}
+
+fn by_lifetime(a: &Candidate, b: &Candidate) -> Ordering {
+    a.lifetime_weighted_cost.partial_cmp(&b.lifetime_weighted_cost).unwrap_or(Ordering::Equal)
+}
+
+/// Orders drifted nodes: those without pods to move first, then the one that drifted first (`drift.go: ComputeCommands`).
+pub fn sort_drifted(candidates: &mut [Candidate], observed: &Observed<'_>) {
+    candidates.sort_by_key(|c| (c.reschedulable_pods > 0, observed.node(c.node).drifted_at));
+}

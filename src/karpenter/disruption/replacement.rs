@@ -1,0 +1,220 @@
+//! The node that would replace others: its instance types, what offerings it may use, and the price filters on them.
+
+use std::collections::BTreeSet;
+
+use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+
+use crate::karpenter::scheduling::requirement::Requirement;
+use crate::karpenter::scheduling::{NewClaim, labels};
+
+use super::candidate::Candidate;
+use super::model::PoolIndex;
+
+/// Types a single-node spot-to-spot move needs and launches (`MinInstanceTypesForSpotToSpotConsolidation`).
+pub const MIN_TYPES_FOR_SPOT_TO_SPOT: usize = 15;
+
+/// A set of zones of a catalogue (at most 64).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZoneSet(pub u64);
+
+impl ZoneSet {
+    /// Every zone.
+    pub const ALL: ZoneSet = ZoneSet(u64::MAX);
+
+    /// Only these zones.
+    #[must_use]
+    pub fn of(zones: impl IntoIterator<Item = ZoneId>) -> Self {
+        ZoneSet(zones.into_iter().fold(0, |bits, zone| bits | 1 << zone.0))
+    }
+
+    /// Whether the zone is in it.
+    #[must_use]
+    pub const fn contains(self, zone: ZoneId) -> bool {
+        self.0 >> zone.0 & 1 == 1
+    }
+}
+
+/// A set of capacity types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapacitySet {
+    /// From a reservation.
+    pub reserved: bool,
+    /// Spot.
+    pub spot: bool,
+    /// On demand.
+    pub on_demand: bool,
+}
+
+impl CapacitySet {
+    /// Every capacity type.
+    pub const ALL: CapacitySet = CapacitySet { reserved: true, spot: true, on_demand: true };
+
+    /// Only this one.
+    #[must_use]
+    pub fn only(capacity_type: CapacityType) -> Self {
+        CapacitySet {
+            reserved: capacity_type == CapacityType::Reserved,
+            spot: capacity_type == CapacityType::Spot,
+            on_demand: capacity_type == CapacityType::OnDemand,
+        }
+    }
+
+    /// Whether it is in it.
+    #[must_use]
+    pub const fn contains(self, capacity_type: CapacityType) -> bool {
+        match capacity_type {
+            CapacityType::Reserved => self.reserved,
+            CapacityType::Spot => self.spot,
+            CapacityType::OnDemand => self.on_demand,
+        }
+    }
+}
+
+/// A requirement that the types of a replacement keep so many distinct values of a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MinValues {
+    /// Label.
+    pub key: String,
+    /// Fewest distinct values.
+    pub least: usize,
+}
+
+/// A NodeClaim that a simulation would create.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replacement {
+    /// Its pool.
+    pub pool: PoolIndex,
+    /// Types it may become, cheapest first.
+    pub types: Vec<TypeId>,
+    /// Zones it may use.
+    pub zones: ZoneSet,
+    /// Capacity types it may use.
+    pub capacity_types: CapacitySet,
+    /// `minValues` of its requirements.
+    pub min_values: Vec<MinValues>,
+    /// The plan of the scheduler, whose types and capacity types the fields above narrow; `None` in a static pool.
+    pub plan: Option<NewClaim>,
+}
+
+impl Replacement {
+    /// The NodeClaim to create: the scheduler's plan, narrowed to the types and capacity types that the move allows.
+    #[must_use]
+    pub fn narrowed_plan(&self) -> Option<NewClaim> {
+        let mut plan = self.plan.clone()?;
+        plan.options.clone_from(&self.types);
+        let allowed = [CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand]
+            .into_iter()
+            .filter(|capacity_type| self.capacity_types.contains(*capacity_type));
+        if self.capacity_types != CapacitySet::ALL {
+            let names = allowed.map(|capacity_type| capacity_type.as_str().to_owned());
+            plan.requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(names));
+        }
+        Some(plan)
+    }
+
+    /// Whether its requirements allow the offering.
+    #[must_use]
+    pub fn allows(&self, offering: &Offering) -> bool {
+        self.zones.contains(offering.zone) && self.capacity_types.contains(offering.capacity_type)
+    }
+
+    /// The most expensive price it may come to cost as this type: of the available, allowed offerings those of the first
+    /// capacity type present (reserved, spot, on-demand) count; none = infinite (`Offerings.WorstLaunchPrice`).
+    #[must_use]
+    pub fn worst_launch_price(&self, instance_type: &InstanceType) -> f64 {
+        for capacity_type in [CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand] {
+            let prices = instance_type.offerings.iter().filter(|offering| {
+                offering.available && offering.capacity_type == capacity_type && self.allows(offering)
+            });
+            if let Some(worst) = prices.map(|offering| offering.price).reduce(f64::max) {
+                return worst;
+            }
+        }
+        f64::INFINITY
+    }
+
+    /// The cheapest price among its available, allowed offerings; infinite if none.
+    #[must_use]
+    pub fn cheapest_price(&self, instance_type: &InstanceType) -> f64 {
+        let allowed = instance_type.offerings.iter().filter(|offering| offering.available && self.allows(offering));
+        allowed.map(|offering| offering.price).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Puts its types in order of their cheapest price, ties by name (`InstanceTypes.OrderByPrice`).
+    pub fn order_by_price(&mut self, catalogue: &Catalogue) {
+        let mut keyed: Vec<(f64, TypeId)> =
+            self.types.iter().map(|&id| (self.cheapest_price(catalogue.get(id)), id)).collect();
+        keyed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        self.types = keyed.into_iter().map(|(_, id)| id).collect();
+    }
+
+    /// Drops types without an available, allowed offering (`InstanceTypes.Compatible`).
+    pub fn keep_compatible(&mut self, catalogue: &Catalogue) {
+        let types = std::mem::take(&mut self.types);
+        let offered = |id: &TypeId| catalogue.get(*id).offerings.iter().any(|o| o.available && self.allows(o));
+        self.types = types.into_iter().filter(offered).collect();
+    }
+
+    /// Keeps types whose worst price is strictly below `price`
+    /// (`NodeClaim.RemoveInstanceTypeOptionsByPriceAndMinValues`).
+    ///
+    /// # Errors
+    /// The label whose `minValues` then fails; it is checked whatever the min-values policy.
+    pub fn keep_cheaper_than(&mut self, price: f64, catalogue: &Catalogue) -> Result<(), String> {
+        let types = std::mem::take(&mut self.types);
+        let cheaper = |id: &TypeId| self.worst_launch_price(catalogue.get(*id)) < price;
+        self.types = types.into_iter().filter(cheaper).collect();
+        self.types_for_min_values(catalogue).map(|_| ())
+    }
+
+    /// How many of its types, in order, are needed to satisfy all `minValues` (`InstanceTypes.SatisfiesMinValues`).
+    ///
+    /// # Errors
+    /// The first label that all types together cannot satisfy.
+    pub fn types_for_min_values(&self, catalogue: &Catalogue) -> Result<usize, String> {
+        let mut seen: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); self.min_values.len()];
+        if self.min_values.is_empty() {
+            return Ok(0);
+        }
+        for (count, id) in self.types.iter().enumerate() {
+            for (values, rule) in seen.iter_mut().zip(&self.min_values) {
+                values.extend(label_values(catalogue, catalogue.get(*id), &rule.key));
+            }
+            if seen.iter().zip(&self.min_values).all(|(values, rule)| values.len() >= rule.least) {
+                return Ok(count + 1);
+            }
+        }
+        let failing = seen.iter().zip(&self.min_values).find(|(values, rule)| values.len() < rule.least);
+        Err(failing.map_or_else(String::new, |(_, rule)| rule.key.clone()))
+    }
+
+    /// When types are offered that a removed node already has, keeps only those cheaper than the cheapest of these: else
+    /// the move would equal deleting the other nodes (`filterOutSameInstanceType`).
+    ///
+    /// # Errors
+    /// The label whose `minValues` then fails.
+    pub fn filter_out_same_type(&mut self, removed: &[Candidate], catalogue: &Catalogue) -> Result<(), String> {
+        let mut bound = f64::INFINITY;
+        for candidate in removed {
+            let Some(id) = candidate.instance_type.filter(|id| self.types.contains(id)) else { continue };
+            let prices = catalogue.get(id).offerings.iter().filter(|offering| {
+                Some(offering.zone) == candidate.zone && Some(offering.capacity_type) == candidate.capacity_type
+            });
+            bound = prices.map(|offering| offering.price).fold(bound, f64::min);
+        }
+        self.keep_cheaper_than(bound, catalogue)
+    }
+}
+
+/// Values of a label over everything the type can be.
+fn label_values<'a>(catalogue: &'a Catalogue, instance_type: &'a InstanceType, key: &str) -> Vec<&'a str> {
+    match key {
+        "node.kubernetes.io/instance-type" => vec![instance_type.name.as_str()],
+        "topology.kubernetes.io/zone" => instance_type.offerings.iter().map(|o| catalogue.zone(o.zone)).collect(),
+        "karpenter.sh/capacity-type" => instance_type.offerings.iter().map(|o| o.capacity_type.as_str()).collect(),
+        _ => {
+            let label = instance_type.labels.iter().find(|(label, _)| label == key);
+            label.map_or_else(Vec::new, |(_, values)| values.iter().map(String::as_str).collect())
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The methods of a pass as searches over candidates: emptiness, drift, multi-node and single-node consolidation.
+
+use std::collections::BTreeMap;
+
+use crate::time::Duration;
+
+use super::balanced::{self, Totals};
+use super::candidate::{self, Candidate};
+use super::command::{Command, Simulator, Unconsolidatable};
+use super::consolidation;
+use super::model::{Method, NodeIndex, Observed, PoolIndex};
+
+/// Longest multi-node search (`MultiNodeConsolidationTimeoutDuration`).
+pub const MULTI_NODE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Longest single-node search, looked at between candidates (`SingleNodeConsolidationTimeoutDuration`).
+pub const SINGLE_NODE_TIMEOUT: Duration = Duration::from_mins(3);
+/// Most nodes that a multi-node search looks at; one more when there are more candidates.
+pub const MAX_PARALLEL: usize = 100;
+
+/// How many nodes of each pool may still be disrupted.
+pub type Budgets = BTreeMap<PoolIndex, usize>;
+
+/// What a method found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Commands; those of drift start at once, others are validated first.
+    pub commands: Vec<Command>,
+    /// Whether the method now considers the cluster consolidated.
+    pub consolidated: bool,
+    /// Whether it ran out of time.
+    pub timed_out: bool,
+    /// How long it computed.
+    pub cost: Duration,
+    /// Why nodes were not moved.
+    pub reasons: Vec<(NodeIndex, Unconsolidatable)>,
+    /// Nodes skipped because their pool's budget was used up.
+    pub over_budget: Vec<NodeIndex>,
+    /// Single-node: pools that the next search looks at first.
+    pub unseen_pools: Vec<PoolIndex>,
+}
+
+/// Takes one from the pool's budget if there is any left.
+fn take(budgets: &mut Budgets, pool: PoolIndex) -> bool {
+    match budgets.get_mut(&pool) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Empty nodes of all pools in one deletion, dearest first, as far as budgets go. Nothing is simulated (`emptiness.go`).
+#[must_use]
+pub fn emptiness(observed: &Observed<'_>, mut budgets: Budgets, mut candidates: Vec<Candidate>) -> Found {
+    candidate::sort(&mut candidates, observed.rules.ratio_order);
+    let mut found = Found::default();
+    let mut empty = Vec::new();
+    for candidate in candidates {
+        if take(&mut budgets, candidate.pool) {
+            empty.push(candidate);
+        } else {
+            found.over_budget.push(candidate.node);
+        }
+    }
+    if empty.is_empty() {
+        found.consolidated = found.over_budget.is_empty();
+    } else {
+        found.commands.push(Command {
+            method: Method::Emptiness,
+            candidates: empty,
+            replacements: Vec::new(),
+            destinations: Vec::new(),
+        });
+    }
+    found
+}
+
+/// One drifted node with as many replacements as its pods need; nodes whose pods cannot all be placed are passed over
+/// (`drift.go: ComputeCommands`).
+pub fn drift(
+    observed: &Observed<'_>,
+    simulator: &mut impl Simulator,
+    budgets: &Budgets,
+    mut candidates: Vec<Candidate>,
+) -> Found {
+    candidate::sort_drifted(&mut candidates, observed);
+    let mut found = Found::default();
+    for candidate in candidates {
+        if budgets.get(&candidate.pool).is_none_or(|left| *left == 0) {
+            found.over_budget.push(candidate.node);
+            continue;
+        }
+        let simulation = simulator.simulate(&[candidate.node], false);
+        found.cost += simulation.cost;
+        if simulation.candidate_deleting {
+            continue;
+        }
+        if let Some(error) = simulation.error {
+            found.reasons.push((candidate.node, Unconsolidatable::Unschedulable(error)));
+            continue;
+        }
+        found.commands.push(Command {
+            method: Method::Drift,
+            candidates: vec![candidate],
+            replacements: simulation.claims,
+            destinations: simulation.destinations.iter().map(|node| observed.node(*node).id).collect(),
+        });
+        break;
+    }
+    found
+}
+
+/// Drifted nodes of static pools, one replacement each, without simulation (`staticdrift.go`). `headroom` gives for each
+/// pool how many more nodes its limit allows; a pool that already runs more nodes than `replicas` waits.
+#[must_use]
+pub fn static_drift(
+    budgets: &Budgets,
+    candidates: Vec<Candidate>,
+    headroom: &BTreeMap<PoolIndex, usize>,
+    replacement: impl Fn(&Candidate) -> super::replacement::Replacement,
+) -> Found {
+    let mut found = Found::default();
+    let mut left: BTreeMap<PoolIndex, usize> = budgets
+        .iter()
+        .map(|(pool, budget)| (*pool, headroom.get(pool).map_or(*budget, |room| (*budget).min(*room))))
+        .collect();
+    for candidate in candidates {
+        if !take(&mut left, candidate.pool) {
+            found.over_budget.push(candidate.node);
+            continue;
+        }
+        found.commands.push(Command {
+            method: Method::StaticDrift,
+            replacements: vec![replacement(&candidate)],
+            candidates: vec![candidate],
+            destinations: Vec::new(),
+        });
+    }
+    found
+}
+
+/// The largest prefix of the ordered candidates, found by bisection, that can be removed for at most one cheaper node
+/// (`multinodeconsolidation.go`). Only prefixes on the bisection's path are tried. Budgets are applied before the search.
+pub fn multi_node(
+    observed: &Observed<'_>,
+    simulator: &mut impl Simulator,
+    mut budgets: Budgets,
+    mut candidates: Vec<Candidate>,
+    totals: &Totals,
+) -> Found {
+    candidate::sort(&mut candidates, observed.rules.ratio_order);
+    let mut found = Found::default();
+    let mut kept = Vec::new();
+    for candidate in candidates {
+        if take(&mut budgets, candidate.pool) {
+            kept.push(candidate);
+        } else {
+            found.over_budget.push(candidate.node);
+        }
+    }
+    let best = bisect(observed, simulator, &kept, totals, &mut found);
+    match best {
+        Some(command) => found.commands.push(command),
+        None => found.consolidated = found.over_budget.is_empty(),
+    }
+    found
+}
+
+/// `firstNConsolidationOption`.
+fn bisect(
+    observed: &Observed<'_>,
+    simulator: &mut impl Simulator,
+    kept: &[Candidate],
+    totals: &Totals,
+    found: &mut Found,
+) -> Option<Command> {
+    if kept.len() < 2 {
+        return None;
+    }
+    let mut low = 1;
+    let mut high = if kept.len() <= MAX_PARALLEL { kept.len() - 1 } else { MAX_PARALLEL };
+    let mut best = None;
+    while low <= high {
+        let middle = usize::midpoint(low, high);
+        let prefix = &kept[..=middle];
+        let (outcome, cost) = consolidation::compute(observed, simulator, Method::MultiNodeConsolidation, prefix);
+        found.cost += cost;
+        if found.cost > MULTI_NODE_TIMEOUT {
+            found.cost = MULTI_NODE_TIMEOUT;
+            found.timed_out = true;
+            return best;
+        }
+        match outcome.ok().and_then(|command| sensible(observed, command, totals)) {
+            Some(command) => {
+                best = Some(command);
+                low = middle + 1;
+            }
+            None => high = middle - 1,
+        }
+    }
+    best
+}
+
+/// The command with the same-type filter applied, if it is still a move and its score is enough.
+fn sensible(observed: &Observed<'_>, mut command: Command, totals: &Totals) -> Option<Command> {
+    if let Some(replacement) = command.replacements.first_mut() {
+        replacement.filter_out_same_type(&command.candidates, observed.catalogue).ok()?;
+        if replacement.types.is_empty() {
+            return None;
+        }
+    }
+    balanced::evaluate(&command, observed, totals).ok()?;
+    Some(command)
+}
+
+/// Candidates of all pools in turn: the first of every pool, the second of every pool, and so on; pools that the previous
+/// search did not reach come first (`SortCandidates, shuffleCandidates`).
+#[must_use]
+pub fn interleave(candidates: Vec<Candidate>, pool_order: &[PoolIndex], unseen: &[PoolIndex]) -> Vec<Candidate> {
+    let order: Vec<PoolIndex> =
+        unseen.iter().chain(pool_order.iter().filter(|pool| !unseen.contains(pool))).copied().collect();
+    let mut rounds: BTreeMap<PoolIndex, usize> = BTreeMap::new();
+    let mut keyed: Vec<((usize, usize), Candidate)> = candidates
+        .into_iter()
+        .map(|candidate| {
+            let round = rounds.entry(candidate.pool).or_default();
+            let place = order.iter().position(|pool| *pool == candidate.pool).unwrap_or(order.len());
+            let key = (*round, place);
+            *round += 1;
+            (key, candidate)
+        })
+        .collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, candidate)| candidate).collect()
+}
+
+/// The first candidate, in turn over the pools, that can be removed for at most one cheaper node
+/// (`singlenodeconsolidation.go`).
+pub fn single_node(
+    observed: &Observed<'_>,
+    simulator: &mut impl Simulator,
+    budgets: &Budgets,
+    mut candidates: Vec<Candidate>,
+    totals: &Totals,
+    unseen: &[PoolIndex],
+) -> Found {
+    candidate::sort(&mut candidates, observed.rules.ratio_order);
+    let pool_order: Vec<PoolIndex> = (0..observed.pools.len()).map(PoolIndex).collect();
+    let candidates = interleave(candidates, &pool_order, unseen);
+    let with_candidates = |pool: &PoolIndex| candidates.iter().any(|candidate| candidate.pool == *pool);
+    let unseen_pools = pool_order.iter().copied().filter(with_candidates).collect();
+    let mut found = Found { unseen_pools, ..Found::default() };
+    for candidate in candidates {
+        if found.cost > SINGLE_NODE_TIMEOUT {
+            found.timed_out = true;
+            return found;
+        }
+        found.unseen_pools.retain(|pool| *pool != candidate.pool);
+        if budgets.get(&candidate.pool).is_none_or(|left| *left == 0) {
+            found.over_budget.push(candidate.node);
+            continue;
+        }
+        if !balanced::can_pass(&candidate, observed, totals) {
+            continue;
+        }
+        let node = candidate.node;
+        let (outcome, cost) =
+            consolidation::compute(observed, simulator, Method::SingleNodeConsolidation, &[candidate]);
+        found.cost += cost;
+        match outcome {
+            Err(reason) => found.reasons.push((node, reason)),
+            Ok(command) => match balanced::evaluate(&command, observed, totals) {
+                Err(score) => found.reasons.push((node, Unconsolidatable::Score(score))),
+                Ok(()) => {
+                    found.commands.push(command);
+                    found.unseen_pools = unseen.to_vec();
+                    return found;
+                }
+            },
+        }
+    }
+    found.consolidated = found.over_budget.is_empty();
+    found
+}
