@@ -9,7 +9,7 @@ pub mod series;
 pub use crate::engine::Durations;
 pub use blame::{Blame, Factor, HpaBrake, Snapshot, Stuck};
 pub use outcome::{
-    DecisionRecord, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, NodeState, Outcome, PodRecord, QueueRecord,
+    DecisionRecord, Ended, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, NodeState, Outcome, PodRecord, QueueRecord,
     QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
 };
 pub use recorder::Recorder;

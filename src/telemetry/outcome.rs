@@ -29,6 +29,41 @@ pub struct RunInfo {
     pub seed: u64,
     /// Number of the replication, from 0.
     pub replication: u32,
+    /// Statistics leave out what lies before.
+    pub warm_up: Time,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ended {
+    /// Its duration was over.
+    #[default]
+    Duration,
+    /// Nothing was left to happen (`stopWhenIdle`).
+    Idle,
+    /// The most messages that the scenario allows arrived: look at this before trusting the results.
+    MessageLimit,
+    /// The most pods that the scenario allows existed: look at this before trusting the results.
+    PodLimit,
+}
+
+impl Ended {
+    /// The name in files.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Ended::Duration => "duration",
+            Ended::Idle => "idle",
+            Ended::MessageLimit => "message_limit",
+            Ended::PodLimit => "pod_limit",
+        }
+    }
+
+    /// Whether the run was cut off by a limit.
+    #[must_use]
+    pub const fn early(self) -> bool {
+        matches!(self, Ended::MessageLimit | Ended::PodLimit)
+    }
 }
 
 /// One run, remembered.
@@ -38,6 +73,8 @@ pub struct Outcome {
     pub run: RunInfo,
     /// When it ended.
     pub end: Time,
+    /// Why it ended.
+    pub ended: Ended,
     /// Queues, by their `QueueId`.
     pub queues: Vec<QueueRecord>,
     /// Deployments, then ScaledJobs, in the order of the scenario.
@@ -73,6 +110,8 @@ pub struct QueueTotals {
     pub left: u64,
     /// Billed requests of producers, consumers and scalers.
     pub requests: u64,
+    /// When the last message was sent.
+    pub last_sent: Option<Time>,
     /// When the first message was processed.
     pub first_processed: Option<Time>,
     /// When the last message was processed.
@@ -102,9 +141,9 @@ pub struct QueueRecord {
     pub dead_lettered: Series,
     /// Counts over the whole run.
     pub totals: QueueTotals,
-    /// Sent to first received, of every message received.
+    /// Sent to first received, of every message sent after the warm-up and received.
     pub wait: Durations,
-    /// Sent to deleted, of every message processed.
+    /// Sent to deleted, of every message sent after the warm-up and processed.
     pub sojourn: Durations,
     /// What the backlog waited for.
     pub blame: Blame,

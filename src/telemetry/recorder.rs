@@ -12,7 +12,7 @@ use crate::units::{Resources, Usd};
 
 use self::backlog::{Brakes, Stages};
 use super::outcome::{
-    Mark, MarkKind, Outcome, QueueRecord, QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
+    Ended, Mark, MarkKind, Outcome, QueueRecord, QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
 };
 
 /// Requests bound to a node from an instant on.
@@ -235,8 +235,8 @@ impl Recorder {
 
     /// The run is over at `end`.
     #[must_use]
-    pub fn finish(self, end: Time, cluster: &Cluster) -> Outcome {
-        assemble::outcome(self, end, cluster)
+    pub fn finish(self, end: Time, ended: Ended, cluster: &Cluster) -> Outcome {
+        assemble::outcome(self, end, ended, cluster)
     }
 }
 

@@ -97,10 +97,13 @@ impl Series {
         sum
     }
 
-    /// The time-weighted mean from the beginning to `end`; 0 for an empty span.
+    /// The time-weighted mean from `start` to `end`; 0 for an empty span.
     #[must_use]
-    pub fn mean(&self, end: Time) -> f64 {
-        if end == Time::ZERO { 0.0 } else { self.integral(end) as f64 / end.as_micros() as f64 }
+    pub fn mean(&self, start: Time, end: Time) -> f64 {
+        if end <= start {
+            return 0.0;
+        }
+        (self.integral(end) - self.integral(start)) as f64 / end.since(start).as_micros() as f64
     }
 
     /// The first instant at or after `from` at which `holds` is true of the value.
@@ -196,7 +199,8 @@ mod tests {
         assert_eq!(series.steps(), [(at(10), 2), (at(20), 4), (at(40), 0)]);
         assert_eq!(series.integral(at(100)), (2 * 10 + 4 * 20) * 1_000_000);
         assert_eq!(series.integral(at(25)), (2 * 10 + 4 * 5) * 1_000_000);
-        assert!((series.mean(at(100)) - 1.0).abs() < 1e-12);
+        assert!((series.mean(at(0), at(100)) - 1.0).abs() < 1e-12);
+        assert!((series.mean(at(15), at(25)) - 3.0).abs() < 1e-12);
         assert_eq!((series.max(at(100)), series.max(at(15)), series.max(at(5))), (4, 2, 0));
         assert_eq!((series.at(at(9)), series.at(at(10)), series.at(at(39)), series.at(at(40))), (0, 2, 4, 0));
     }

@@ -7,7 +7,7 @@ use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::pod::{EndReason, Owner, Pod};
 use crate::cluster::{Cluster, Decision, InstanceId, NodeId, Subject};
 use crate::telemetry::ledger::{Bill, Usage};
-use crate::telemetry::outcome::{DecisionRecord, NodeInfo, NodeKey, NodeRecord, Outcome, PodRecord};
+use crate::telemetry::outcome::{DecisionRecord, Ended, NodeInfo, NodeKey, NodeRecord, Outcome, PodRecord};
 use crate::telemetry::series::Series;
 use crate::time::Time;
 use crate::units::Resources;
@@ -15,7 +15,7 @@ use crate::units::Resources;
 use super::{Load, Recorder};
 
 /// The [`Outcome`] of a run that ends at `end`.
-pub(super) fn outcome(mut recorder: Recorder, end: Time, cluster: &Cluster) -> Outcome {
+pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: &Cluster) -> Outcome {
     for queue in &mut recorder.queues {
         queue.blame.finish(end);
     }
@@ -37,6 +37,7 @@ pub(super) fn outcome(mut recorder: Recorder, end: Time, cluster: &Cluster) -> O
     Outcome {
         run: recorder.run,
         end,
+        ended,
         queues: recorder.queues,
         workloads: recorder.workloads,
         pods,

@@ -170,7 +170,7 @@ fn pods_nodes_and_money_come_from_the_cluster() {
     run.cluster.set_instance_state(at(160), instance, InstanceState::ShuttingDown);
     run.cluster.remove_node(at(165), node);
     run.show(at(165));
-    let outcome = run.recorder.finish(at(200), &run.cluster);
+    let outcome = run.recorder.finish(at(200), Ended::Duration, &run.cluster);
 
     assert_eq!(outcome.pods_existing(None).steps(), [(at(2), 2), (at(85), 1)]);
     assert_eq!(outcome.pods_pending(Some(WorkloadKey(0))).steps(), [(at(2), 2), (at(41), 1)]);
@@ -217,7 +217,7 @@ fn the_backlog_is_blamed_on_what_the_cluster_shows() {
     run.cluster.scale_deployment(DeploymentId(0), 4);
     run.show(at(50));
     run.waiting(at(50), 100);
-    let outcome = run.recorder.finish(at(60), &run.cluster);
+    let outcome = run.recorder.finish(at(60), Ended::Duration, &run.cluster);
     let band: Vec<_> = outcome.queues[0].blame.band().to_vec();
     assert_eq!(
         band,
@@ -247,7 +247,7 @@ fn limits_are_marked_once_in_a_while() {
         });
     }
     run.show(at(150));
-    let outcome = run.recorder.finish(at(200), &run.cluster);
+    let outcome = run.recorder.finish(at(200), Ended::Duration, &run.cluster);
     let marked: Vec<_> = outcome.marks.iter().map(|mark| (mark.at, mark.kind)).collect();
     assert_eq!(marked, [(at(10), MarkKind::Limit), (at(150), MarkKind::Limit)]);
     assert_eq!(outcome.decisions.len(), 4);
