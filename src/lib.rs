@@ -8,5 +8,6 @@ pub mod hpa;
 pub mod karpenter;
 pub mod scenario;
 pub mod telemetry;
+pub mod scheduler;
 pub mod time;
 pub mod units;

@@ -1,0 +1,413 @@
+//! Choosing a node: filters, scores, and the draw among equals (`pkg/scheduler/schedule_one.go: schedulePod`).
+
+use crate::api::pod::TaintEffect;
+use crate::engine::Stream;
+use crate::units::{Resource, Resources};
+
+use super::affinity::{self, PodAffinityState};
+use super::diagnosis::{Diagnosis, Reason};
+use super::filter::{Plugin, Rejection, reject_by_description, reject_by_room, untolerated_taint};
+use super::score::{self, MAX_SCORE, weight};
+use super::shape::{Shape, ShapeIndex, node_term_matches};
+use super::snapshot::{NodeInfo, Slot, Snapshot};
+use super::spread::SpreadCounts;
+
+/// How nodes are rated by their room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScoringStrategy {
+    /// Emptier nodes win (the default profile).
+    #[default]
+    LeastAllocated,
+    /// Fuller nodes win (a second scheduler's profile).
+    MostAllocated,
+}
+
+/// What is fixed about choosing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChooseConfig {
+    /// How nodes are rated by their room. Default `LeastAllocated`.
+    pub strategy: ScoringStrategy,
+    /// `percentageOfNodesToScore`; 0 (default) adapts to the size of the cluster.
+    pub percentage_of_nodes_to_score: usize,
+    /// Rate the improvement of balance rather than balance (Kubernetes 1.36). Default false.
+    pub balanced_improvement: bool,
+}
+
+/// The answer to one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// This node.
+    Node(Slot),
+    /// The cluster has no node at all: an error, not unschedulability (`ErrNoNodesAvailable`).
+    NoNodes,
+    /// No node is feasible.
+    Unschedulable(Diagnosis),
+}
+
+/// Chooses nodes on a [`Snapshot`], remembering per shape what it found out about each node.
+#[derive(Clone, Debug, Default)]
+pub struct Chooser {
+    /// What is fixed.
+    pub config: ChooseConfig,
+    memory: Vec<ShapeMemory>,
+    next_start: usize,
+    feasible: Vec<Slot>,
+    scores: Vec<i64>,
+}
+
+/// What is known of each node for one shape; an entry holds as long as the node's version does.
+#[derive(Clone, Debug, Default)]
+struct ShapeMemory {
+    described: Vec<Option<u32>>,
+    by_description: Vec<Described>,
+    versions: Vec<Option<u32>>,
+    verdicts: Vec<i16>,
+    spread: Option<SpreadCounts>,
+    /// How many shapes were known when pod affinity was last found irrelevant.
+    affinity_free_of: usize,
+}
+
+/// What a node's description says for one shape.
+#[derive(Clone, Copy, Debug, Default)]
+struct Described {
+    rejection: Option<Rejection>,
+    soft_taints: u16,
+    preferred: u32,
+}
+
+const RESOLVABLE: i16 = 64;
+
+fn encode(rejection: Rejection) -> i16 {
+    -1 - (rejection.plugin as i16 + if rejection.resolvable { RESOLVABLE } else { 0 })
+}
+
+fn decode(verdict: i16) -> Rejection {
+    let code = -1 - verdict;
+    Rejection { plugin: Plugin::ALL[usize::from(code as u16 % RESOLVABLE as u16)], resolvable: code >= RESOLVABLE }
+}
+
+/// What one attempt needs beside the per-node memory.
+struct Attempt<'a> {
+    snapshot: &'a Snapshot,
+    shape: &'a Shape,
+    id: ShapeIndex,
+    /// Pods of at least this priority, other than `pod`, that are nominated to a node count there.
+    pod: u32,
+    affinity: Option<PodAffinityState>,
+}
+
+impl Chooser {
+    /// Chooses with these settings.
+    #[must_use]
+    pub fn new(config: ChooseConfig) -> Chooser {
+        Chooser { config, ..Chooser::default() }
+    }
+
+    /// One attempt for a pod of a shape, which may have a node nominated by preemption. `tie` draws among the best.
+    pub fn choose(
+        &mut self,
+        snapshot: &mut Snapshot,
+        pod: u32,
+        id: ShapeIndex,
+        nominated: Option<Slot>,
+        tie: &mut Stream,
+    ) -> Choice {
+        if snapshot.node_count() == 0 {
+            return Choice::NoNodes;
+        }
+        let affinity = self.prepare(snapshot, id);
+        snapshot.order();
+        let snapshot = &*snapshot;
+        let attempt = Attempt { snapshot, shape: snapshot.shape_of(id), id, pod, affinity };
+        if let Some(slot) = nominated.filter(|slot| snapshot.node(*slot).alive)
+            && self.verdict(&attempt, slot) >= 0
+        {
+            return Choice::Node(slot);
+        }
+        self.find_feasible(&attempt);
+        match self.feasible.len() {
+            0 => Choice::Unschedulable(self.diagnose(&attempt)),
+            1 => Choice::Node(self.feasible[0]),
+            _ => Choice::Node(self.best(&attempt, tie)),
+        }
+    }
+
+    /// Whether the pod could run on the node as things are; `Err` names who rejects it.
+    ///
+    /// # Errors
+    /// The first rejection.
+    pub fn feasible(&mut self, snapshot: &mut Snapshot, pod: u32, id: ShapeIndex, slot: Slot) -> Result<(), Rejection> {
+        let affinity = self.prepare(snapshot, id);
+        let snapshot = &*snapshot;
+        let attempt = Attempt { snapshot, shape: snapshot.shape_of(id), id, pod, affinity };
+        let verdict = self.verdict(&attempt, slot);
+        if verdict >= 0 { Ok(()) } else { Err(decode(verdict)) }
+    }
+
+    /// Brings the memory of a shape up to date; gives the state of pod affinity if that matters.
+    fn prepare(&mut self, snapshot: &mut Snapshot, id: ShapeIndex) -> Option<PodAffinityState> {
+        let index = id.0 as usize;
+        if self.memory.len() <= index {
+            self.memory.resize_with(index + 1, ShapeMemory::default);
+        }
+        let memory = &mut self.memory[index];
+        if memory.spread.is_none() {
+            memory.spread = Some(SpreadCounts::new(snapshot, id));
+        }
+        let slots = snapshot.slots();
+        memory.described.resize(slots, None);
+        memory.by_description.resize(slots, Described::default());
+        memory.versions.resize(slots, None);
+        memory.verdicts.resize(slots, 0);
+        if let Some(spread) = &mut memory.spread
+            && (spread.has_hard() || spread.has_soft())
+        {
+            spread.refresh(snapshot, snapshot.shape_of(id));
+        }
+        if memory.affinity_free_of == snapshot.shapes() {
+            return None;
+        }
+        if affinity::relevant(snapshot, snapshot.shape_of(id)) {
+            return Some(PodAffinityState::new(snapshot, id));
+        }
+        memory.affinity_free_of = snapshot.shapes();
+        None
+    }
+
+    /// `findNodesThatPassFilters`: round-robin from where the last attempt stopped until enough are feasible.
+    fn find_feasible(&mut self, attempt: &Attempt<'_>) {
+        let order = attempt.snapshot.last_order();
+        let nodes = order.len();
+        let want = score::feasible_nodes_to_find(nodes, self.config.percentage_of_nodes_to_score);
+        self.feasible.clear();
+        self.scores.clear();
+        let start = self.next_start % nodes;
+        let mut examined = 0;
+        for slot in order[start..].iter().chain(&order[..start]) {
+            examined += 1;
+            let verdict = self.verdict(attempt, *slot);
+            if verdict >= 0 {
+                self.feasible.push(*slot);
+                self.scores.push(i64::from(verdict));
+                if self.feasible.len() == want {
+                    break;
+                }
+            }
+        }
+        self.next_start = (start + examined) % nodes;
+    }
+
+    /// The node's score by room if it is feasible, else an encoded rejection.
+    fn verdict(&mut self, attempt: &Attempt<'_>, slot: Slot) -> i16 {
+        let memory = &mut self.memory[attempt.id.0 as usize];
+        let version = Some(attempt.snapshot.versions[slot]);
+        if memory.versions[slot] != version {
+            memory.versions[slot] = version;
+            memory.verdicts[slot] = memory.judge(attempt, slot, &self.config);
+        }
+        let mut verdict = memory.verdicts[slot];
+        if verdict >= 0 && !attempt.snapshot.node(slot).nominated.is_empty() {
+            verdict = with_nominated(attempt, slot).map_or(verdict, encode);
+        }
+        if verdict >= 0
+            && let Some(spread) = &memory.spread
+            && spread.has_hard()
+            && let Some(rejection) = spread.reject(attempt.snapshot, slot)
+        {
+            verdict = encode(rejection);
+        }
+        if verdict >= 0
+            && let Some(affinity) = &attempt.affinity
+            && let Some(rejection) = affinity.reject(attempt.snapshot, slot)
+        {
+            verdict = encode(rejection);
+        }
+        verdict
+    }
+
+    /// `prioritizeNodes` and `selectHost`.
+    fn best(&mut self, attempt: &Attempt<'_>, tie: &mut Stream) -> Slot {
+        self.add_description_scores(attempt);
+        self.add_spread_scores(attempt);
+        if let Some(affinity) = attempt.affinity.as_ref().filter(|a| a.scores()) {
+            let raw: Vec<i64> = self.feasible.iter().map(|slot| affinity.score(attempt.snapshot, *slot)).collect();
+            let (min, max) = bounds(&raw);
+            for (total, raw) in self.scores.iter_mut().zip(raw) {
+                *total += weight::POD_AFFINITY * score::normalized_affinity(raw, min, max);
+            }
+        }
+        self.add_image_scores(attempt);
+        let best = self.scores.iter().copied().max().unwrap_or(0);
+        let equals = self.scores.iter().filter(|score| **score == best).count();
+        let drawn = if equals > 1 { tie.below(equals) } else { 0 };
+        let index =
+            self.scores.iter().enumerate().filter(|(_, score)| **score == best).nth(drawn).map_or(0, |(i, _)| i);
+        self.feasible[index]
+    }
+
+    fn add_description_scores(&mut self, attempt: &Attempt<'_>) {
+        let memory = &self.memory[attempt.id.0 as usize];
+        let described = |slot: &Slot| memory.by_description[*slot];
+        if attempt.snapshot.with_soft_taints > 0 {
+            let max = self.feasible.iter().map(|slot| described(slot).soft_taints).max().unwrap_or(0);
+            for (total, slot) in self.scores.iter_mut().zip(&self.feasible) {
+                let raw = i64::from(described(slot).soft_taints);
+                *total += weight::TAINT_TOLERATION * score::normalized(raw, i64::from(max), true);
+            }
+        }
+        let max = self.feasible.iter().map(|slot| described(slot).preferred).max().unwrap_or(0);
+        if max > 0 {
+            for (total, slot) in self.scores.iter_mut().zip(&self.feasible) {
+                let raw = i64::from(described(slot).preferred);
+                *total += weight::NODE_AFFINITY * score::normalized(raw, i64::from(max), false);
+            }
+        }
+    }
+
+    fn add_spread_scores(&mut self, attempt: &Attempt<'_>) {
+        let memory = &self.memory[attempt.id.0 as usize];
+        let Some(spread) = memory.spread.as_ref().filter(|spread| spread.has_soft()) else {
+            return;
+        };
+        let ignored: Vec<bool> =
+            self.feasible.iter().map(|slot| spread.ignores(attempt.snapshot, attempt.shape, *slot)).collect();
+        let counted: Vec<Slot> =
+            self.feasible.iter().zip(&ignored).filter(|(_, ignored)| !**ignored).map(|(slot, _)| *slot).collect();
+        let weights = spread.weigh(attempt.snapshot, &counted);
+        let raw: Vec<i64> = counted.iter().map(|slot| spread.score(&weights, attempt.snapshot, *slot)).collect();
+        let (min, max) = bounds(&raw);
+        let mut raw = raw.into_iter();
+        for (total, ignored) in self.scores.iter_mut().zip(ignored) {
+            if let Some(raw) = if ignored { None } else { raw.next() } {
+                *total += weight::TOPOLOGY_SPREAD * score::normalized_spread(raw, min, max);
+            }
+        }
+    }
+
+    fn add_image_scores(&mut self, attempt: &Attempt<'_>) {
+        let snapshot = attempt.snapshot;
+        let spec = &attempt.shape.traits.spec;
+        let containers = spec.containers.len() + spec.init_containers.len();
+        let names = spec.containers.iter().chain(&spec.init_containers).filter_map(|c| c.image.as_deref());
+        let used: Vec<(&str, i64)> = names
+            .filter_map(|name| snapshot.images.get(name).map(|image| (name, image)))
+            .map(|(name, image)| (name, score::scaled_image(image.bytes, image.nodes, snapshot.node_count())))
+            .collect();
+        if used.is_empty() {
+            return;
+        }
+        for (total, slot) in self.scores.iter_mut().zip(&self.feasible) {
+            let images = &snapshot.node(*slot).spec.images;
+            let present = used.iter().filter(|(name, _)| images.iter().any(|(known, _)| known == name));
+            *total += score::image_locality(present.map(|(_, scaled)| scaled).sum(), containers);
+        }
+    }
+
+    fn diagnose(&mut self, attempt: &Attempt<'_>) -> Diagnosis {
+        let order = attempt.snapshot.last_order();
+        let mut diagnosis = Diagnosis { nodes: order.len(), ..Diagnosis::default() };
+        for slot in order {
+            let rejection = decode(self.verdict(attempt, *slot));
+            diagnosis.plugins = diagnosis.plugins.with(rejection.plugin);
+            diagnosis.resolvable |= rejection.resolvable;
+            let node = attempt.snapshot.node(*slot);
+            match rejection.plugin {
+                Plugin::TaintToleration => {
+                    let key = untolerated_taint(attempt.shape, &node.spec).map_or(String::new(), |t| t.key.clone());
+                    diagnosis.add(Reason::Taint(key));
+                }
+                Plugin::NodeResourcesFit => lacking(attempt.shape, node).for_each(|reason| diagnosis.add(reason)),
+                plugin => diagnosis.add(Reason::Rejected(plugin)),
+            }
+        }
+        diagnosis
+    }
+}
+
+impl ShapeMemory {
+    fn judge(&mut self, attempt: &Attempt<'_>, slot: Slot, config: &ChooseConfig) -> i16 {
+        let description = Some(attempt.snapshot.described[slot]);
+        let node = attempt.snapshot.node(slot);
+        if self.described[slot] != description {
+            self.described[slot] = description;
+            self.by_description[slot] = describe(attempt.shape, node);
+        }
+        if let Some(rejection) = self.by_description[slot].rejection {
+            return encode(rejection);
+        }
+        if let Some(rejection) = reject_by_room(attempt.shape, node, &Resources::ZERO) {
+            return encode(rejection);
+        }
+        room_score(attempt.shape, node, config) as i16
+    }
+}
+
+fn describe(shape: &Shape, node: &NodeInfo) -> Described {
+    let soft = |t: &&crate::api::pod::Taint| t.effect == TaintEffect::PreferNoSchedule && !shape.tolerates(t);
+    let preferred = shape
+        .traits
+        .spec
+        .affinity
+        .as_ref()
+        .and_then(|a| a.node_affinity.as_ref())
+        .map_or(&[][..], |a| &a.preferred_during_scheduling_ignored_during_execution);
+    let matching = |t: &&crate::api::pod::PreferredSchedulingTerm| {
+        node_term_matches(&t.preference, &node.spec.labels, &node.spec.name)
+    };
+    Described {
+        rejection: reject_by_description(shape, &node.spec),
+        soft_taints: node.spec.taints.iter().filter(soft).count() as u16,
+        preferred: preferred.iter().filter(matching).map(|term| term.weight).sum(),
+    }
+}
+
+/// `NodeResourcesFit` and `NodeResourcesBalancedAllocation`, both of weight 1.
+fn room_score(shape: &Shape, node: &NodeInfo, config: &ChooseConfig) -> i64 {
+    let allocatable = node.allocatable_pair();
+    let scored = [node.scored[0] + shape.scored_cpu, node.scored[1] + shape.scored_memory];
+    let room = match config.strategy {
+        ScoringStrategy::LeastAllocated => score::least_allocated(allocatable, scored),
+        ScoringStrategy::MostAllocated => score::most_allocated(allocatable, scored),
+    };
+    if shape.best_effort {
+        return room;
+    }
+    let without = node.requested_pair();
+    let with = [without[0] + shape.requests.get(Resource::Cpu), without[1] + shape.requests.get(Resource::Memory)];
+    let balance = if config.balanced_improvement {
+        score::balanced_improvement(allocatable, without, with)
+    } else {
+        score::balanced_allocation(allocatable, with)
+    };
+    debug_assert!((0..=MAX_SCORE).contains(&balance));
+    room + balance
+}
+
+/// Room counting the pods nominated to the node that the pod must respect: those of at least its priority
+/// (`RunFilterPluginsWithNominatedPods`).
+fn with_nominated(attempt: &Attempt<'_>, slot: Slot) -> Option<Rejection> {
+    let node = attempt.snapshot.node(slot);
+    let respected = node.nominated.iter().filter(|(pod, shape)| {
+        *pod != attempt.pod && attempt.snapshot.shape_of(*shape).traits.priority >= attempt.shape.traits.priority
+    });
+    let extra: Resources = respected.map(|(_, shape)| attempt.snapshot.shape_of(*shape).requests).sum();
+    reject_by_room(attempt.shape, node, &extra)
+}
+
+fn lacking<'a>(shape: &'a Shape, node: &'a NodeInfo) -> impl Iterator<Item = Reason> + 'a {
+    let nothing_else = Resource::ALL.into_iter().filter(|resource| {
+        let want = shape.requests.get(*resource);
+        want > 0 && want > node.spec.allocatable.get(*resource) - node.requested.get(*resource)
+    });
+    nothing_else.map(|resource| match resource {
+        Resource::Pods => Reason::TooManyPods,
+        other => Reason::Insufficient(other.name()),
+    })
+}
+
+fn bounds(values: &[i64]) -> (i64, i64) {
+    (values.iter().copied().min().unwrap_or(0), values.iter().copied().max().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,451 @@
+//! What the scheduler knows of nodes and of the pods on them (`pkg/scheduler/backend/cache`).
+
+use std::collections::BTreeMap;
+
+use crate::api::meta::{LabelSelector, Labels};
+use crate::api::pod::{Taint, TaintEffect};
+use crate::time::Time;
+use crate::units::{Resource, Resources};
+
+use super::shape::{HostPort, PodTraits, Shape, ShapeIndex};
+
+/// Zone label, by which the node list interleaves.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// Place of a node in the [`Snapshot`]; reused after the node is gone.
+pub type Slot = usize;
+
+/// A node as its object describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeSpec {
+    /// Name.
+    pub name: String,
+    /// Labels.
+    pub labels: Labels,
+    /// Taints.
+    pub taints: Vec<Taint>,
+    /// Cordoned (`spec.unschedulable`).
+    pub unschedulable: bool,
+    /// What pods may request.
+    pub allocatable: Resources,
+    /// Images that the node reported, with their size in bytes.
+    pub images: Vec<(String, i64)>,
+}
+
+/// A pod on a node, bound or assumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The pod, in the caller's numbering.
+    pub pod: u32,
+    /// Its shape.
+    pub shape: ShapeIndex,
+    /// When it started; `Time::MAX` before that.
+    pub started: Time,
+    /// Whether it has a deletion timestamp.
+    pub terminating: bool,
+    /// Whether it is terminating because the scheduler displaced it.
+    pub preempted: bool,
+}
+
+/// A node and what is on it (`framework.NodeInfo`).
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    /// The node.
+    pub spec: NodeSpec,
+    /// Its pods, in order of arrival.
+    pub pods: Vec<Placed>,
+    /// Σ of their requests.
+    pub requested: Resources,
+    /// Σ of what `LeastAllocated` counts of them: CPU and memory.
+    pub scored: [i64; 2],
+    /// Ports that they take.
+    pub ports: Vec<HostPort>,
+    /// Pods nominated to the node by preemption: pod, shape.
+    pub nominated: Vec<(u32, ShapeIndex)>,
+    /// Whether the slot holds a node.
+    pub alive: bool,
+}
+
+/// Index of a [`Group`] in its snapshot.
+pub(super) type GroupId = usize;
+
+/// Index of a topology key in its snapshot.
+pub(super) type KeyId = usize;
+
+/// No domain: the node lacks the label.
+pub(super) const NO_DOMAIN: u32 = u32::MAX;
+
+/// How many non-terminating pods of one selector are on each node.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub selector: LabelSelector,
+    /// By shape.
+    pub matches: Vec<bool>,
+    /// By slot.
+    pub counts: Vec<u32>,
+}
+
+/// The values of one topology key, numbered in the order seen.
+#[derive(Clone, Debug)]
+pub(super) struct Topology {
+    pub key: String,
+    pub values: Vec<String>,
+    /// By slot.
+    pub domains: Vec<u32>,
+}
+
+/// All nodes and shapes.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    nodes: Vec<NodeInfo>,
+    free: Vec<Slot>,
+    shapes: Vec<Shape>,
+    pub(super) groups: Vec<Group>,
+    pub(super) topologies: Vec<Topology>,
+    order: Vec<Slot>,
+    order_stale: bool,
+    alive: usize,
+    /// By slot: moves with every change of the node or of its pods.
+    pub(super) versions: Vec<u32>,
+    /// By slot: moves with every change of the node's description.
+    pub(super) described: Vec<u32>,
+    /// How many nodes have a `PreferNoSchedule` taint.
+    pub(super) with_soft_taints: usize,
+    /// By image name: how many nodes have it.
+    pub(super) images: BTreeMap<String, ImageUse>,
+}
+
+/// An image on nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ImageUse {
+    pub nodes: usize,
+    pub bytes: i64,
+}
+
+impl Snapshot {
+    /// The shape of a pod: a known one if its traits are equal.
+    pub fn shape(&mut self, traits: &PodTraits) -> ShapeIndex {
+        if let Some(found) = self.shapes.iter().position(|shape| shape.traits == *traits) {
+            return ShapeIndex(found as u32);
+        }
+        let shape = Shape::new(traits.clone());
+        for group in &mut self.groups {
+            group.matches.push(group.selector.matches(&shape.traits.labels));
+        }
+        self.shapes.push(shape);
+        ShapeIndex(self.shapes.len() as u32 - 1)
+    }
+
+    /// A known shape.
+    #[must_use]
+    pub fn shape_of(&self, id: ShapeIndex) -> &Shape {
+        &self.shapes[id.0 as usize]
+    }
+
+    /// How many shapes are known.
+    #[must_use]
+    pub fn shapes(&self) -> usize {
+        self.shapes.len()
+    }
+
+    /// The node in a slot.
+    #[must_use]
+    pub fn node(&self, slot: Slot) -> &NodeInfo {
+        &self.nodes[slot]
+    }
+
+    /// How many slots there are, with or without a node.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.alive
+    }
+
+    /// Adds a node and gives its slot (`cache.go: AddNode`).
+    pub fn add_node(&mut self, spec: NodeSpec) -> Slot {
+        let info = NodeInfo {
+            spec,
+            pods: Vec::new(),
+            requested: Resources::ZERO,
+            scored: [0; 2],
+            ports: Vec::new(),
+            nominated: Vec::new(),
+            alive: true,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.nodes[slot] = info;
+                slot
+            }
+            None => {
+                self.nodes.push(info);
+                self.versions.push(0);
+                self.described.push(0);
+                for group in &mut self.groups {
+                    group.counts.push(0);
+                }
+                for topology in &mut self.topologies {
+                    topology.domains.push(NO_DOMAIN);
+                }
+                self.nodes.len() - 1
+            }
+        };
+        self.alive += 1;
+        self.order_stale = true;
+        self.relabel(slot);
+        self.tally(slot, 1);
+        self.description_changed(slot);
+        slot
+    }
+
+    /// Replaces the description of a node.
+    pub fn update_node(&mut self, slot: Slot, spec: NodeSpec) {
+        let relabelled = spec.labels != self.nodes[slot].spec.labels;
+        self.tally(slot, -1);
+        self.nodes[slot].spec = spec;
+        self.tally(slot, 1);
+        if relabelled {
+            self.order_stale = true;
+            self.relabel(slot);
+        }
+        self.description_changed(slot);
+    }
+
+    /// Removes a node with all that is known of its pods.
+    pub fn remove_node(&mut self, slot: Slot) {
+        self.tally(slot, -1);
+        let node = &mut self.nodes[slot];
+        node.alive = false;
+        node.pods.clear();
+        node.nominated.clear();
+        node.ports.clear();
+        node.requested = Resources::ZERO;
+        node.scored = [0; 2];
+        for group in &mut self.groups {
+            group.counts[slot] = 0;
+        }
+        for topology in &mut self.topologies {
+            topology.domains[slot] = NO_DOMAIN;
+        }
+        self.free.push(slot);
+        self.alive -= 1;
+        self.order_stale = true;
+        self.description_changed(slot);
+    }
+
+    /// Puts a pod on a node (`AssumePod`, `AddPod`).
+    pub fn place(&mut self, slot: Slot, placed: Placed) {
+        let shape = &self.shapes[placed.shape.0 as usize];
+        let node = &mut self.nodes[slot];
+        node.requested += shape.requests;
+        node.scored[0] += shape.scored_cpu;
+        node.scored[1] += shape.scored_memory;
+        node.ports.extend(shape.ports.iter().cloned());
+        node.pods.push(placed);
+        if !placed.terminating {
+            self.count(slot, placed.shape, 1);
+        }
+        self.changed(slot);
+    }
+
+    /// Takes a pod off its node; `false` if it was not there.
+    pub fn remove(&mut self, slot: Slot, pod: u32) -> bool {
+        let Some(index) = self.nodes[slot].pods.iter().position(|placed| placed.pod == pod) else {
+            return false;
+        };
+        let placed = self.nodes[slot].pods.remove(index);
+        let shape = &self.shapes[placed.shape.0 as usize];
+        let node = &mut self.nodes[slot];
+        node.requested -= shape.requests;
+        node.scored[0] -= shape.scored_cpu;
+        node.scored[1] -= shape.scored_memory;
+        for port in &shape.ports {
+            if let Some(index) = node.ports.iter().position(|taken| taken == port) {
+                node.ports.remove(index);
+            }
+        }
+        if !placed.terminating {
+            self.count(slot, placed.shape, -1);
+        }
+        self.changed(slot);
+        true
+    }
+
+    /// Notes that a pod got its deletion timestamp; `preempted` when the scheduler displaced it.
+    pub fn mark_terminating(&mut self, slot: Slot, pod: u32, preempted: bool) {
+        let Some(placed) = self.nodes[slot].pods.iter_mut().find(|placed| placed.pod == pod) else {
+            return;
+        };
+        placed.preempted |= preempted;
+        if !placed.terminating {
+            placed.terminating = true;
+            let shape = placed.shape;
+            self.count(slot, shape, -1);
+            self.changed(slot);
+        }
+    }
+
+    /// Notes when a pod started, which decides among victims of preemption.
+    pub fn mark_started(&mut self, slot: Slot, pod: u32, started: Time) {
+        if let Some(placed) = self.nodes[slot].pods.iter_mut().find(|placed| placed.pod == pod) {
+            placed.started = started;
+        }
+    }
+
+    /// Reserves room on a node for a pod that displaced others (`nominator.go: addNominatedPod`).
+    pub fn nominate(&mut self, slot: Slot, pod: u32, shape: ShapeIndex) {
+        self.nodes[slot].nominated.push((pod, shape));
+        self.changed(slot);
+    }
+
+    /// Drops the nomination of a pod.
+    pub fn clear_nomination(&mut self, slot: Slot, pod: u32) {
+        let nominated = &mut self.nodes[slot].nominated;
+        let before = nominated.len();
+        nominated.retain(|(other, _)| *other != pod);
+        if nominated.len() != before {
+            self.changed(slot);
+        }
+    }
+
+    /// The node list: zones interleaved, nodes of a zone in the order they came (`cache/node_tree.go`).
+    pub fn order(&mut self) -> &[Slot] {
+        if self.order_stale {
+            self.order_stale = false;
+            self.rebuild_order();
+        }
+        &self.order
+    }
+
+    /// The node list as it was when last asked for by [`order`](Self::order).
+    pub(super) fn last_order(&self) -> &[Slot] {
+        &self.order
+    }
+
+    fn rebuild_order(&mut self) {
+        let known: Vec<Slot> = self.order.iter().copied().filter(|slot| self.nodes[*slot].alive).collect();
+        let mut seen = vec![false; self.nodes.len()];
+        known.iter().for_each(|slot| seen[*slot] = true);
+        let fresh = (0..self.nodes.len()).filter(|slot| self.nodes[*slot].alive && !seen[*slot]);
+        let mut zones: Vec<(&str, Vec<Slot>)> = Vec::new();
+        for slot in known.iter().copied().chain(fresh) {
+            let zone = self.nodes[slot].spec.labels.get(ZONE).map_or("", String::as_str);
+            match zones.iter_mut().find(|(name, _)| *name == zone) {
+                Some((_, slots)) => slots.push(slot),
+                None => zones.push((zone, vec![slot])),
+            }
+        }
+        let longest = zones.iter().map(|(_, slots)| slots.len()).max().unwrap_or(0);
+        let order =
+            (0..longest).flat_map(|row| zones.iter().filter_map(move |(_, slots)| slots.get(row).copied())).collect();
+        self.order = order;
+    }
+
+    /// The group that counts pods of a selector.
+    pub(super) fn group(&mut self, selector: &LabelSelector) -> GroupId {
+        if let Some(found) = self.groups.iter().position(|group| group.selector == *selector) {
+            return found;
+        }
+        let matches: Vec<bool> = self.shapes.iter().map(|shape| selector.matches(&shape.traits.labels)).collect();
+        let counts = self
+            .nodes
+            .iter()
+            .map(|node| node.pods.iter().filter(|p| !p.terminating && matches[p.shape.0 as usize]).count() as u32)
+            .collect();
+        self.groups.push(Group { selector: selector.clone(), matches, counts });
+        self.groups.len() - 1
+    }
+
+    /// The numbering of a topology key's values.
+    pub(super) fn topology(&mut self, key: &str) -> KeyId {
+        if let Some(found) = self.topologies.iter().position(|topology| topology.key == key) {
+            return found;
+        }
+        self.topologies.push(Topology {
+            key: key.to_owned(),
+            values: Vec::new(),
+            domains: vec![NO_DOMAIN; self.nodes.len()],
+        });
+        let id = self.topologies.len() - 1;
+        for slot in 0..self.nodes.len() {
+            self.topologies[id].relabel(slot, &self.nodes[slot]);
+        }
+        id
+    }
+
+    fn changed(&mut self, slot: Slot) {
+        self.versions[slot] = self.versions[slot].wrapping_add(1);
+    }
+
+    fn description_changed(&mut self, slot: Slot) {
+        self.described[slot] = self.described[slot].wrapping_add(1);
+        self.changed(slot);
+    }
+
+    /// Counts (`+1`) or forgets (`-1`) what the node's description adds to cluster-wide sums.
+    fn tally(&mut self, slot: Slot, by: isize) {
+        let spec = &self.nodes[slot].spec;
+        if spec.taints.iter().any(|taint| taint.effect == TaintEffect::PreferNoSchedule) {
+            self.with_soft_taints = self.with_soft_taints.saturating_add_signed(by);
+        }
+        for (name, bytes) in &spec.images {
+            let image = self.images.entry(name.clone()).or_default();
+            image.nodes = image.nodes.saturating_add_signed(by);
+            image.bytes = *bytes;
+        }
+    }
+
+    fn count(&mut self, slot: Slot, shape: ShapeIndex, by: i32) {
+        for group in &mut self.groups {
+            if group.matches[shape.0 as usize] {
+                group.counts[slot] = group.counts[slot].saturating_add_signed(by);
+            }
+        }
+    }
+
+    fn relabel(&mut self, slot: Slot) {
+        for topology in &mut self.topologies {
+            topology.relabel(slot, &self.nodes[slot]);
+        }
+    }
+}
+
+impl Topology {
+    fn relabel(&mut self, slot: Slot, node: &NodeInfo) {
+        // Every node is a host of its own, whether or not its labels say so.
+        let value = if self.key == "kubernetes.io/hostname" {
+            Some(node.spec.labels.get(&self.key).unwrap_or(&node.spec.name))
+        } else {
+            node.spec.labels.get(&self.key)
+        };
+        self.domains[slot] = match value.filter(|_| node.alive) {
+            None => NO_DOMAIN,
+            Some(value) => match self.values.iter().position(|known| known == value) {
+                Some(known) => known as u32,
+                None => {
+                    self.values.push(value.clone());
+                    self.values.len() as u32 - 1
+                }
+            },
+        };
+    }
+}
+
+impl NodeInfo {
+    /// CPU and memory that pods may request.
+    #[must_use]
+    pub fn allocatable_pair(&self) -> [i64; 2] {
+        [self.spec.allocatable.get(Resource::Cpu), self.spec.allocatable.get(Resource::Memory)]
+    }
+
+    /// CPU and memory that its pods request.
+    #[must_use]
+    pub fn requested_pair(&self) -> [i64; 2] {
+        [self.requested.get(Resource::Cpu), self.requested.get(Resource::Memory)]
+    }
+}
