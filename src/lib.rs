@@ -7,7 +7,7 @@ pub mod engine;
 pub mod hpa;
 pub mod karpenter;
 pub mod scenario;
-pub mod telemetry;
 pub mod scheduler;
+pub mod telemetry;
 pub mod time;
 pub mod units;
