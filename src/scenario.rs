@@ -6,23 +6,32 @@ pub mod changes;
 pub mod clocks;
 pub mod cloud;
 pub mod consumers;
+pub mod convert;
 pub mod diagnostic;
+pub mod document;
 pub mod faults;
 pub mod files;
 pub mod flags;
 pub mod kind;
 pub mod latencies;
+pub mod load;
+pub mod manifest;
 pub mod market;
+pub mod misplaced;
 pub mod node_groups;
 pub mod objectives;
 pub mod queues;
+pub mod path;
 pub mod simulation;
 pub mod toml;
+pub mod validate;
 pub mod versions;
 pub mod yaml;
 
 use std::collections::BTreeMap;
 
+pub use document::Document;
+pub use load::{Invalid, Loaded, Options, load};
 pub use simulation::Simulation;
 
 use crate::api::hpa::HorizontalPodAutoscaler;

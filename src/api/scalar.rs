@@ -278,12 +278,16 @@ fn decode_quantity(
         Ok(value) => Some(value),
         Err(error) => {
             let stripped = text.trim_matches(|c| matches!(c, '“' | '”' | '‘' | '’' | '\'' | '"'));
-            let help = if stripped.len() < text.len() && parse(stripped).is_ok() {
-                format!("the value contains typographic quotes: write \"{stripped}\"")
+            let (label, help) = if stripped.len() < text.len() && parse(stripped).is_ok() {
+                ("the typographic quotes are part of this value", format!("write \"{stripped}\""))
             } else {
-                "a number with an optional suffix: m, k, M, G, T or Ki, Mi, Gi, Ti".to_owned()
+                let label = match error {
+                    QuantityError::Malformed => "not a number with a suffix",
+                    QuantityError::OutOfRange => "out of range",
+                };
+                (label, "a number with an optional suffix: m, k, M, G, T or Ki, Mi, Gi, Ti".to_owned())
             };
-            problems.error_with_help(node.span, format!("`{text}` is not a quantity"), error.to_string(), help);
+            problems.error_with_help(node.span, format!("`{text}` is not a quantity"), label, help);
             None
         }
     }

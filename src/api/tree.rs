@@ -70,6 +70,39 @@ impl Node {
         self.entries()?.iter().find(|(k, _)| k.name == key).map(|(_, node)| node)
     }
 
+    /// The value of a key, to change it.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.value {
+            Value::Map(entries) => entries.iter_mut().find(|(k, _)| k.name == key).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// Takes an entry out, if this is a map that has it.
+    pub fn remove(&mut self, key: &str) -> Option<(Key, Node)> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        let at = entries.iter().position(|(k, _)| k.name == key)?;
+        Some(entries.remove(at))
+    }
+
+    /// Sets the value of a key; a new key stands where its value stands. Nothing happens if this is no map.
+    pub fn insert(&mut self, key: &str, value: Node) {
+        let Value::Map(entries) = &mut self.value else { return };
+        match entries.iter_mut().find(|(k, _)| k.name == key) {
+            Some((_, node)) => *node = value,
+            None => entries.push((Key { name: key.to_owned(), span: value.span }, value)),
+        }
+    }
+
+    /// The elements, if this is a list.
+    #[must_use]
+    pub fn items(&self) -> Option<&[Node]> {
+        match &self.value {
+            Value::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
     /// The value at the end of a path of keys.
     #[must_use]
     pub fn at(&self, path: &[&str]) -> Option<&Node> {

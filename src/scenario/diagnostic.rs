@@ -105,7 +105,7 @@ struct Window<'a> {
 impl<'a> Window<'a> {
     fn around(files: &'a Files, span: Span, also: Option<Span>) -> Self {
         let Some(file) = files.get(span.file) else { return Window { name: "", text: "", offset: 0, line: 1 } };
-        let text = file.text.as_str();
+        let text: &str = &file.text;
         let first = (span.start.min(also.map_or(span.start, |a| a.start)) as usize).min(text.len());
         let last = (span.start.max(also.map_or(span.start, |a| a.start)) as usize).min(text.len());
         let mut start = text.get(..first).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
@@ -148,7 +148,9 @@ mod tests {
     #[test]
     fn a_problem_shows_its_place_and_help() {
         let mut files = Files::in_memory(BTreeMap::new());
-        let file = files.add("scenario.toml".to_owned(), "[simulation]\nduraton = \"1h\"\n".to_owned()).unwrap_or(0);
+        let file = files
+            .add("scenario.toml".to_owned(), String::new(), "[simulation]\nduraton = \"1h\"\n".to_owned())
+            .unwrap_or(0);
         let mut problems = Problems::default();
         let span = Span { file, start: 13, end: 20 };
         problems.error_with_help(span, "unknown field `duraton`", "not a field here", "did you mean `duration`?");
@@ -172,7 +174,7 @@ mod tests {
     #[test]
     fn places_outside_the_text_do_no_harm() {
         let mut files = Files::in_memory(BTreeMap::new());
-        let file = files.add("é.yaml".to_owned(), "é: “1”".to_owned()).unwrap_or(0);
+        let file = files.add("é.yaml".to_owned(), String::new(), "é: “1”".to_owned()).unwrap_or(0);
         let mut problems = Problems::default();
         problems.error(Span { file, start: 1, end: 900 }, "far", "x");
         problems.error(Span { file, start: 900, end: 901 }, "farther", "x");

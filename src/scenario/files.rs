@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Largest file, in bytes.
 pub const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -17,8 +18,10 @@ pub const MAX_FOLDER_ENTRIES: usize = 10_000;
 pub struct SourceFile {
     /// Its name as messages show it.
     pub name: String,
+    /// Its path from the scenario's folder, as it is written in the scenario.
+    pub path: String,
     /// Its text, without byte order mark.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 /// Where files come from.
@@ -100,6 +103,9 @@ impl Files {
     /// # Errors
     /// When it is missing, outside the folder, too large or not a text.
     pub fn read(&mut self, path: &str) -> Result<u16, FileError> {
+        if let Some(known) = self.list.iter().position(|file| file.path == path) {
+            return u16::try_from(known).map_err(|_| FileError::TooMany);
+        }
         let (name, text) = match &self.store {
             Store::Memory(texts) => (path.to_owned(), texts.get(path).ok_or(FileError::NotFound)?.clone()),
             Store::Folder { shown, real } => {
@@ -107,14 +113,14 @@ impl Files {
                 (shown.join(path).display().to_string(), text)
             }
         };
-        self.add(name, text)
+        self.add(name, path.to_owned(), text)
     }
 
     /// Adds a text that is known by that name.
     ///
     /// # Errors
     /// When there are too many files, or it is too large.
-    pub fn add(&mut self, name: String, text: String) -> Result<u16, FileError> {
+    pub fn add(&mut self, name: String, path: String, text: String) -> Result<u16, FileError> {
         let number = u16::try_from(self.list.len()).map_err(|_| FileError::TooMany)?;
         if self.list.len() >= MAX_FILES {
             return Err(FileError::TooMany);
@@ -122,8 +128,8 @@ impl Files {
         if text.len() as u64 > MAX_FILE_BYTES {
             return Err(FileError::TooLarge);
         }
-        let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
-        self.list.push(SourceFile { name, text });
+        let text = Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text));
+        self.list.push(SourceFile { name, path, text });
         Ok(number)
     }
 
