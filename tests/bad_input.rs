@@ -15,28 +15,33 @@ fn known(region: &str) -> Known {
     if region != "us-east-1" && region != "eu-west-1" {
         return Known { regions, ..Known::default() };
     }
-    let types = [("c5.xlarge", "c", "5", 4, 8), ("m5.large", "m", "5", 2, 8), ("m5.xlarge", "m", "5", 4, 16), ("m6g.large", "m", "6", 2, 8)]
-        .into_iter()
-        .map(|(name, category, generation, cpu, gib)| {
-            let arch = if name.starts_with("m6g") { "arm64" } else { "amd64" };
-            let label = |key: &str, value: &str| (key.to_owned(), vec![value.to_owned()]);
-            let (family, size) = name.split_once('.').unwrap_or_default();
-            KnownType {
-                name: name.to_owned(),
-                labels: vec![
-                    label("karpenter.k8s.aws/instance-category", category),
-                    label("karpenter.k8s.aws/instance-cpu", &cpu.to_string()),
-                    label("karpenter.k8s.aws/instance-family", family),
-                    label("karpenter.k8s.aws/instance-generation", generation),
-                    label("karpenter.k8s.aws/instance-size", size),
-                    label("kubernetes.io/arch", arch),
-                    label("kubernetes.io/os", "linux"),
-                    label("node.kubernetes.io/instance-type", name),
-                ],
-                allocatable: Resources::new(Cpu::from_milli(cpu * 1000 - 80), Memory::from_mib(gib * 1024 - 1300)),
-            }
-        })
-        .collect();
+    let types = [
+        ("c5.xlarge", "c", "5", 4, 8),
+        ("m5.large", "m", "5", 2, 8),
+        ("m5.xlarge", "m", "5", 4, 16),
+        ("m6g.large", "m", "6", 2, 8),
+    ]
+    .into_iter()
+    .map(|(name, category, generation, cpu, gib)| {
+        let arch = if name.starts_with("m6g") { "arm64" } else { "amd64" };
+        let label = |key: &str, value: &str| (key.to_owned(), vec![value.to_owned()]);
+        let (family, size) = name.split_once('.').unwrap_or_default();
+        KnownType {
+            name: name.to_owned(),
+            labels: vec![
+                label("karpenter.k8s.aws/instance-category", category),
+                label("karpenter.k8s.aws/instance-cpu", &cpu.to_string()),
+                label("karpenter.k8s.aws/instance-family", family),
+                label("karpenter.k8s.aws/instance-generation", generation),
+                label("karpenter.k8s.aws/instance-size", size),
+                label("kubernetes.io/arch", arch),
+                label("kubernetes.io/os", "linux"),
+                label("node.kubernetes.io/instance-type", name),
+            ],
+            allocatable: Resources::new(Cpu::from_milli(cpu * 1000 - 80), Memory::from_mib(gib * 1024 - 1300)),
+        }
+    })
+    .collect();
     let zones = ["a", "b", "c"].map(|zone| format!("{region}{zone}")).to_vec();
     Known { regions, zones, types }
 }

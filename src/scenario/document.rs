@@ -1,7 +1,10 @@
 //! A scenario as it is written, all files in one tree: settings can be changed by their paths before it is read.
 
+use std::sync::Arc;
+
 use super::changes::TimedChange;
-use super::files::Files;
+use super::cloud::read_catalogue_file;
+use super::files::{FileError, Files};
 use super::path::{self, PathError, Step};
 use super::{Scenario, convert, manifest, misplaced, toml, validate, yaml};
 use crate::api::decode::{Decode, Problems};
@@ -26,6 +29,9 @@ impl Document {
             }
         }
         convert::finish(&mut root);
+        let mut read =
+            |path: &str| text_of(&mut files, path).map(|text| text.to_string()).map_err(|error| error.to_string());
+        read_catalogue_file(&mut root, &mut read, problems);
         Document { root, files }
     }
 
@@ -96,7 +102,15 @@ impl Document {
     }
 
     /// Fills in the texts of files that settings name.
-    fn read_attached_files(&mut self, _scenario: &mut Scenario, _problems: &mut Problems) {}
+    fn read_attached_files(&mut self, scenario: &mut Scenario, problems: &mut Problems) {
+        for arrivals in scenario.queues.iter_mut().flat_map(|queue| queue.arrivals.iter_mut()) {
+            let Some(file) = arrivals.file_mut() else { continue };
+            match text_of(&mut self.files, &file.path) {
+                Ok(text) => file.text = text,
+                Err(error) => problems.error(file.span, format!("cannot read `{}`", file.path), error.to_string()),
+            }
+        }
+    }
 
     /// Works out what each timed change makes of the objects, one after another in the order of time.
     fn work_out_changes(&self, scenario: &mut Scenario, problems: &mut Problems) {
@@ -147,6 +161,11 @@ fn apply_patch(root: &mut Node, written: &Node, change: &mut TimedChange, proble
         let node = root.get(kind.section()).and_then(Node::items).and_then(|items| items.get(index));
         change.patch.objects.extend(node.and_then(|node| kind.decode(node, problems)));
     }
+}
+
+fn text_of(files: &mut Files, path: &str) -> Result<Arc<str>, FileError> {
+    let file = files.read(path)?;
+    files.get(file).map(|file| file.text.clone()).ok_or(FileError::NotFound)
 }
 
 /// Adds a path's problem.
