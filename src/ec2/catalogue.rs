@@ -4,19 +4,10 @@
 use super::capacity::NodeSettings;
 use super::data::{self, RegionalType};
 use super::labels;
+use super::prices::Prices;
 use crate::api::karpenter::AmiFamily;
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ZoneId};
-
-/// What decides a catalogue besides the published facts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Market {
-    /// Region, `us-east-1`.
-    pub region: String,
-    /// Names of the zones with subnets; empty = the region's `a`, `b` and `c`.
-    pub zones: Vec<String>,
-    /// Spot saving in percent for types that the Spot Advisor does not list; `None` = no spot for them.
-    pub unlisted_savings_percent: Option<f64>,
-}
+use crate::time::Time;
 
 /// A region without prices.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,56 +19,66 @@ pub struct UnknownRegion {
     pub known: String,
 }
 
-impl Market {
-    /// A region with three zones where only types listed by the Spot Advisor have spot.
-    #[must_use]
-    pub fn of_region(region: &str) -> Self {
-        Market { region: region.to_owned(), zones: Vec::new(), unlisted_savings_percent: None }
+/// The zones of a scenario, in alphabetical order: those written, else the region's `a`, `b` and `c`.
+#[must_use]
+pub fn zone_names(region: &str, written: &[String]) -> Vec<String> {
+    let mut zones = written.to_vec();
+    if zones.is_empty() {
+        zones = ["a", "b", "c"].map(|zone| format!("{region}{zone}")).to_vec();
     }
-
-    /// The zones, in alphabetical order.
-    #[must_use]
-    pub fn zone_names(&self) -> Vec<String> {
-        let mut zones = self.zones.clone();
-        if zones.is_empty() {
-            zones = ["a", "b", "c"].map(|zone| format!("{}{zone}", self.region)).to_vec();
-        }
-        zones.sort_unstable();
-        zones.dedup();
-        zones
-    }
-
-    /// The mean spot price of a type, USD per hour: on-demand less the advised saving. `None` = no spot.
-    #[must_use]
-    pub fn spot_price(&self, regional: &RegionalType) -> Option<f64> {
-        let savings = regional.spot.map(|advice| advice.savings_percent).or(self.unlisted_savings_percent)?;
-        Some(regional.on_demand * (100.0 - savings) / 100.0)
-    }
+    zones.sort_unstable();
+    zones.dedup();
+    zones
 }
 
 /// Builds the catalogue of a node class: every type with a price in the region, in each zone on demand and, where there is a
-/// spot price, as spot. All offerings are available.
+/// Spot price, as Spot. Prices are those of `now`; all offerings are available.
 ///
 /// # Errors
 /// When no prices are known for the region.
-pub fn build(market: &Market, settings: &NodeSettings) -> Result<Catalogue, UnknownRegion> {
-    let regional = data::types_of(&market.region);
+pub fn build(
+    region: &str,
+    zones: &[String],
+    settings: &NodeSettings,
+    prices: &mut Prices,
+    now: Time,
+) -> Result<Catalogue, UnknownRegion> {
+    let regional = data::types_of(region);
     if regional.is_empty() {
-        return Err(UnknownRegion { region: market.region.clone(), known: data::regions().join(", ") });
+        return Err(UnknownRegion { region: region.to_owned(), known: data::regions().join(", ") });
     }
-    let zones = market.zone_names();
+    let zones = zone_names(region, zones);
     let types = regional
         .iter()
         .filter(|regional| can_boot(settings.family, regional.row.family))
         .map(|regional| InstanceType {
             name: regional.row.name.to_owned(),
-            labels: labels::of(regional.row, &market.region, settings.family),
+            labels: labels::of(regional.row, region, settings.family),
             capacity: settings.capacity(regional.row),
             allocatable: settings.allocatable(regional.row),
-            offerings: offerings(zones.len(), regional.on_demand, market.spot_price(regional)),
+            offerings: offerings(&zones, regional, prices, now),
         })
         .collect();
     Ok(Catalogue { zones, types })
+}
+
+/// Brings the prices of a catalogue up to date, as Karpenter does every 12 hours (`controllers/providers/pricing`). Whether any
+/// changed.
+pub fn refresh_prices(catalogue: &mut Catalogue, region: &str, prices: &mut Prices, now: Time) -> bool {
+    let mut changed = false;
+    let regional = data::types_of(region);
+    for instance_type in &mut catalogue.types {
+        let Ok(index) = regional.binary_search_by(|r| r.row.name.cmp(&instance_type.name)) else { continue };
+        for offering in &mut instance_type.offerings {
+            let zone = &catalogue.zones[usize::from(offering.zone.0)];
+            let price = prices.at(now, &regional[index], zone, offering.capacity_type);
+            if let Some(price) = price.filter(|price| *price != offering.price) {
+                offering.price = price;
+                changed = true;
+            }
+        }
+    }
+    changed
 }
 
 /// Whether the AMI family runs on the instance family (`compatibility.IsCompatibleWithNodeClass`).
@@ -85,25 +86,28 @@ fn can_boot(family: AmiFamily, instance_family: &str) -> bool {
     !(family == AmiFamily::Al2023 && instance_family == "a1")
 }
 
-fn offerings(zones: usize, on_demand: f64, spot: Option<f64>) -> Vec<Offering> {
-    (0..zones)
-        .flat_map(|zone| {
-            let offering = move |capacity_type, price| Offering {
-                zone: ZoneId(zone as u16),
-                capacity_type,
-                price,
-                available: true,
-            };
-            let spot = spot.map(|price| offering(CapacityType::Spot, price));
-            [Some(offering(CapacityType::OnDemand, on_demand)), spot]
-        })
-        .flatten()
-        .collect()
+fn offerings(zones: &[String], regional: &RegionalType, prices: &mut Prices, now: Time) -> Vec<Offering> {
+    let mut offerings = Vec::with_capacity(2 * zones.len());
+    for (number, zone) in zones.iter().enumerate() {
+        for capacity_type in [CapacityType::OnDemand, CapacityType::Spot] {
+            if let Some(price) = prices.at(now, regional, zone, capacity_type) {
+                offerings.push(Offering { zone: ZoneId(number as u16), capacity_type, price, available: true });
+            }
+        }
+    }
+    offerings
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::decode::defaults;
+    use crate::engine::Streams;
+    use crate::time::Duration;
+
+    fn prices() -> Prices {
+        Prices::new(&defaults(), Streams::new(1, 0))
+    }
 
     fn label<'a>(catalogue: &'a Catalogue, name: &str, key: &str) -> &'a [String] {
         let id = catalogue.find(name).expect("a type of the catalogue");
@@ -111,7 +115,7 @@ mod tests {
     }
 
     fn virginia(family: AmiFamily) -> Catalogue {
-        build(&Market::of_region("us-east-1"), &NodeSettings::of_family(family)).expect("a priced region")
+        build("us-east-1", &[], &NodeSettings::of_family(family), &mut prices(), Time::ZERO).expect("a priced region")
     }
 
     #[test]
@@ -133,6 +137,17 @@ mod tests {
     }
 
     #[test]
+    fn a_refresh_changes_spot_prices_alone() {
+        let before = virginia(AmiFamily::Al2023);
+        let mut after = before.clone();
+        let later = Time::ZERO + Duration::from_hours(12);
+        assert!(!refresh_prices(&mut after, "us-east-1", &mut prices(), Time::ZERO));
+        assert!(refresh_prices(&mut after, "us-east-1", &mut prices(), later));
+        let offerings = before.types.iter().zip(&after.types).flat_map(|(a, b)| a.offerings.iter().zip(&b.offerings));
+        assert!(offerings.filter(|(a, b)| a.price != b.price).all(|(a, _)| a.capacity_type == CapacityType::Spot));
+    }
+
+    #[test]
     fn offerings_are_zones_times_capacity_types() {
         let catalogue = virginia(AmiFamily::Al2023);
         assert_eq!(catalogue.zones, ["us-east-1a", "us-east-1b", "us-east-1c"]);
@@ -142,6 +157,7 @@ mod tests {
         let spot: Vec<f64> =
             m5.offerings.iter().filter(|o| o.capacity_type == CapacityType::Spot).map(|o| o.price).collect();
         assert!(spot.iter().all(|price| *price > 0.0 && *price < 0.096), "{spot:?}");
-        assert!(build(&Market::of_region("moon-1"), &NodeSettings::of_family(AmiFamily::Al2)).is_err());
+        let settings = NodeSettings::of_family(AmiFamily::Al2);
+        assert!(build("moon-1", &[], &settings, &mut prices(), Time::ZERO).is_err());
     }
 }
