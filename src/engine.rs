@@ -1,6 +1,7 @@
 //! Event calendar, random streams, distributions and histograms. Knows nothing of Kubernetes.
 
 pub mod agenda;
+pub mod bucket;
 pub mod calendar;
 pub mod cron;
 pub mod distribution;
@@ -8,6 +9,7 @@ pub mod histogram;
 pub mod stream;
 
 pub use agenda::Agenda;
+pub use bucket::TokenBucket;
 pub use calendar::{Calendar, Ticket};
 pub use cron::Schedule;
 pub use distribution::Distribution;

@@ -1,0 +1,6 @@
+//! Deployment, ReplicaSet and Job controllers: from a replica count to pod objects.
+
+pub mod deployment;
+pub mod job;
+pub mod slow_start;
+pub mod victims;
