@@ -61,7 +61,9 @@ pub fn compare(a: &Candidate, b: &Candidate, now: Time) -> Ordering {
         .then(a.ready.cmp(&b.ready))
         .then(a.deletion_cost.cmp(&b.deletion_cost))
         .then(b.crowd.cmp(&a.crowd))
-        .then_with(|| if a.ready && b.ready { younger(a.ready_since, b.ready_since, a, b, now) } else { Ordering::Equal })
+        .then_with(
+            || if a.ready && b.ready { younger(a.ready_since, b.ready_since, a, b, now) } else { Ordering::Equal },
+        )
         .then(b.restarts.cmp(&a.restarts))
         .then_with(|| younger(Some(a.created), Some(b.created), a, b, now))
 }
