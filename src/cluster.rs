@@ -6,6 +6,7 @@ pub mod change;
 pub mod decision;
 pub mod ids;
 pub mod instance;
+pub mod invariants;
 pub mod node;
 pub mod nodeclaim;
 pub mod pod;

@@ -8,6 +8,7 @@ pub mod hpa;
 pub mod karpenter;
 pub mod replicaset;
 pub mod scenario;
+pub mod simulation;
 pub mod scheduler;
 pub mod telemetry;
 pub mod time;

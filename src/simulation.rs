@@ -1,0 +1,3 @@
+//! One run.
+pub mod build;
+pub mod changes;
