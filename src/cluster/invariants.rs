@@ -46,7 +46,11 @@ fn check_pods(cluster: &Cluster, now: Time, found: &mut Vec<Violation>) {
         let id = PodId(index as u32);
         let waits = cluster.unbound.contains(&id);
         if waits != (pod.exists() && pod.node.is_none()) {
-            report(found, "P1", format!("pod {index} is {}listed as waiting for a node", if waits { "" } else { "not " }));
+            report(
+                found,
+                "P1",
+                format!("pod {index} is {}listed as waiting for a node", if waits { "" } else { "not " }),
+            );
         }
         if pod.exists() {
             let listed = pod.node.map_or(0, |node| count(&cluster.nodes[node.index()].pods, id));
@@ -74,7 +78,14 @@ fn count(list: &[PodId], id: PodId) -> usize {
     list.iter().filter(|other| **other == id).count()
 }
 
-fn check_order(law: &'static str, what: &str, index: usize, path: &[Option<Time>], now: Time, found: &mut Vec<Violation>) {
+fn check_order(
+    law: &'static str,
+    what: &str,
+    index: usize,
+    path: &[Option<Time>],
+    now: Time,
+    found: &mut Vec<Violation>,
+) {
     let mut last = Time::ZERO;
     for instant in path.iter().flatten() {
         if *instant < last || *instant > now {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::api::karpenter::NodePool as NodePoolObject;
-use crate::api::meta::{Labels, LabelSelector, ObjectMeta};
+use crate::api::meta::{LabelSelector, Labels, ObjectMeta};
 use crate::api::pod::PodTemplate;
 use crate::api::workload::{PreemptionPolicy, PriorityClass};
 use crate::cluster::catalogue::{CapacityType, Catalogue, TypeId, ZoneId};
@@ -14,10 +14,13 @@ use crate::cluster::nodeclaim::NodePool;
 use crate::cluster::pod::PodShape;
 use crate::cluster::state::Applied;
 use crate::cluster::workload::{DaemonSet, Deployment, ScaledJob, ScaledObject};
-use crate::cluster::{Cluster, DaemonSetId, DeploymentId, NodeClassId, NodePoolId, ScaledJobId, ScaledObjectId, ShapeId};
+use crate::cluster::{
+    Cluster, DaemonSetId, DeploymentId, NodeClassId, NodePoolId, ScaledJobId, ScaledObjectId, ShapeId,
+};
 use crate::ec2::capacity::NodeSettings;
-use crate::ec2::catalogue::{Market, build as build_catalogue};
+use crate::ec2::catalogue::build as build_catalogue;
 use crate::ec2::kwok;
+use crate::ec2::prices::Prices;
 use crate::engine::Streams;
 use crate::scenario::Scenario;
 use crate::scenario::cloud::Provider;
@@ -47,7 +50,7 @@ pub fn build(scenario: &Scenario, streams: Streams) -> Result<Beginning, BuildEr
     let mut cluster = Cluster::new(streams.open("uid", 0));
     cluster.pdbs.clone_from(&scenario.pdbs);
     cluster.priority_classes.clone_from(&scenario.priority_classes);
-    let classes = add_catalogues(&mut cluster, scenario)?;
+    let classes = add_catalogues(&mut cluster, scenario, streams)?;
     let mut applied = Vec::new();
     add_node_pools(&mut cluster, scenario, &classes, &mut applied);
     add_daemon_sets(&mut cluster, scenario, &mut applied);
@@ -61,15 +64,22 @@ pub fn build(scenario: &Scenario, streams: Streams) -> Result<Beginning, BuildEr
 }
 
 /// One catalogue for each node class; the first stands for pools that name no class.
-fn add_catalogues(cluster: &mut Cluster, scenario: &Scenario) -> Result<BTreeMap<String, NodeClassId>, BuildError> {
+fn add_catalogues(
+    cluster: &mut Cluster,
+    scenario: &Scenario,
+    streams: Streams,
+) -> Result<BTreeMap<String, NodeClassId>, BuildError> {
     let mut classes = BTreeMap::new();
-    let market = market_of(scenario);
+    let mut prices = Prices::new(&scenario.market, streams);
+    let (region, zones) = (&scenario.simulation.region, &scenario.simulation.zones);
     let kwok_catalogue = match &scenario.cloud.catalogue {
         Some(text) => Some(Arc::new(kwok::parse_catalogue(text).map_err(|error| BuildError(error.to_string()))?)),
         None => None,
     };
-    let aws = |settings: &NodeSettings| -> Result<Arc<Catalogue>, BuildError> {
-        build_catalogue(&market, settings).map(Arc::new).map_err(|error| BuildError(error.to_string()))
+    let mut aws = |settings: &NodeSettings| -> Result<Arc<Catalogue>, BuildError> {
+        build_catalogue(region, zones, settings, &mut prices, Time::ZERO)
+            .map(Arc::new)
+            .map_err(|error| BuildError(error.to_string()))
     };
     let default = match &kwok_catalogue {
         Some(catalogue) => catalogue.clone(),
@@ -88,12 +98,6 @@ fn add_catalogues(cluster: &mut Cluster, scenario: &Scenario) -> Result<BTreeMap
         classes.insert(name_of(&class.metadata), id);
     }
     Ok(classes)
-}
-
-/// What decides the catalogues of Karpenter's AWS provider.
-#[must_use]
-pub fn market_of(scenario: &Scenario) -> Market {
-    Market { zones: scenario.simulation.zones.clone(), ..Market::of_region(&scenario.simulation.region) }
 }
 
 /// Who makes the nodes.
@@ -339,10 +343,7 @@ fn labels_of_group(
     put("topology.kubernetes.io/region", &scenario.simulation.region);
     put("topology.kubernetes.io/zone", catalogue.zones.get(usize::from(zone.0)).map_or("", String::as_str));
     put("eks.amazonaws.com/nodegroup", &group.name);
-    put(
-        "eks.amazonaws.com/capacityType",
-        if capacity_type == CapacityType::Spot { "SPOT" } else { "ON_DEMAND" },
-    );
+    put("eks.amazonaws.com/capacityType", if capacity_type == CapacityType::Spot { "SPOT" } else { "ON_DEMAND" });
     if let Some(id) = instance_type {
         put("node.kubernetes.io/instance-type", &catalogue.get(id).name);
         for (key, values) in &catalogue.get(id).labels {

@@ -42,7 +42,15 @@ fn split(path: &str) -> Option<(Kind, &str)> {
 fn scale(now: Time, id: DeploymentId, replicas: u32, cluster: &mut Cluster) {
     let before = cluster.scale_deployment(id, replicas);
     let counts = (i64::from(before), i64::from(replicas));
-    cluster.decide_count(now, Controller::User, Subject::Deployment(id), "scale", "kubectl scale", counts, String::new());
+    cluster.decide_count(
+        now,
+        Controller::User,
+        Subject::Deployment(id),
+        "scale",
+        "kubectl scale",
+        counts,
+        String::new(),
+    );
 }
 
 fn named(metadata: &ObjectMeta) -> &str {
@@ -65,7 +73,9 @@ fn patch(now: Time, object: &Object, cluster: &mut Cluster) {
             }
         }
         Object::ScaledObject(object) => {
-            let Some(index) = cluster.scaled_objects.iter().position(|so| so.name == named(&object.metadata)) else { return };
+            let Some(index) = cluster.scaled_objects.iter().position(|so| so.name == named(&object.metadata)) else {
+                return;
+            };
             let (id, record) = (ScaledObjectId(index as u32), &mut cluster.scaled_objects[index]);
             let spec_changed = *record.spec != object.spec;
             let annotations_changed = *record.annotations != object.metadata.annotations;
@@ -80,7 +90,9 @@ fn patch(now: Time, object: &Object, cluster: &mut Cluster) {
             }
         }
         Object::ScaledJob(object) => {
-            let Some(index) = cluster.scaled_jobs.iter().position(|sj| sj.name == named(&object.metadata)) else { return };
+            let Some(index) = cluster.scaled_jobs.iter().position(|sj| sj.name == named(&object.metadata)) else {
+                return;
+            };
             let shape = build::add_shape(cluster, &object.spec.job_target_ref.template);
             let record = &mut cluster.scaled_jobs[index];
             record.spec = Arc::new(object.spec.clone());
@@ -95,7 +107,9 @@ fn patch(now: Time, object: &Object, cluster: &mut Cluster) {
             cluster.announce(Change::HpaSpec(id));
         }
         Object::NodePool(object) => {
-            let Some(index) = cluster.nodepools.iter().position(|pool| pool.name == named(&object.metadata)) else { return };
+            let Some(index) = cluster.nodepools.iter().position(|pool| pool.name == named(&object.metadata)) else {
+                return;
+            };
             let record = &mut cluster.nodepools[index];
             if *record.object != **object {
                 record.object = Arc::new((**object).clone());
@@ -120,21 +134,20 @@ fn find_hpa(cluster: &Cluster, name: &str) -> Option<HpaId> {
 
 fn create(now: Time, kind: Kind, name: &str, cluster: &mut Cluster) {
     let index = |position: Option<usize>| position.map(|index| index as u32);
-    let object = match kind {
-        Kind::Deployment => cluster.find_deployment(name).map(Applied::Deployment),
-        Kind::DaemonSet => {
-            index(cluster.daemonsets.iter().position(|d| d.name == name)).map(|i| Applied::DaemonSet(DaemonSetId(i)))
-        }
-        Kind::NodePool => {
-            index(cluster.nodepools.iter().position(|p| p.name == name)).map(|i| Applied::NodePool(NodePoolId(i)))
-        }
-        Kind::ScaledObject => index(cluster.scaled_objects.iter().position(|s| s.name == name))
-            .map(|i| Applied::ScaledObject(ScaledObjectId(i))),
-        Kind::ScaledJob => {
-            index(cluster.scaled_jobs.iter().position(|s| s.name == name)).map(|i| Applied::ScaledJob(ScaledJobId(i)))
-        }
-        _ => None,
-    };
+    let object =
+        match kind {
+            Kind::Deployment => cluster.find_deployment(name).map(Applied::Deployment),
+            Kind::DaemonSet => index(cluster.daemonsets.iter().position(|d| d.name == name))
+                .map(|i| Applied::DaemonSet(DaemonSetId(i))),
+            Kind::NodePool => {
+                index(cluster.nodepools.iter().position(|p| p.name == name)).map(|i| Applied::NodePool(NodePoolId(i)))
+            }
+            Kind::ScaledObject => index(cluster.scaled_objects.iter().position(|s| s.name == name))
+                .map(|i| Applied::ScaledObject(ScaledObjectId(i))),
+            Kind::ScaledJob => index(cluster.scaled_jobs.iter().position(|s| s.name == name))
+                .map(|i| Applied::ScaledJob(ScaledJobId(i))),
+            _ => None,
+        };
     if let Some(object) = object {
         cluster.apply(now, object);
     }
