@@ -3,13 +3,36 @@
 //! [`solve`] answers one question ([`Input`]) with one plan ([`Results`]). It neither launches nor binds. The provisioner calls it for
 //! pending pods, disruption calls it to see where the pods of a candidate would go.
 
+mod arena;
+mod claim;
+mod constraints;
+mod existing;
+mod finalize;
+pub mod go_sort;
+mod host_ports;
 mod input;
 pub mod labels;
+mod min_values;
+mod offers;
+pub mod pod_requirements;
+pub mod preferences;
+mod queue;
 pub mod requirement;
 pub mod requirements;
+mod reservations;
 mod results;
+mod shape;
+mod solver;
+mod template;
+pub mod tie;
+mod topology;
+mod topology_group;
+mod type_set;
 
+pub use finalize::resolve_labels;
 pub use input::{
     BoundPods, ExistingNode, HostPort, Input, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy, Shape,
 };
+pub use offers::{cheapest, offering_allowed, order_by_price, type_requirement};
 pub use results::{ClaimError, NewClaim, Results, SchedulingError};
+pub use solver::solve;

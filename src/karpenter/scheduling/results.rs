@@ -1,6 +1,7 @@
 //! What the scheduler answers: where each pod would run, what to launch, and why a pod has no place.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::requirements::Requirements;
 use crate::cluster::catalogue::TypeId;
@@ -25,9 +26,9 @@ pub struct NewClaim {
     /// Index of its pool in [`Input::pools`](super::Input::pools).
     pub pool: usize,
     /// What its node may be; without host name, instance types and the labels that exist only in simulation.
-    pub requirements: Requirements,
+    pub requirements: Arc<Requirements>,
     /// Instance types that it may become, cheapest first, at most `max_instance_types`.
-    pub options: Vec<TypeId>,
+    pub options: Arc<[TypeId]>,
     /// Requests of its pods, plus the least that DaemonSets need on any of the options.
     pub requests: Resources,
     /// Its pods, in the order they were placed.

@@ -1,0 +1,138 @@
+//! From the claims of a pass to what is launched (`nodeclaim.go: FinalizeScheduling`, `scheduler.go: TruncateInstanceTypes`,
+//! `nodeclaimtemplate.go: ToNodeClaim`).
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::arena::{Arena, SetId};
+use super::claim::Claim;
+use super::input::{MinValuesPolicy, Options};
+use super::labels;
+use super::min_values;
+use super::offers::{Offers, order_by_price};
+use super::requirement::{Effect, Requirement};
+use super::requirements::Requirements;
+use super::results::{NewClaim, Results, SchedulingError};
+use super::solver::Solver;
+use super::type_set::TypeSet;
+use crate::api::meta::Labels;
+use crate::cluster::catalogue::{Catalogue, TypeId};
+use crate::engine::Stream;
+
+/// Claims of equal requirements and options become the same.
+type Finished = FxHashMap<(usize, SetId, Arc<TypeSet>), (Arc<Requirements>, Option<Arc<[TypeId]>>)>;
+
+/// Turns a finished pass into its results.
+pub(super) fn finish(
+    mut solver: Solver<'_, '_>,
+    mut errors: Vec<Option<Arc<SchedulingError>>>,
+    skipped_pools: Vec<usize>,
+) -> Results {
+    let mut known = Finished::default();
+    let mut claims = Vec::new();
+    for (_, index) in &solver.order.items {
+        let claim = solver.claims[*index as usize].clone();
+        let template = &solver.templates[claim.template];
+        let offers = &mut solver.offers[template.catalogue];
+        let key = (template.catalogue, claim.set, Arc::clone(&claim.options));
+        let (requirements, options) = if claim.reserved.is_empty() {
+            let entry = known.entry(key);
+            entry.or_insert_with(|| launchable(&claim, &solver.arena, offers, &solver.input.options)).clone()
+        } else {
+            launchable(&claim, &solver.arena, offers, &solver.input.options)
+        };
+        let Some(options) = options else {
+            for pod in &claim.pods {
+                errors[*pod] = Some(Arc::new(SchedulingError::MinValuesAfterTruncation));
+            }
+            continue;
+        };
+        claims.push(NewClaim {
+            pool: template.pool,
+            requirements,
+            options,
+            requests: claim.requests + template.least_overhead(&claim.options),
+            pods: claim.pods,
+            min_values_relaxed: claim.min_values_relaxed,
+        });
+    }
+    let filled = solver.existing.into_iter().filter(|node| !node.pods.is_empty());
+    let errors = errors.into_iter().enumerate().filter_map(|(pod, error)| Some((pod, error?.as_ref().clone())));
+    Results {
+        existing: filled.map(|node| (node.node, node.pods)).collect(),
+        claims,
+        errors: errors.collect(),
+        skipped_pools,
+    }
+}
+
+/// Requirements and instance types of a claim; no types when the cut to the allowed number breaks a `minValues`.
+fn launchable(
+    claim: &Claim,
+    arena: &Arena,
+    offers: &mut Offers<'_>,
+    options: &Options,
+) -> (Arc<Requirements>, Option<Arc<[TypeId]>>) {
+    let mut requirements = arena.get(claim.set).as_ref().clone();
+    requirements.remove(labels::REGISTERED);
+    requirements.remove(labels::INITIALIZED);
+    if !claim.reserved.is_empty() {
+        requirements.set(labels::CAPACITY_TYPE, Requirement::is("reserved"));
+        let zones = claim.reserved.iter().map(|(_, zone)| offers.catalogue.zone(*zone).to_owned());
+        requirements.add(labels::ZONE, Requirement::one_of(zones));
+    }
+    let mut ids: Vec<TypeId> = claim.options.ids().collect();
+    if !claim.reserved.is_empty() {
+        ids.retain(|id| claim.reserved.iter().any(|(reserved, _)| reserved == id));
+    }
+    order_by_price(offers.catalogue, &mut ids, &requirements);
+    ids.truncate(options.max_instance_types);
+    if options.min_values == MinValuesPolicy::Strict && requirements.has_min_values() {
+        let mut kept = vec![false; offers.catalogue.types.len()];
+        ids.iter().for_each(|id| kept[id.0 as usize] = true);
+        let kept = TypeSet::select(kept.len(), |id| kept[id]);
+        if !min_values::unmet(&requirements, offers, &kept).is_empty() {
+            return (Arc::new(requirements), None);
+        }
+    }
+    let offered = capacity_types(offers.catalogue, &ids, &requirements);
+    if !offered.is_empty() {
+        requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(offered));
+    }
+    (Arc::new(requirements), Some(ids.into()))
+}
+
+/// Capacity types in which some of the types are offered under the requirements.
+fn capacity_types(catalogue: &Catalogue, ids: &[TypeId], requirements: &Requirements) -> Vec<String> {
+    let all = ids.iter().flat_map(|id| &catalogue.get(*id).offerings).filter(|offering| offering.available);
+    let allowed = all.filter(|offering| super::offers::offering_allowed(catalogue, offering, requirements));
+    let mut types: Vec<&str> = allowed.map(|offering| offering.capacity_type.as_str()).collect();
+    types.sort_unstable();
+    types.dedup();
+    types.into_iter().map(str::to_owned).collect()
+}
+
+/// Labels of the NodeClaim for requirements that no instance type answers: one value of each custom label, at random
+/// (`resolveCustomLabelsFromRequirements`, `Requirement.Any`).
+pub fn resolve_labels(requirements: &Requirements, stream: &mut Stream) -> Labels {
+    let custom = requirements.iter().filter(|(key, _)| !labels::is_well_known(key) && *key != labels::HOSTNAME);
+    custom.filter_map(|(key, requirement)| Some((key.to_owned(), any_value(requirement, stream)?))).collect()
+}
+
+fn any_value(requirement: &Requirement, stream: &mut Stream) -> Option<String> {
+    match requirement.effect() {
+        Effect::DoesNotExist => None,
+        Effect::In => {
+            let count = requirement.values().len();
+            requirement.values().nth(stream.below(count)).map(str::to_owned)
+        }
+        Effect::NotIn | Effect::Exists => {
+            let (at_least, at_most) = requirement.bounds();
+            let low = i128::from(at_least.unwrap_or(0));
+            let high = at_most.map_or(i128::from(i64::MAX), |bound| i128::from(bound) + 1);
+            let span = (high - low).max(1) as u64 as usize;
+            Some((low + stream.below(span) as i128).to_string())
+        }
+    }
+}

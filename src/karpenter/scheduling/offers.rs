@@ -1,0 +1,201 @@
+//! What a catalogue offers under a set of requirements: matching types, offerings and prices.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::arena::{Arena, SetId};
+use super::go_sort::sort_slice;
+use super::labels;
+use super::requirement::Requirement;
+use super::requirements::Requirements;
+use super::type_set::TypeSet;
+use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+
+/// What an instance type says of a label (`InstanceType.Requirements`); `None` = nothing.
+#[must_use]
+pub fn type_requirement(catalogue: &Catalogue, instance_type: &InstanceType, key: &str) -> Option<Requirement> {
+    let values = |values: Vec<&str>| Some(Requirement::one_of(values.into_iter().map(str::to_owned)));
+    match key {
+        labels::ZONE => values(instance_type.offerings.iter().map(|o| catalogue.zone(o.zone)).collect()),
+        labels::CAPACITY_TYPE => values(instance_type.offerings.iter().map(|o| o.capacity_type.as_str()).collect()),
+        key => {
+            let index = instance_type.labels.binary_search_by(|(label, _)| label.as_str().cmp(key)).ok()?;
+            Some(Requirement::one_of(instance_type.labels[index].1.iter().cloned()))
+        }
+    }
+}
+
+/// Whether an offering satisfies the requirements (`Requirements.IsCompatible` with an offering's zone and capacity type, which are
+/// well known).
+#[must_use]
+pub fn offering_allowed(catalogue: &Catalogue, offering: &Offering, requirements: &Requirements) -> bool {
+    let has = |key: &str, value: &str| requirements.get(key).is_none_or(|requirement| requirement.has(value));
+    has(labels::ZONE, catalogue.zone(offering.zone)) && has(labels::CAPACITY_TYPE, offering.capacity_type.as_str())
+}
+
+/// Lowest price among the available offerings that the requirements allow.
+#[must_use]
+pub fn cheapest(catalogue: &Catalogue, id: TypeId, requirements: &Requirements) -> Option<f64> {
+    let offerings = catalogue.get(id).offerings.iter().filter(|o| o.available);
+    offerings.filter(|o| offering_allowed(catalogue, o, requirements)).map(|o| o.price).min_by(f64::total_cmp)
+}
+
+/// Orders types by that price (`InstanceTypes.OrderByPrice`); types without such an offering come last.
+pub fn order_by_price(catalogue: &Catalogue, ids: &mut [TypeId], requirements: &Requirements) {
+    let mut priced: Vec<(f64, TypeId)> =
+        ids.iter().map(|id| (cheapest(catalogue, *id, requirements).unwrap_or(f64::MAX), *id)).collect();
+    sort_slice(&mut priced, |a, b| a.0 < b.0);
+    ids.iter_mut().zip(priced).for_each(|(slot, (_, id))| *slot = id);
+}
+
+/// A label with few distinct values among the types of a catalogue: which types have which.
+struct LabelIndex {
+    /// Types that say nothing of the label.
+    silent: TypeSet,
+    /// Types by what they say of it.
+    groups: Vec<(Requirement, TypeSet)>,
+}
+
+/// A catalogue, indexed for one pass.
+pub(super) struct Offers<'a> {
+    pub(super) catalogue: &'a Catalogue,
+    labels: FxHashMap<String, LabelIndex>,
+    /// Types with an available offering of that zone and capacity type.
+    available: Vec<(ZoneId, CapacityType, TypeSet)>,
+    meeting: FxHashMap<SetId, Arc<TypeSet>>,
+    offered: FxHashMap<SetId, Arc<TypeSet>>,
+    viable: FxHashMap<SetId, Arc<TypeSet>>,
+}
+
+impl<'a> Offers<'a> {
+    pub(super) fn new(catalogue: &'a Catalogue) -> Self {
+        let count = catalogue.types.len();
+        let mut pairs: Vec<(ZoneId, CapacityType)> = Vec::new();
+        for offering in catalogue.types.iter().flat_map(|t| &t.offerings) {
+            if !pairs.contains(&(offering.zone, offering.capacity_type)) {
+                pairs.push((offering.zone, offering.capacity_type));
+            }
+        }
+        let available = pairs.into_iter().map(|(zone, capacity_type)| {
+            let sold = |o: &Offering| o.available && o.zone == zone && o.capacity_type == capacity_type;
+            (zone, capacity_type, TypeSet::select(count, |i| catalogue.types[i].offerings.iter().any(sold)))
+        });
+        let available = available.collect();
+        Offers {
+            catalogue,
+            labels: FxHashMap::default(),
+            available,
+            meeting: FxHashMap::default(),
+            offered: FxHashMap::default(),
+            viable: FxHashMap::default(),
+        }
+    }
+
+    /// Types that meet the requirements and have an offering for them.
+    pub(super) fn viable(&mut self, arena: &Arena, set: SetId) -> Arc<TypeSet> {
+        if let Some(types) = self.viable.get(&set) {
+            return Arc::clone(types);
+        }
+        let types = Arc::new(self.meeting(arena, set).and(&self.offered(arena, set)));
+        self.viable.insert(set, Arc::clone(&types));
+        types
+    }
+
+    /// Types whose labels intersect the requirements.
+    pub(super) fn meeting(&mut self, arena: &Arena, set: SetId) -> Arc<TypeSet> {
+        if let Some(types) = self.meeting.get(&set) {
+            return Arc::clone(types);
+        }
+        let mut types = TypeSet::all(self.catalogue.types.len());
+        for (key, requirement) in arena.get(set).iter() {
+            let index = self.label(key);
+            let mut matching = index.silent.clone();
+            for (has, group) in &index.groups {
+                let negative = requirement.allows_absence() && has.allows_absence();
+                if has.intersects(requirement) || negative {
+                    matching.add(group);
+                }
+            }
+            types = types.and(&matching);
+        }
+        let types = Arc::new(types);
+        self.meeting.insert(set, Arc::clone(&types));
+        types
+    }
+
+    /// Types with an available offering that the requirements allow.
+    pub(super) fn offered(&mut self, arena: &Arena, set: SetId) -> Arc<TypeSet> {
+        if let Some(types) = self.offered.get(&set) {
+            return Arc::clone(types);
+        }
+        let requirements = arena.get(set);
+        let has = |key: &str, value: &str| requirements.get(key).is_none_or(|requirement| requirement.has(value));
+        let mut types = TypeSet::select(self.catalogue.types.len(), |_| false);
+        for (zone, capacity_type, sold) in &self.available {
+            if has(labels::ZONE, self.catalogue.zone(*zone)) && has(labels::CAPACITY_TYPE, capacity_type.as_str()) {
+                types.add(sold);
+            }
+        }
+        let types = Arc::new(types);
+        self.offered.insert(set, Arc::clone(&types));
+        types
+    }
+
+    /// Whether some type sells reserved capacity now.
+    pub(super) fn has_reserved(&self) -> bool {
+        self.available
+            .iter()
+            .any(|(_, capacity_type, sold)| *capacity_type == CapacityType::Reserved && !sold.is_empty())
+    }
+
+    /// What the types say of a label, each distinct answer once.
+    pub(super) fn answers(&mut self, key: &str) -> impl Iterator<Item = Option<&Requirement>> {
+        let index = self.label(key);
+        let silent = (!index.silent.is_empty()).then_some(None);
+        silent.into_iter().chain(index.groups.iter().map(|(requirement, _)| Some(requirement)))
+    }
+
+    /// How many distinct values of a label the types have together.
+    pub(super) fn distinct_values(&mut self, key: &str, types: &TypeSet) -> usize {
+        let index = self.label(key);
+        let present = index.groups.iter().filter(|(_, group)| group.meets(types));
+        let mut values: Vec<&str> = present.flat_map(|(requirement, _)| requirement.values()).collect();
+        values.sort_unstable();
+        values.dedup();
+        values.len()
+    }
+
+    fn label(&mut self, key: &str) -> &LabelIndex {
+        if !self.labels.contains_key(key) {
+            let index = self.index(key);
+            self.labels.insert(key.to_owned(), index);
+        }
+        &self.labels[key]
+    }
+
+    fn index(&self, key: &str) -> LabelIndex {
+        let count = self.catalogue.types.len();
+        let answers: Vec<Option<Requirement>> =
+            self.catalogue.types.iter().map(|t| type_requirement(self.catalogue, t, key)).collect();
+        let mut members: FxHashMap<&Requirement, usize> = FxHashMap::default();
+        let mut groups: Vec<(Requirement, Vec<usize>)> = Vec::new();
+        for (i, answer) in answers.iter().enumerate() {
+            let Some(answer) = answer else { continue };
+            let group = *members.entry(answer).or_insert_with(|| {
+                groups.push((answer.clone(), Vec::new()));
+                groups.len() - 1
+            });
+            groups[group].1.push(i);
+        }
+        let set_of = |members: &[usize]| {
+            let mut flags = vec![false; count];
+            members.iter().for_each(|i| flags[*i] = true);
+            TypeSet::select(count, |i| flags[i])
+        };
+        LabelIndex {
+            silent: TypeSet::select(count, |i| answers[i].is_none()),
+            groups: groups.iter().map(|(requirement, members)| (requirement.clone(), set_of(members))).collect(),
+        }
+    }
+}
