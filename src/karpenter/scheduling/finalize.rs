@@ -21,7 +21,7 @@ use crate::cluster::catalogue::{Catalogue, TypeId};
 use crate::engine::Stream;
 
 /// Claims of equal requirements and options become the same.
-type Finished = FxHashMap<(usize, SetId, Arc<TypeSet>), (Arc<Requirements>, Option<Arc<[TypeId]>>)>;
+type Finished = FxHashMap<(usize, SetId, Arc<TypeSet>), (Arc<Requirements>, Option<Vec<TypeId>>)>;
 
 /// Turns a finished pass into its results.
 pub(super) fn finish(
@@ -73,7 +73,7 @@ fn launchable(
     arena: &Arena,
     offers: &mut Offers<'_>,
     options: &Options,
-) -> (Arc<Requirements>, Option<Arc<[TypeId]>>) {
+) -> (Arc<Requirements>, Option<Vec<TypeId>>) {
     let mut requirements = arena.get(claim.set).as_ref().clone();
     requirements.remove(labels::REGISTERED);
     requirements.remove(labels::INITIALIZED);
@@ -100,7 +100,7 @@ fn launchable(
     if !offered.is_empty() {
         requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(offered));
     }
-    (Arc::new(requirements), Some(ids.into()))
+    (Arc::new(requirements), Some(ids))
 }
 
 /// Capacity types in which some of the types are offered under the requirements.

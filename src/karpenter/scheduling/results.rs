@@ -28,7 +28,7 @@ pub struct NewClaim {
     /// What its node may be; without host name, instance types and the labels that exist only in simulation.
     pub requirements: Arc<Requirements>,
     /// Instance types that it may become, cheapest first, at most `max_instance_types`.
-    pub options: Arc<[TypeId]>,
+    pub options: Vec<TypeId>,
     /// Requests of its pods, plus the least that DaemonSets need on any of the options.
     pub requests: Resources,
     /// Its pods, in the order they were placed.
