@@ -107,7 +107,7 @@ impl Replacement {
             .filter(|capacity_type| self.capacity_types.contains(*capacity_type));
         if self.capacity_types != CapacitySet::ALL {
             let names = allowed.map(|capacity_type| capacity_type.as_str().to_owned());
-            plan.requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(names));
+            std::sync::Arc::make_mut(&mut plan.requirements).add(labels::CAPACITY_TYPE, Requirement::one_of(names));
         }
         Some(plan)
     }
