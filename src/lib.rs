@@ -10,6 +10,7 @@ pub mod replicaset;
 pub mod scenario;
 pub mod scheduler;
 pub mod simulation;
+pub mod study;
 pub mod telemetry;
 pub mod time;
 pub mod units;
