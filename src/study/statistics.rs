@@ -23,7 +23,8 @@ impl Estimate {
         let mean = samples.iter().sum::<f64>() / n.max(1) as f64;
         let squares: f64 = samples.iter().map(|x| (x - mean).powi(2)).sum();
         let deviation = if n > 1 { (squares / (n - 1) as f64).sqrt() } else { 0.0 };
-        let half_width = if n > 1 { t_quantile(n - 1, confidence) * deviation / (n as f64).sqrt() } else { f64::INFINITY };
+        let half_width =
+            if n > 1 { t_quantile(n - 1, confidence) * deviation / (n as f64).sqrt() } else { f64::INFINITY };
         Estimate { mean, half_width, deviation, samples: n }
     }
 
