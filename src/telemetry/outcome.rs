@@ -7,7 +7,7 @@ use crate::time::{Duration, Time};
 use crate::units::{Resources, Usd};
 
 use super::blame::Blame;
-use super::ledger::{Bill, Split, request_cost};
+use super::ledger::{Bill, Split, cost_rate, request_cost};
 use super::series::Series;
 
 /// Index of a workload of an [`Outcome`].
@@ -375,6 +375,35 @@ impl Outcome {
         self.nodes.iter().filter_map(|node| node.bill.as_ref().map(|bill| (node, bill)))
     }
 
+    /// Cost of all running instances in nano-dollars per hour.
+    #[must_use]
+    pub fn cost_rate(&self) -> Series {
+        cost_rate(self.bills().map(|(_, bill)| bill))
+    }
+
+    /// Pods of one workload; of all that consume a queue (`None`), or of all workloads when none does. System pods never.
+    pub fn pods_of(&self, workload: Option<WorkloadKey>) -> impl Iterator<Item = &PodRecord> {
+        let any_consumer = self.workloads.iter().any(|record| record.queue.is_some());
+        self.pods.iter().filter(move |pod| match (workload, pod.workload) {
+            (_, None) => false,
+            (Some(wanted), Some(workload)) => wanted == workload,
+            (None, Some(workload)) => !any_consumer || self.workloads[workload.0 as usize].queue.is_some(),
+        })
+    }
+
+    /// Replicas wanted of one workload, or of all of [`Outcome::pods_of`].
+    #[must_use]
+    pub fn pods_desired(&self, workload: Option<WorkloadKey>) -> Series {
+        let any_consumer = self.workloads.iter().any(|record| record.queue.is_some());
+        match workload {
+            Some(workload) => self.workloads[workload.0 as usize].desired.clone(),
+            None => {
+                let counted = self.workloads.iter().filter(|record| !any_consumer || record.queue.is_some());
+                Series::sum(counted.map(|record| &record.desired))
+            }
+        }
+    }
+
     /// Pods of the workload at each time in the span between two instants of their way.
     fn pods_between(
         &self,
@@ -382,12 +411,8 @@ impl Outcome {
         from: impl Fn(&PodRecord) -> Option<Time>,
         until: impl Fn(&PodRecord) -> Option<Time>,
     ) -> Series {
-        let wanted = |pod: &&PodRecord| match workload {
-            Some(workload) => pod.workload == Some(workload),
-            None => pod.workload.is_some(),
-        };
         let mut changes = Vec::new();
-        for pod in self.pods.iter().filter(wanted) {
+        for pod in self.pods_of(workload) {
             if let Some(start) = from(pod) {
                 changes.push((start, 1));
                 changes.extend(until(pod).map(|end| (end.max(start), -1)));
@@ -396,7 +421,7 @@ impl Outcome {
         Series::from_changes(changes)
     }
 
-    /// Pods which exist, of one workload or of all (`None`; system pods are never counted).
+    /// Pods which exist, of those that [`Outcome::pods_of`] gives.
     #[must_use]
     pub fn pods_existing(&self, workload: Option<WorkloadKey>) -> Series {
         self.pods_between(workload, |pod| Some(pod.created), |pod| pod.ended)

@@ -1,0 +1,93 @@
+//! Objectives held against what a run measured.
+
+use serde::Serialize;
+
+use crate::scenario::objectives::Objectives;
+use crate::telemetry::Outcome;
+use crate::time::Duration;
+use crate::units::Usd;
+
+use super::numbers;
+use super::summary::{Summary, all_sojourns, all_waits};
+
+/// An objective and how the run did. Seconds, counts or USD, as the name's unit says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Key in `[objectives]`.
+    pub name: &'static str,
+    /// Unit of both numbers: `s`, `messages`, `usd`, `pods` or `nodes`.
+    pub unit: &'static str,
+    /// The most that is allowed.
+    pub limit: f64,
+    /// What the run measured; absent = never, or nothing to measure.
+    pub measured: Option<f64>,
+    /// Whether the objective is met.
+    pub met: bool,
+}
+
+/// All objectives of the scenario, in the order of its reference.
+#[must_use]
+pub fn verdicts(objectives: &Objectives, outcome: &Outcome, summary: &Summary) -> Vec<Verdict> {
+    let waits = all_waits(outcome);
+    let sojourns = all_sojourns(outcome);
+    let mut list = Vec::new();
+    // Without a single message there is no wait to miss an objective.
+    let mut time = |name, limit: Option<Duration>, measured: Option<Duration>, when_absent: bool| {
+        if let Some(limit) = limit {
+            let met = measured.map_or(when_absent, |measured| measured <= limit);
+            let measured = numbers::seconds_if(measured);
+            list.push(Verdict { name, unit: "s", limit: limit.as_secs_f64(), measured, met });
+        }
+    };
+    time("p50Wait", objectives.p50_wait, waits.quantile(0.5), true);
+    time("p95Wait", objectives.p95_wait, waits.quantile(0.95), true);
+    time("p99Wait", objectives.p99_wait, waits.quantile(0.99), true);
+    time("maxWait", objectives.max_wait, waits.max(), true);
+    time("p95Sojourn", objectives.p95_sojourn, sojourns.quantile(0.95), true);
+    let oldest = outcome.queues.iter().map(|queue| queue.oldest_age.max(outcome.end)).max();
+    time("maxAge", objectives.max_age, oldest.map(Duration::from_micros), true);
+    time("drainedWithin", objectives.drained_within, drained_after_last_arrival(outcome), false);
+
+    let mut amount = |name, unit, limit: Option<f64>, measured: f64| {
+        if let Some(limit) = limit {
+            list.push(Verdict { name, unit, limit, measured: Some(measured), met: measured <= limit });
+        }
+    };
+    amount(
+        "deadLettered",
+        "messages",
+        objectives.dead_lettered.map(|n| n as f64),
+        summary.messages.dead_lettered as f64,
+    );
+    amount("duplicates", "messages", objectives.duplicates.map(|n| n as f64), summary.messages.duplicates as f64);
+    amount("maxCost", "usd", objectives.max_cost.map(|limit| limit.0.as_f64()), outcome.total_cost().as_f64());
+    if let Some(limit) = objectives.max_cost_per_million {
+        let measured = summary.cost.per_million_messages_usd;
+        // Money spent and nothing processed: no price is high enough.
+        let met = measured.map_or(outcome.total_cost() == Usd::ZERO, |measured| measured <= limit.0.as_f64());
+        list.push(Verdict { name: "maxCostPerMillion", unit: "usd", limit: limit.0.as_f64(), measured, met });
+    }
+    let mut amount = |name, unit, limit: Option<u32>, measured: i64| {
+        if let Some(limit) = limit {
+            let (limit, measured) = (f64::from(limit), measured as f64);
+            list.push(Verdict { name, unit, limit, measured: Some(measured), met: measured <= limit });
+        }
+    };
+    amount("maxPods", "pods", objectives.max_pods, summary.pods.max);
+    amount("maxNodes", "nodes", objectives.max_nodes, summary.nodes.max);
+    list
+}
+
+/// The span from the last arrival until the last message was processed or dead-lettered, over all queues; `None` when messages
+/// are left.
+fn drained_after_last_arrival(outcome: &Outcome) -> Option<Duration> {
+    if outcome.queues.iter().any(|queue| queue.totals.left > 0) {
+        return None;
+    }
+    let last_sent = outcome.queues.iter().filter_map(|queue| queue.totals.last_sent).max();
+    let emptied = outcome.queues.iter().filter_map(|queue| {
+        let lettered = queue.dead_lettered.steps().last().map(|&(at, _)| at);
+        queue.totals.last_processed.max(lettered)
+    });
+    Some(emptied.max().zip(last_sent).map_or(Duration::ZERO, |(emptied, sent)| emptied.since(sent).max_zero()))
+}
