@@ -6,6 +6,7 @@ pub mod ec2;
 pub mod engine;
 pub mod hpa;
 pub mod karpenter;
+pub mod keda;
 pub mod replicaset;
 pub mod report;
 pub mod scenario;
