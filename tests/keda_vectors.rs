@@ -16,8 +16,7 @@ use forescale::keda::hpa_spec;
 use forescale::keda::scaled_job::{self, JobPod, JobPodPhase, JobState};
 use forescale::keda::scaler::{ExternalMetric, ExternalTarget, Partition, QueueCounts, Sample, Scaler, Source};
 use forescale::keda::state::{
-    QueryError, QueryResult, Record, Records, ScalersCache, Status, get_scaled_object_metrics,
-    get_scaled_object_state,
+    QueryError, QueryResult, Record, Records, ScalersCache, Status, get_scaled_object_metrics, get_scaled_object_state,
 };
 use forescale::time::{Duration, Time};
 use serde_json::{Map, Value, json};
@@ -29,8 +28,7 @@ mod json_tree;
 const NOW: Time = Time::from_micros(10_000_000_000_000);
 
 fn main() -> ExitCode {
-    let file =
-        std::env::var("FORESCALE_KEDA_VECTORS").unwrap_or_else(|_| "tests/data/keda/vectors.json".to_owned());
+    let file = std::env::var("FORESCALE_KEDA_VECTORS").unwrap_or_else(|_| "tests/data/keda/vectors.json".to_owned());
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
     let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
     let (mut passed, mut total) = (0, 0);
@@ -258,9 +256,10 @@ fn hpa(input: &Value) -> Value {
     let select = |rules: &Option<forescale::api::hpa::ScalingRules>| {
         rules.as_ref().and_then(|rules| rules.select_policy).map(|select| select.as_str())
     };
-    let behavior = made.behavior.as_ref().map(|behavior| {
-        json!({ "scaleUp": select(&behavior.scale_up), "scaleDown": select(&behavior.scale_down) })
-    });
+    let behavior = made
+        .behavior
+        .as_ref()
+        .map(|behavior| json!({ "scaleUp": select(&behavior.scale_up), "scaleDown": select(&behavior.scale_down) }));
     json!({
         "name": hpa_spec::get_hpa_name(text_of(&input["name"]), &spec),
         "min": made.min_replicas,
@@ -305,9 +304,7 @@ fn fallback(input: &Value) -> Value {
 
 fn formula(input: &Value) -> Value {
     let values = input["values"].as_object().cloned().unwrap_or_default();
-    let trigger = |name: &String| {
-        json!({ "type": "metrics-api", "name": name, "metadata": { "targetValue": "1", "url": "u", "valueLocation": "v" } })
-    };
+    let trigger = |name: &String| json!({ "type": "metrics-api", "name": name, "metadata": { "targetValue": "1", "url": "u", "valueLocation": "v" } });
     let mut spec = json!({
         "triggers": values.keys().map(trigger).collect::<Vec<_>>(),
         "advanced": { "scalingModifiers": { "formula": input["formula"], "target": input["target"] } },
@@ -359,9 +356,8 @@ fn state(input: &Value) -> Value {
     let spec = object_spec(&input["spec"]);
     let cache = ScalersCache::build(&spec).unwrap_or_else(|error| panic!("{error}"));
     let mut status = Status::default();
-    let found = get_scaled_object_state(&cache, &context(&spec, input), &mut status, |index| {
-        result(&input["results"][index])
-    });
+    let found =
+        get_scaled_object_state(&cache, &context(&spec, input), &mut status, |index| result(&input["results"][index]));
     let values: Map<String, Value> = found.values.iter().map(|(name, milli)| (name.clone(), json!(milli))).collect();
     json!({ "active": found.active, "error": found.error, "fallback": found.fallback_active, "values_milli": values })
 }
@@ -399,14 +395,8 @@ fn effective_max_scale(input: &Value) -> Value {
     let strategy: ScalingStrategy = decode(&input["scalingStrategy"]);
     let state = JobState { active: true, scale_to: 0, max_scale: int(&input["max_scale"]) };
     let (running, pending, max) = (int(&input["running"]), int(&input["pending"]), int(&input["max"]));
-    let (effective, scale_to) = scaled_job::get_effective_max_scale(
-        &strategy,
-        Capabilities::default(),
-        state,
-        running,
-        pending,
-        max,
-    );
+    let (effective, scale_to) =
+        scaled_job::get_effective_max_scale(&strategy, Capabilities::default(), state, running, pending, max);
     json!({ "effective": effective, "scale_to": scale_to })
 }
 

@@ -83,8 +83,7 @@ pub fn get_metrics_with_fallback(
     if *failures <= fallback.failure_threshold {
         return Err(error);
     }
-    let behavior =
-        if context.capabilities.fallback_behavior { fallback.behavior } else { FallbackBehavior::Static };
+    let behavior = if context.capabilities.fallback_behavior { fallback.behavior } else { FallbackBehavior::Static };
     if behavior == FallbackBehavior::ScalingModifiers {
         return Ok(Processed { value_milli: PLACEHOLDER_MILLI, fallback_active: false });
     }

@@ -103,9 +103,7 @@ fn cast_to_float_if_necessary(formula: &str) -> String {
         if formula.starts_with(COMPOSITE) {
             return formula.to_owned();
         }
-        return format!(
-            "{COMPOSITE}({formula}); _kedaCompositeResult == nil ? nil : float(_kedaCompositeResult)"
-        );
+        return format!("{COMPOSITE}({formula}); _kedaCompositeResult == nil ? nil : float(_kedaCompositeResult)");
     }
     if formula.starts_with("float(") { formula.to_owned() } else { format!("float({formula})") }
 }

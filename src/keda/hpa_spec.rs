@@ -118,12 +118,8 @@ fn behavior(spec: &ScaledObjectSpec, annotations: Annotations) -> Option<Behavio
     let config = spec.advanced.as_ref().and_then(|advanced| advanced.horizontal_pod_autoscaler_config.as_ref());
     let mut behavior = config.and_then(|config| config.behavior.clone());
     let disable = |rules: &mut Option<ScalingRules>| {
-        let empty = ScalingRules {
-            stabilization_window_seconds: None,
-            select_policy: None,
-            policies: None,
-            tolerance: None,
-        };
+        let empty =
+            ScalingRules { stabilization_window_seconds: None, select_policy: None, policies: None, tolerance: None };
         rules.get_or_insert(empty).select_policy = Some(SelectPolicy::Disabled);
     };
     let nothing = Behavior { scale_up: None, scale_down: None };
@@ -210,11 +206,9 @@ fn metric_spec(scaler: &Scaler) -> MetricSpec {
     };
     let name = resource.resource.clone();
     match resource.container.clone() {
-        None => MetricSpec {
-            kind: MetricKind::Resource,
-            resource: Some(ResourceMetricSource { name, target }),
-            ..EMPTY
-        },
+        None => {
+            MetricSpec { kind: MetricKind::Resource, resource: Some(ResourceMetricSource { name, target }), ..EMPTY }
+        }
         Some(container) => MetricSpec {
             kind: MetricKind::ContainerResource,
             container_resource: Some(ContainerResourceMetricSource { name, container, target }),

@@ -108,7 +108,8 @@ pub fn get_effective_max_scale(
     max: i64,
 ) -> (i64, i64) {
     let JobState { scale_to, max_scale, .. } = state;
-    let percentage = strategy.custom_scaling_running_job_percentage.as_deref().and_then(|text| text.parse::<f64>().ok());
+    let percentage =
+        strategy.custom_scaling_running_job_percentage.as_deref().and_then(|text| text.parse::<f64>().ok());
     match (strategy.strategy, percentage) {
         (JobStrategy::Custom, Some(percentage)) => {
             let deduction = i64::from(strategy.custom_scaling_queue_length_deduction.unwrap_or(0));
@@ -183,9 +184,8 @@ pub fn is_pending(pending_pod_conditions: &[String], pods: &[JobPod<'_>]) -> boo
     if pending_pod_conditions.is_empty() {
         return !pods.iter().any(|pod| pod.phase != JobPodPhase::Other);
     }
-    let fulfils = |pod: &JobPod<'_>| {
-        pending_pod_conditions.iter().all(|condition| pod.conditions.contains(&condition.as_str()))
-    };
+    let fulfils =
+        |pod: &JobPod<'_>| pending_pod_conditions.iter().all(|condition| pod.conditions.contains(&condition.as_str()));
     !pods.iter().any(fulfils)
 }
 

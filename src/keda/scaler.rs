@@ -40,7 +40,9 @@ pub enum TriggerError {
     #[error("cannot get queueName from queueURL")]
     QueueUrl,
     /// `metricType: Utilization` of a scaler that has no utilization.
-    #[error("'Utilization' metric type is unsupported for external metrics, allowed values are 'Value' or 'AverageValue'")]
+    #[error(
+        "'Utilization' metric type is unsupported for external metrics, allowed values are 'Value' or 'AverageValue'"
+    )]
     UnsupportedUtilization,
     /// `metricType` of cpu and memory is mandatory.
     #[error("unknown metric type, allowed values are 'Utilization' or 'AverageValue'")]
@@ -234,9 +236,7 @@ impl Metadata<'_> {
     fn parsed<T>(&self, name: &'static str, default: T, parse: impl Fn(&str) -> Option<T>) -> Result<T, TriggerError> {
         match self.text(name) {
             None => Ok(default),
-            Some(text) => {
-                parse(text.trim()).ok_or_else(|| TriggerError::Malformed { name, value: text.to_owned() })
-            }
+            Some(text) => parse(text.trim()).ok_or_else(|| TriggerError::Malformed { name, value: text.to_owned() }),
         }
     }
 }
