@@ -9,6 +9,7 @@ pub mod candidate;
 pub mod command;
 pub mod consolidation;
 pub mod cost;
+pub mod execution;
 pub mod model;
 pub mod pass;
 pub mod pods;
