@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::catalogue::CapacityType;
+use crate::engine::Stream;
 use crate::karpenter::scheduling::{self, BoundPods, Input, Results, labels};
 use crate::time::{Duration, Time};
 
@@ -61,20 +62,20 @@ pub struct SolverSimulator<'a, 'b> {
     base: &'b Base<'a>,
     now: Time,
     cost: DecisionCost,
-    solve: fn(&Input<'_>) -> Results,
+    stream: &'b mut Stream,
 }
 
 impl<'a, 'b> SolverSimulator<'a, 'b> {
-    /// Over `observed` at `now`.
+    /// Over `observed` at `now`; ties of topology domains are drawn from `stream`.
     #[must_use]
     pub fn new(
         observed: &'b Observed<'a>,
         base: &'b Base<'a>,
         now: Time,
         cost: DecisionCost,
-        solve: fn(&Input<'_>) -> Results,
+        stream: &'b mut Stream,
     ) -> Self {
-        SolverSimulator { observed, base, now, cost, solve }
+        SolverSimulator { observed, base, now, cost, stream }
     }
 
     /// The question to the solver, and for each of its pods beyond the pending ones whether it comes from a deleting node.
@@ -161,7 +162,7 @@ impl Simulator for SolverSimulator<'_, '_> {
         }
         let (input, from_deleting) = self.question(removed, destination_gate);
         let cost = self.cost.of(input.pods.len(), input.nodes.len());
-        let results = (self.solve)(&input);
+        let results = scheduling::solve(&input, self.stream);
         Simulation {
             candidate_deleting: false,
             error: self.error(&results, &from_deleting),
