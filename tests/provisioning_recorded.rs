@@ -1,0 +1,425 @@
+//! Replays recorded batches of pods (`tests/data/recorded/provisioning.jsonl`) against the scheduler and compares the NodeClaims and
+//! the pods that stay pending. `FORESCALE_PROVISIONING_RECORDED` names another file.
+//!
+//! What the real program leaves to chance is tried in many ways: domains of equal load, zones of equal price, and the order of pods
+//! of different shapes with equal requests (their UIDs are random). A case is matched when one outcome is the recorded one.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use forescale::api::karpenter::NodePoolSpec;
+use forescale::api::meta::Labels;
+use forescale::api::pod::PodSpec;
+use forescale::cluster::catalogue::{CapacityType, Catalogue, TypeId, ZoneId};
+use forescale::ec2::kwok;
+use forescale::engine::{Stream, Streams};
+use forescale::karpenter::scheduling::requirements::Requirements;
+use forescale::karpenter::scheduling::{
+    BoundPods, ExistingNode, Input, NewClaim, Options, Pod, Pool, Results, Shape, labels, resolve_labels, solve,
+};
+use forescale::time::Time;
+use forescale::units::{Resource, Resources};
+use serde_json::{Value, json};
+
+#[path = "support/json.rs"]
+mod json;
+#[path = "support/scheduling.rs"]
+mod scheduling;
+
+use scheduling::{decode, pod_spec, resources};
+
+/// How many ways chance may have gone that are tried for a wave.
+const ATTEMPTS: u64 = 200;
+
+/// The label by which pods of a case select its pools.
+const CASE: &str = "case";
+
+fn main() -> ExitCode {
+    let file = std::env::var("FORESCALE_PROVISIONING_RECORDED")
+        .unwrap_or_else(|_| "tests/data/recorded/provisioning.jsonl".to_owned());
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let catalogue = std::fs::read_to_string("tests/data/recorded/catalogue.json").expect("the catalogue");
+    let catalogue = kwok::parse_catalogue(&catalogue).expect("a catalogue");
+    let (mut matched, mut total) = (0, 0);
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let case: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{file}: {error}"));
+        total += 1;
+        match replay(&case, &catalogue) {
+            Ok(()) => matched += 1,
+            Err(difference) => println!("{} {}:\n{difference}", case["case"], case["features"]),
+        }
+    }
+    println!("{matched} passed, {} failed", total - matched);
+    println!("provisioning_recorded: matched {matched} of {total}");
+    if matched == total && total > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A pod of the case.
+#[derive(Clone)]
+struct PodRecord {
+    name: String,
+    shape: usize,
+    wave: u64,
+    /// Index of its node.
+    node: Option<usize>,
+}
+
+/// A node of the case. It joins as soon as its claim is created.
+#[derive(Clone)]
+struct NodeRecord {
+    name: String,
+    pool: String,
+    labels: Labels,
+    instance_type: TypeId,
+    zone: ZoneId,
+    capacity_type: CapacityType,
+    requests: Resources,
+    options: Vec<TypeId>,
+    zone_requirement: Vec<String>,
+}
+
+/// The state of a case between passes.
+#[derive(Clone, Default)]
+struct State {
+    pods: Vec<PodRecord>,
+    nodes: Vec<NodeRecord>,
+}
+
+/// What does not change within a case.
+struct Case<'c> {
+    catalogue: &'c Catalogue,
+    pools: Vec<(String, NodePoolSpec)>,
+    shapes: Vec<(Labels, PodSpec)>,
+}
+
+fn replay(case: &Value, catalogue: &Catalogue) -> Result<(), String> {
+    let id = case["case"].as_str().expect("a name");
+    let pools = case["pools"].as_array().expect("pools").iter().map(|pool| pool_of(pool, id)).collect();
+    let waves = case["waves"].as_array().expect("waves");
+    let shapes =
+        waves.iter().flat_map(|wave| wave["shapes"].as_array().expect("shapes")).map(|shape| shape_of(shape, id));
+    let world = Case { catalogue, pools, shapes: shapes.collect() };
+    let mut state = State::default();
+    let mut first_shape = 0;
+    for (number, wave) in waves.iter().enumerate() {
+        let shapes = wave["shapes"].as_array().expect("shapes");
+        for (offset, shape) in shapes.iter().enumerate() {
+            for index in 0..shape["count"].as_u64().expect("a count") {
+                let name = format!("{}-{index}", shape["name"].as_str().expect("a name"));
+                state.pods.push(PodRecord { name, shape: first_shape + offset, wave: number as u64, node: None });
+            }
+        }
+        first_shape += shapes.len();
+        let wanted = Outcome::recorded(wave, &state);
+        let mut nearest = None;
+        let found = (0..ATTEMPTS).any(|attempt| {
+            let got = run_wave(&world, state.clone(), &mut Streams::new(attempt, 0).open("chance", 0));
+            let got = Outcome::of(&world, &got);
+            let same = got.same(&wanted);
+            nearest.get_or_insert(got);
+            same
+        });
+        if !found {
+            let got = nearest.expect("an attempt");
+            return Err(format!("  wave {number}\n{}", got.difference(&wanted)));
+        }
+        state.adopt(&world, wave);
+    }
+    Ok(())
+}
+
+fn pool_of(pool: &Value, case: &str) -> (String, NodePoolSpec) {
+    let spec = json!({
+        "weight": pool["weight"], "limits": pool["limits"],
+        "template": {
+            "metadata": {"labels": {CASE: case}},
+            "spec": {"requirements": pool["requirements"], "nodeClassRef": {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "instant"}},
+        },
+    });
+    let mut spec = spec.as_object().cloned().expect("an object");
+    spec.retain(|_, value| !value.is_null());
+    (pool["name"].as_str().expect("a name").to_owned(), decode(&Value::Object(spec)))
+}
+
+fn shape_of(shape: &Value, case: &str) -> (Labels, PodSpec) {
+    let mut spec = shape["spec"].clone();
+    spec["nodeSelector"][CASE] = json!(case);
+    let requests = json!({"cpu": format!("{}m", shape["cpu_m"]), "memory": format!("{}Mi", shape["mem_mi"])});
+    let app = shape["name"].as_str().expect("a name");
+    (Labels::from([("app".to_owned(), app.to_owned())]), pod_spec(&spec, &requests))
+}
+
+/// Passes until one changes nothing: each launches nodes, and pods go where it planned them.
+fn run_wave(case: &Case<'_>, mut state: State, stream: &mut Stream) -> State {
+    loop {
+        let pending: Vec<usize> = (0..state.pods.len()).filter(|pod| state.pods[*pod].node.is_none()).collect();
+        if pending.is_empty() {
+            return state;
+        }
+        let results = pass(case, &state, &pending, stream);
+        let mut moved = false;
+        for (node, pods) in &results.existing {
+            pods.iter().for_each(|pod| state.pods[pending[*pod]].node = Some(*node));
+            moved = true;
+        }
+        for claim in &results.claims {
+            let index = state.nodes.len();
+            state.nodes.push(launch(case, claim, index, stream));
+            claim.pods.iter().for_each(|pod| state.pods[pending[*pod]].node = Some(index));
+            moved = true;
+        }
+        if !moved {
+            return state;
+        }
+    }
+}
+
+fn pass(case: &Case<'_>, state: &State, pending: &[usize], stream: &mut Stream) -> Results {
+    let pools: Vec<Pool<'_>> = case.pools.iter().map(|(name, spec)| Pool { name, spec, catalogue: Some(0) }).collect();
+    let requests: Vec<Resources> = case.shapes.iter().map(|(_, spec)| spec.requests()).collect();
+    let used = |index: usize| -> Resources {
+        state.pods.iter().filter(|pod| pod.node == Some(index)).map(|pod| requests[pod.shape]).sum()
+    };
+    let nodes = state.nodes.iter().enumerate().map(|(index, node)| ExistingNode {
+        name: &node.name,
+        hostname: &node.name,
+        labels: &node.labels,
+        taints: Vec::new(),
+        target: true,
+        initialized: true,
+        has_node: true,
+        under_consolidate_after: false,
+        available: case.catalogue.get(node.instance_type).allocatable - used(index),
+        daemon_requests: Resources::ZERO,
+        capacity: node.requests,
+        host_ports: Vec::new(),
+        free_volumes: None,
+    });
+    let mut bound: BTreeMap<(usize, usize), u32> = BTreeMap::new();
+    for pod in &state.pods {
+        if let Some(node) = pod.node {
+            *bound.entry((pod.shape, node)).or_default() += 1;
+        }
+    }
+    let input = Input {
+        catalogues: vec![case.catalogue],
+        pools,
+        nodes: nodes.collect(),
+        daemon_sets: Vec::new(),
+        shapes: case.shapes.iter().map(|(labels, spec)| Shape { labels, spec, volumes: 0 }).collect(),
+        pods: pending
+            .iter()
+            .map(|pod| {
+                let pod = &state.pods[*pod];
+                Pod {
+                    shape: pod.shape,
+                    created: Time::from_micros(pod.wave * 60_000_000),
+                    uid: stream.bits(),
+                    gated: false,
+                }
+            })
+            .collect(),
+        bound: bound
+            .into_iter()
+            .map(|((shape, node), count)| BoundPods { shape, node, running: count, present: count })
+            .collect(),
+        options: Options::default(),
+    };
+    solve(&input, stream)
+}
+
+/// The node that the KWOK provider makes of a claim.
+fn launch(case: &Case<'_>, claim: &NewClaim, index: usize, stream: &mut Stream) -> NodeRecord {
+    let allowed = |key: &str, value: &str| claim.requirements.get(key).is_none_or(|requirement| requirement.has(value));
+    let zones: Vec<ZoneId> = (0..case.catalogue.zones.len())
+        .map(|zone| ZoneId(zone as u16))
+        .filter(|zone| allowed(labels::ZONE, case.catalogue.zone(*zone)))
+        .collect();
+    let capacity_types: Vec<CapacityType> = [CapacityType::Spot, CapacityType::OnDemand]
+        .into_iter()
+        .filter(|capacity_type| allowed(labels::CAPACITY_TYPE, capacity_type.as_str()))
+        .collect();
+    let (instance_type, offering) =
+        kwok::choose(case.catalogue, &claim.options, &zones, &capacity_types, stream).expect("an offering");
+    let pool = case.pools[claim.pool].0.clone();
+    let mut options = claim.options.clone();
+    options.sort_unstable();
+    let mut node = NodeRecord {
+        name: format!("{pool}-{index:04}"),
+        pool,
+        labels: Labels::new(),
+        instance_type,
+        zone: offering.zone,
+        capacity_type: offering.capacity_type,
+        requests: claim.requests,
+        options,
+        zone_requirement: zone_values(
+            claim.requirements.get(labels::ZONE).map(|r| r.values().map(str::to_owned).collect()),
+        ),
+    };
+    node.labels = node_labels(case.catalogue, &node, &claim.requirements, stream);
+    node
+}
+
+fn zone_values(values: Option<Vec<String>>) -> Vec<String> {
+    values.unwrap_or_default()
+}
+
+fn node_labels(catalogue: &Catalogue, node: &NodeRecord, requirements: &Requirements, stream: &mut Stream) -> Labels {
+    let mut all = resolve_labels(requirements, stream);
+    for (key, values) in &catalogue.get(node.instance_type).labels {
+        if let [value] = &values[..] {
+            all.insert(key.clone(), value.clone());
+        }
+    }
+    all.insert(labels::NODE_POOL.to_owned(), node.pool.clone());
+    all.insert(labels::ZONE.to_owned(), catalogue.zone(node.zone).to_owned());
+    all.insert(labels::CAPACITY_TYPE.to_owned(), node.capacity_type.as_str().to_owned());
+    all.insert(labels::HOSTNAME.to_owned(), node.name.clone());
+    all
+}
+
+impl State {
+    /// Continues from what was recorded at the end of a wave.
+    fn adopt(&mut self, case: &Case<'_>, wave: &Value) {
+        let id = |value: &Value| value.as_u64().expect("an id") as usize;
+        let mut claims: Vec<&Value> = wave["nodeclaims"].as_array().expect("claims").iter().collect();
+        claims.sort_by_key(|claim| id(&claim["id"]));
+        let places: BTreeMap<usize, usize> =
+            claims.iter().enumerate().map(|(i, claim)| (id(&claim["id"]), i)).collect();
+        self.nodes = claims.iter().map(|claim| recorded_node(case, claim)).collect();
+        for pod in &mut self.pods {
+            pod.node = wave["pods"][&pod.name].as_u64().and_then(|claim| places.get(&(claim as usize)).copied());
+        }
+    }
+}
+
+fn recorded_node(case: &Case<'_>, claim: &Value) -> NodeRecord {
+    let text = |key: &str| claim[key].as_str().expect("a text");
+    let mut node = NodeRecord {
+        name: format!("{}-{:04}", text("pool"), claim["id"]),
+        pool: text("pool").to_owned(),
+        labels: Labels::new(),
+        instance_type: case.catalogue.find(text("type")).expect("a type"),
+        zone: case.catalogue.find_zone(text("zone")).expect("a zone"),
+        capacity_type: CapacityType::parse(text("capacity_type")).expect("a capacity type"),
+        requests: resources(&claim["requests"]),
+        options: texts(&claim["options"]).iter().map(|name| case.catalogue.find(name).expect("a type")).collect(),
+        zone_requirement: texts(&claim["requirements"][labels::ZONE][1]),
+    };
+    node.labels = node_labels(case.catalogue, &node, &Requirements::new(), &mut Streams::new(0, 0).open("none", 0));
+    let (_, pool) = case.pools.iter().find(|(name, _)| *name == node.pool).expect("a pool");
+    node.labels.extend(pool.template.metadata.labels.clone());
+    node
+}
+
+/// A list of texts in alphabetical order.
+fn texts(value: &Value) -> Vec<String> {
+    let list = value.as_array().map_or(&[][..], |list| &list[..]);
+    let mut list: Vec<String> = list.iter().map(|text| text.as_str().expect("a text").to_owned()).collect();
+    list.sort_unstable();
+    list
+}
+
+/// What is compared: the NodeClaims and how many pods of each shape are pending.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    claims: Vec<ClaimOutcome>,
+    pending: BTreeMap<String, usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ClaimOutcome {
+    pool: String,
+    cpu_milli: i64,
+    memory_mib: i64,
+    pods: i64,
+    instance_type: String,
+    capacity_type: String,
+    zones: Vec<String>,
+    options: Vec<String>,
+}
+
+impl Outcome {
+    fn recorded(wave: &Value, state: &State) -> Self {
+        let claims = wave["nodeclaims"].as_array().expect("claims").iter().map(|claim| {
+            let requests = resources(&claim["requests"]);
+            ClaimOutcome {
+                pool: claim["pool"].as_str().expect("a pool").to_owned(),
+                cpu_milli: requests.cpu().milli(),
+                memory_mib: requests.memory().bytes() >> 20,
+                pods: requests.get(Resource::Pods),
+                instance_type: claim["type"].as_str().expect("a type").to_owned(),
+                capacity_type: claim["capacity_type"].as_str().expect("a type").to_owned(),
+                zones: texts(&claim["requirements"][labels::ZONE][1]),
+                options: texts(&claim["options"]),
+            }
+        });
+        let mut claims: Vec<ClaimOutcome> = claims.collect();
+        claims.sort_unstable();
+        let pending = match wave["pods"].as_object() {
+            None => BTreeMap::new(),
+            Some(_) => pending(state.pods.iter().filter(|pod| wave["pods"][&pod.name].is_null())),
+        };
+        Outcome { claims, pending }
+    }
+
+    fn of(case: &Case<'_>, state: &State) -> Self {
+        let claims = state.nodes.iter().map(|node| ClaimOutcome {
+            pool: node.pool.clone(),
+            cpu_milli: node.requests.cpu().milli(),
+            memory_mib: node.requests.memory().bytes() >> 20,
+            pods: node.requests.get(Resource::Pods),
+            instance_type: case.catalogue.get(node.instance_type).name.clone(),
+            capacity_type: node.capacity_type.as_str().to_owned(),
+            zones: node.zone_requirement.clone(),
+            options: node.options.iter().map(|id| case.catalogue.get(*id).name.clone()).collect(),
+        });
+        let mut claims: Vec<ClaimOutcome> = claims.collect();
+        claims.sort_unstable();
+        Outcome { claims, pending: pending(state.pods.iter().filter(|pod| pod.node.is_none())) }
+    }
+
+    fn same(&self, wanted: &Outcome) -> bool {
+        self == wanted
+    }
+
+    fn difference(&self, wanted: &Outcome) -> String {
+        let mut text = String::new();
+        let show = |claim: &ClaimOutcome| {
+            format!(
+                "{} {}m {}Mi {} pods, {} {} in {:?}, {} options {:?}",
+                claim.pool,
+                claim.cpu_milli,
+                claim.memory_mib,
+                claim.pods,
+                claim.instance_type,
+                claim.capacity_type,
+                claim.zones,
+                claim.options.len(),
+                claim.options.iter().take(3).collect::<Vec<_>>()
+            )
+        };
+        let mut missing = wanted.claims.clone();
+        for claim in &self.claims {
+            match missing.iter().position(|other| other == claim) {
+                Some(place) => drop(missing.remove(place)),
+                None => text.push_str(&format!("    + {}\n", show(claim))),
+            }
+        }
+        missing.iter().for_each(|claim| text.push_str(&format!("    - {}\n", show(claim))));
+        if self.pending != wanted.pending {
+            text.push_str(&format!("    pending {:?}, recorded {:?}\n", self.pending, wanted.pending));
+        }
+        text
+    }
+}
+
+fn pending<'p>(pods: impl Iterator<Item = &'p PodRecord>) -> BTreeMap<String, usize> {
+    let mut pending = BTreeMap::new();
+    for pod in pods {
+        let shape = pod.name.rsplit_once('-').map_or(pod.name.as_str(), |(shape, _)| shape);
+        *pending.entry(shape.to_owned()).or_default() += 1;
+    }
+    pending
+}
