@@ -1,4 +1,9 @@
 //! Many runs: replications and their statistics, sweeps, tuning, comparison, shards and merge.
 
 pub mod design;
+pub mod measures;
+pub mod pareto;
+pub mod plan;
 pub mod statistics;
+pub mod sweep;
+pub mod table;
