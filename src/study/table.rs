@@ -69,7 +69,12 @@ pub fn header(plan: &Plan) -> String {
 pub fn row(plan: &Plan, job: Job, values: &[f64]) -> String {
     let axes = plan.labels(job.point).into_iter().map(|label| quoted(&label));
     let values = values.iter().map(f64::to_string);
-    [job.point.to_string(), job.replication.to_string()].into_iter().chain(axes).chain(values).collect::<Vec<_>>().join(",")
+    [job.point.to_string(), job.replication.to_string()]
+        .into_iter()
+        .chain(axes)
+        .chain(values)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn quoted(text: &str) -> String {
