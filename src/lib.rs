@@ -7,6 +7,7 @@ pub mod engine;
 pub mod hpa;
 pub mod karpenter;
 pub mod keda;
+pub mod kubelet;
 pub mod replicaset;
 pub mod report;
 pub mod scenario;

@@ -371,6 +371,38 @@ impl Toleration {
     }
 }
 
+impl NodeSelectorTerm {
+    /// Whether a node satisfies all expressions. An empty term matches nothing.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels, name: &str) -> bool {
+        !(self.match_expressions.is_empty() && self.match_fields.is_empty())
+            && self.match_expressions.iter().all(|r| r.holds(labels.get(&r.key).map(String::as_str)))
+            && self.match_fields.iter().all(|r| r.holds((r.key == "metadata.name").then_some(name)))
+    }
+}
+
+impl NodeRequirement {
+    /// Whether a label value (`None` = label absent) satisfies it.
+    #[must_use]
+    pub fn holds(&self, value: Option<&str>) -> bool {
+        let listed = value.is_some_and(|value| self.values.iter().any(|v| v == value));
+        let compared = |holds: fn(i64, i64) -> bool| {
+            let bound = self.values.first().and_then(|v| v.parse().ok());
+            value.and_then(|v| v.parse().ok()).zip(bound).is_some_and(|(value, bound)| holds(value, bound))
+        };
+        match self.operator {
+            NodeOperator::In => listed,
+            NodeOperator::NotIn => !listed,
+            NodeOperator::Exists => value.is_some(),
+            NodeOperator::DoesNotExist => value.is_none(),
+            NodeOperator::Gt => compared(|value, bound| value > bound),
+            NodeOperator::Lt => compared(|value, bound| value < bound),
+            NodeOperator::Gte => compared(|value, bound| value >= bound),
+            NodeOperator::Lte => compared(|value, bound| value <= bound),
+        }
+    }
+}
+
 impl Container {
     /// Effective requests: a resource with only a limit requests its limit.
     #[must_use]
@@ -414,6 +446,20 @@ impl PodSpec {
             }
         }
         (total + self.overhead).with(Resource::Pods, 1)
+    }
+
+    /// Whether a node's labels and name satisfy node selector and required node affinity
+    /// (`component-helpers/scheduling/corev1/nodeaffinity: GetRequiredNodeAffinity`).
+    #[must_use]
+    pub fn selects_node(&self, labels: &Labels, name: &str) -> bool {
+        let required = self
+            .affinity
+            .as_ref()
+            .and_then(|affinity| affinity.node_affinity.as_ref())
+            .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
+        self.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && required
+                .is_none_or(|selector| selector.node_selector_terms.iter().any(|term| term.matches(labels, name)))
     }
 
     /// Whether the pod tolerates a taint.

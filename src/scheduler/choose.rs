@@ -8,7 +8,7 @@ use super::affinity::{self, PodAffinityState};
 use super::diagnosis::{Diagnosis, Reason};
 use super::filter::{Plugin, Rejection, reject_by_description, reject_by_room, untolerated_taint};
 use super::score::{self, MAX_SCORE, weight};
-use super::shape::{Shape, ShapeIndex, node_term_matches};
+use super::shape::{Shape, ShapeIndex};
 use super::snapshot::{NodeInfo, Slot, Snapshot};
 use super::spread::SpreadCounts;
 
@@ -351,9 +351,8 @@ fn describe(shape: &Shape, node: &NodeInfo) -> Described {
         .as_ref()
         .and_then(|a| a.node_affinity.as_ref())
         .map_or(&[][..], |a| &a.preferred_during_scheduling_ignored_during_execution);
-    let matching = |t: &&crate::api::pod::PreferredSchedulingTerm| {
-        node_term_matches(&t.preference, &node.spec.labels, &node.spec.name)
-    };
+    let matching =
+        |t: &&crate::api::pod::PreferredSchedulingTerm| t.preference.matches(&node.spec.labels, &node.spec.name);
     Described {
         rejection: reject_by_description(shape, &node.spec),
         soft_taints: node.spec.taints.iter().filter(soft).count() as u16,

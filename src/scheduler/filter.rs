@@ -3,7 +3,7 @@
 use crate::api::pod::{Taint, TaintEffect};
 use crate::units::{Resource, Resources};
 
-use super::shape::{HostPort, Shape, node_term_matches};
+use super::shape::{HostPort, Shape};
 use super::snapshot::{NodeInfo, NodeSpec};
 
 /// A plugin that can reject a pod, in the order in which filters run.
@@ -121,18 +121,7 @@ pub fn cordoned(shape: &Shape, node: &NodeSpec) -> bool {
 /// Node selector and required node affinity (`nodeaffinity: GetRequiredNodeAffinity().Match`).
 #[must_use]
 pub fn node_affinity_matches(shape: &Shape, node: &NodeSpec) -> bool {
-    let spec = &shape.traits.spec;
-    if !spec.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value)) {
-        return false;
-    }
-    let required = spec
-        .affinity
-        .as_ref()
-        .and_then(|a| a.node_affinity.as_ref())
-        .and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
-    required.is_none_or(|selector| {
-        selector.node_selector_terms.iter().any(|term| node_term_matches(term, &node.labels, &node.name))
-    })
+    shape.traits.spec.selects_node(&node.labels, &node.name)
 }
 
 /// What can be said from the node's description alone; `None` = passes.

@@ -1,8 +1,7 @@
 //! Pods that are the same to the scheduler share one [`Shape`]: requests, constraints and labels are worked out once.
 
 use crate::api::meta::{LabelSelector, Labels};
-use crate::api::pod::{Container, NodeRequirement, NodeSelectorTerm, PodAffinityTerm, PodSpec, WhenUnsatisfiable};
-use crate::api::pod::{NodeInclusionPolicy, NodeOperator, Toleration};
+use crate::api::pod::{Container, NodeInclusionPolicy, PodAffinityTerm, PodSpec, Toleration, WhenUnsatisfiable};
 use crate::units::{Resource, Resources};
 
 /// Index of a [`Shape`] in its scheduler.
@@ -254,32 +253,5 @@ fn nothing() -> LabelSelector {
             never(crate::api::meta::SelectorOperator::Exists),
             never(crate::api::meta::SelectorOperator::DoesNotExist),
         ],
-    }
-}
-
-/// Whether a node's labels and name satisfy a term: all its expressions (`component-helpers/scheduling/corev1/nodeaffinity`). An
-/// empty term matches nothing.
-#[must_use]
-pub fn node_term_matches(term: &NodeSelectorTerm, labels: &Labels, name: &str) -> bool {
-    !(term.match_expressions.is_empty() && term.match_fields.is_empty())
-        && term.match_expressions.iter().all(|r| requirement_holds(r, labels.get(&r.key).map(String::as_str)))
-        && term.match_fields.iter().all(|r| requirement_holds(r, (r.key == "metadata.name").then_some(name)))
-}
-
-fn requirement_holds(requirement: &NodeRequirement, value: Option<&str>) -> bool {
-    let listed = value.is_some_and(|value| requirement.values.iter().any(|v| v == value));
-    let compared = |holds: fn(i64, i64) -> bool| {
-        let bound = requirement.values.first().and_then(|v| v.parse().ok());
-        value.and_then(|v| v.parse().ok()).zip(bound).is_some_and(|(value, bound)| holds(value, bound))
-    };
-    match requirement.operator {
-        NodeOperator::In => listed,
-        NodeOperator::NotIn => !listed,
-        NodeOperator::Exists => value.is_some(),
-        NodeOperator::DoesNotExist => value.is_none(),
-        NodeOperator::Gt => compared(|value, bound| value > bound),
-        NodeOperator::Lt => compared(|value, bound| value < bound),
-        NodeOperator::Gte => compared(|value, bound| value >= bound),
-        NodeOperator::Lte => compared(|value, bound| value <= bound),
     }
 }
