@@ -9,6 +9,7 @@ pub mod instance;
 pub mod invariants;
 pub mod node;
 pub mod nodeclaim;
+pub mod pdb;
 pub mod pod;
 pub mod state;
 pub mod workload;
