@@ -98,6 +98,10 @@ object! {
         pub hpa: flags::HpaFlags = crate::api::decode::defaults(),
         /// kube-scheduler's profile.
         pub scheduler: flags::SchedulerFlags = crate::api::decode::defaults(),
+        /// Flags of the ReplicaSet and Job controllers.
+        pub controller_manager: flags::ControllerManagerFlags = crate::api::decode::defaults(),
+        /// kubelet's configuration.
+        pub kubelet: flags::KubeletFlags = crate::api::decode::defaults(),
         /// Settings and feature gates of Karpenter.
         pub karpenter: flags::KarpenterFlags = crate::api::decode::defaults(),
         /// Periods and phases of the control loops.

@@ -42,6 +42,8 @@ pub enum Change {
     PodNominated(PodId),
     /// The pod was bound to a node.
     PodBound(PodId),
+    /// The pod's application can work: its containers run and have started up, ready or not.
+    PodWorking(PodId),
     /// The pod's Ready condition became True.
     PodReady(PodId),
     /// The pod's Ready condition became False after it was True.
@@ -50,6 +52,10 @@ pub enum Change {
     PodFinished(PodId),
     /// The pod got a deletionTimestamp.
     PodDeleting(PodId),
+    /// Its containers got SIGTERM.
+    PodTerm(PodId),
+    /// Its containers were killed, or their machine is gone: what they were doing is lost.
+    PodKilled(PodId),
     /// The pod object was removed.
     PodGone(PodId),
     /// A Node object was created.

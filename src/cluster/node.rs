@@ -40,7 +40,7 @@ pub struct Node {
     pub ready: bool,
     /// Cordoned.
     pub unschedulable: bool,
-    /// Images present, by image number of the scenario.
+    /// Images present, by their number in the cluster.
     pub images: Vec<u32>,
     /// Creation.
     pub created: Time,

@@ -85,6 +85,8 @@ pub struct PodPath {
     pub image_pulled: Option<Time>,
     /// Containers ran.
     pub started: Option<Time>,
+    /// Its application could work for the first time.
+    pub working: Option<Time>,
     /// Became ready for the first time.
     pub ready: Option<Time>,
     /// Succeeded or failed.

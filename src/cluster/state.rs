@@ -50,6 +50,8 @@ pub struct Cluster {
     pub pdbs: Vec<PodDisruptionBudget>,
     /// PriorityClasses.
     pub priority_classes: Vec<PriorityClass>,
+    /// Image references, by the number that nodes list them with.
+    pub images: Vec<String>,
     /// Pods that exist without a node, in the order of creation.
     pub unbound: std::collections::BTreeSet<PodId>,
     /// Nodes that exist.
@@ -81,6 +83,7 @@ impl Cluster {
             hpas: Vec::new(),
             pdbs: Vec::new(),
             priority_classes: Vec::new(),
+            images: Vec::new(),
             unbound: std::collections::BTreeSet::new(),
             live_nodes: std::collections::BTreeSet::new(),
             live_nodeclaims: std::collections::BTreeSet::new(),
@@ -208,6 +211,27 @@ impl Cluster {
         record.path.started.get_or_insert(now);
     }
 
+    /// Notes that sandbox and network of a pod are there.
+    pub fn note_sandbox(&mut self, now: Time, pod: PodId) {
+        self.pods[pod.index()].path.sandbox.get_or_insert(now);
+    }
+
+    /// Notes that the images of a pod are there.
+    pub fn note_images(&mut self, now: Time, pod: PodId) {
+        self.pods[pod.index()].path.image_pulled.get_or_insert(now);
+    }
+
+    /// Notes that the application of a pod can work.
+    pub fn note_working(&mut self, now: Time, pod: PodId) {
+        self.pods[pod.index()].path.working.get_or_insert(now);
+        self.changes.push(Change::PodWorking(pod));
+    }
+
+    /// Counts a restart of a pod's container.
+    pub fn restart_pod(&mut self, pod: PodId) {
+        self.pods[pod.index()].restarts += 1;
+    }
+
     /// Sets the Ready condition.
     pub fn set_pod_ready(&mut self, now: Time, pod: PodId, ready: bool) {
         let record = &mut self.pods[pod.index()];
@@ -300,6 +324,23 @@ impl Cluster {
         self.live_nodes.insert(id);
         self.changes.push(Change::NodeCreated(id));
         id
+    }
+
+    /// Number of an image by its reference.
+    pub fn image_number(&mut self, image: &str) -> u32 {
+        let known = self.images.iter().position(|known| known == image);
+        known.unwrap_or_else(|| {
+            self.images.push(image.to_owned());
+            self.images.len() - 1
+        }) as u32
+    }
+
+    /// Notes that a Node has an image.
+    pub fn note_image(&mut self, node: NodeId, image: u32) {
+        let images = &mut self.nodes[node.index()].images;
+        if !images.contains(&image) {
+            images.push(image);
+        }
     }
 
     /// Sets a Node's Ready condition.
@@ -421,6 +462,17 @@ impl Cluster {
             self.changes.push(Change::DeploymentSpec(id));
         }
         before
+    }
+
+    /// Writes the counts of a Deployment's status.
+    pub fn set_deployment_status(&mut self, id: DeploymentId, replicas: u32, ready: u32) {
+        let record = &mut self.deployments[id.index()];
+        (record.status_replicas, record.ready_replicas) = (replicas, ready);
+    }
+
+    /// Counts a failed pod of a Job.
+    pub fn count_job_failure(&mut self, id: JobId) {
+        self.jobs[id.index()].failures += 1;
     }
 
     /// Creates a Job.

@@ -1,6 +1,7 @@
 //! `[hpa]`, `[scheduler]`, `[karpenter]`: flags of the controllers that no manifest holds.
 
 use crate::time::Duration;
+use crate::units::Memory;
 use crate::{choice, object};
 
 object! {
@@ -26,6 +27,36 @@ object! {
         pub scoring: ScoringStrategy = ScoringStrategy::LeastAllocated,
         /// `percentageOfNodesToScore`; 0 = by the number of nodes.
         pub percentage_of_nodes_to_score: u32 = 0,
+        /// Length of a scheduling cycle: the next pod is tried after it.
+        pub cycle: Duration = Duration::from_millis(2),
+        /// Requests a second to the API server: bindings, status patches and events.
+        @"clientQPS" pub client_qps: u32 = 50,
+        /// Requests at once before that rate holds.
+        pub client_burst: u32 = 100,
+    }
+}
+
+object! {
+    /// Flags of `kube-controller-manager` that concern its ReplicaSet and Job controllers.
+    pub struct ControllerManagerFlags {
+        /// `--kube-api-qps`: requests a second of each controller to the API server, its events included.
+        @"kubeAPIQPS" pub kube_api_qps: u32 = 20,
+        /// `--kube-api-burst`: requests at once before that rate holds.
+        @"kubeAPIBurst" pub kube_api_burst: u32 = 30,
+    }
+}
+
+object! {
+    /// kubelet's configuration on every node. Defaults are those of EKS nodes with Amazon Linux 2023.
+    pub struct KubeletFlags {
+        /// `serializeImagePulls`: one pull at a time.
+        pub serialize_image_pulls: bool = false,
+        /// `registryPullQPS`.
+        @"registryPullQPS" pub registry_pull_qps: u32 = 5,
+        /// `registryBurst`: a pull beyond it fails and is tried again after a backoff.
+        pub registry_burst: u32 = 10,
+        /// Bytes a second that all image pulls of a node share: the lesser of its network and its volume.
+        pub pull_throughput: Memory = Memory::from_bytes(125_000_000),
     }
 }
 
