@@ -14,4 +14,4 @@ pub use calendar::{Calendar, Ticket};
 pub use cron::Schedule;
 pub use distribution::Distribution;
 pub use histogram::Durations;
-pub use stream::{Stream, Streams};
+pub use stream::{Family, Stream, Streams};

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod cluster;
+pub mod consumer;
 pub mod ec2;
 pub mod engine;
 pub mod hpa;
@@ -15,5 +16,7 @@ pub mod scheduler;
 pub mod simulation;
 pub mod study;
 pub mod telemetry;
+pub mod sqs;
 pub mod time;
+pub mod traffic;
 pub mod units;

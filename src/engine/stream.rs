@@ -24,15 +24,36 @@ impl Streams {
     /// The stream for one purpose (`label`, stable over versions) and one entity of it (0 when there is just one).
     #[must_use]
     pub fn open(&self, label: &str, entity: u64) -> Stream {
+        Stream(Xoshiro256PlusPlus::seed_from_u64(self.seed_of(label, entity)))
+    }
+
+    /// A family of streams for one purpose, whose members are those of one named entity (the messages of a queue, say).
+    #[must_use]
+    pub fn family(&self, label: &str, name: &str) -> Family {
+        Family(self.seed_of(label, fnv1a(name.as_bytes())))
+    }
+
+    fn seed_of(&self, label: &str, entity: u64) -> u64 {
         let words = [self.seed, self.replication, fnv1a(label.as_bytes()), entity];
-        let seed = words.into_iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, word| split_mix(state ^ split_mix(word)));
-        Stream(Xoshiro256PlusPlus::seed_from_u64(seed))
+        words.into_iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, word| split_mix(state ^ split_mix(word)))
     }
 
     /// A stream for one entity known by its name.
     #[must_use]
     pub fn open_named(&self, label: &str, name: &str) -> Stream {
         self.open(label, fnv1a(name.as_bytes()))
+    }
+}
+
+/// Many short streams, one per member of a large population (each message of a queue, say), opened cheaply.
+#[derive(Clone, Copy, Debug)]
+pub struct Family(u64);
+
+impl Family {
+    /// The stream of member `number`.
+    #[must_use]
+    pub fn member(&self, number: u64) -> Stream {
+        Stream(Xoshiro256PlusPlus::seed_from_u64(self.0 ^ split_mix(number)))
     }
 }
 

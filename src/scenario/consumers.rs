@@ -42,7 +42,7 @@ object! {
         pub heartbeat: Option<Heartbeat>,
         /// What happens on SIGTERM.
         pub on_term: Option<OnTerm>,
-        /// `onTerm = "drain"`: messages not finished this long after SIGTERM are released; absent = the pod's grace period decides.
+        /// The loop ends this long after SIGTERM at the latest: `drain` leaves unfinished messages to their timeout, `release` sets them visible. Absent = the pod's grace period decides.
         pub drain_limit: Option<Duration>,
         /// Whether a stopping loop waits for the answer of its outstanding long poll and works off what comes.
         pub finish_poll: Option<bool>,

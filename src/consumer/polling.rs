@@ -1,0 +1,331 @@
+//! Receiving: who polls when, and who gets a message that arrives.
+
+use super::event::{Kind, NO_EVENT};
+use super::plane::{DataPlane, WorkerEventKind};
+use super::worker::{NONE, Poll};
+use crate::scenario::consumers::PollMode;
+use crate::sqs::{QueueId, ReceiveMessage, SqsError};
+use crate::time::{Duration, Time};
+
+/// How long a client waits after an error before it tries again.
+const ERROR_PAUSE: Duration = Duration::from_millis(200);
+/// How soon a loop asks again after an empty answer to a long poll.
+const NEXT_POLL: Duration = Duration::from_millis(1);
+
+impl DataPlane {
+    /// Hands what a queue can deliver to those who wait for it.
+    #[inline]
+    pub(super) fn dispatch(&mut self, now: Time, queue: QueueId) {
+        while self.sqs.deliverable(queue) {
+            let Some(worker) = self.pick_waiting(now, queue) else { break };
+            if self.workers[worker].orphan {
+                self.answer_nobody(now, worker);
+            } else {
+                self.poll(now, worker);
+            }
+        }
+        if !self.waiting[usize::from(queue.0)].cycling.is_empty() {
+            self.call_next_cycling(now, queue);
+        }
+    }
+
+    /// Takes one of the workers with an outstanding long poll, which is idle no more.
+    #[inline]
+    fn pick_waiting(&mut self, now: Time, queue: QueueId) -> Option<u32> {
+        let waiting = &mut self.waiting[usize::from(queue.0)];
+        let count = waiting.workers.len();
+        if count > 0 {
+            let place = if count == 1 { 0 } else { waiting.stream.below(count) };
+            let worker = waiting.workers[place];
+            self.leave_idle(now, worker, false);
+            return Some(worker);
+        }
+        for index in 0..self.waiting[usize::from(queue.0)].cycling.len() {
+            let kind = usize::from(self.waiting[usize::from(queue.0)].cycling[index]);
+            let consumer = &self.consumers[kind];
+            if consumer.settings.wait == Duration::ZERO {
+                continue;
+            }
+            if let Some((worker, elapsed)) = consumer.idle.latest(now)
+                && elapsed < consumer.settings.wait
+                && self.workers[worker].idle_from <= now
+            {
+                self.leave_idle(now, worker, false);
+                return Some(worker);
+            }
+        }
+        None
+    }
+
+    /// Makes sure that the next poll of each kind of pausing consumer happens, if it would get something.
+    fn call_next_cycling(&mut self, now: Time, queue: QueueId) {
+        if !self.sqs.deliverable(queue) {
+            return;
+        }
+        for index in 0..self.waiting[usize::from(queue.0)].cycling.len() {
+            let kind = self.waiting[usize::from(queue.0)].cycling[index];
+            self.schedule_tick(kind, now);
+        }
+    }
+
+    /// Gives the next poll of a kind of consumer at or after `from` an event, unless an earlier one has it.
+    fn schedule_tick(&mut self, kind: u16, from: Time) {
+        let idle = &mut self.consumers[usize::from(kind)].idle;
+        if let Some(at) = idle.next_poll(from)
+            && at < idle.tick_at
+        {
+            idle.tick_at = at;
+            idle.tick_event = self.events.add(at, Kind::Tick, u32::from(kind));
+        }
+    }
+
+    /// Lets those idle workers poll whose turn it is.
+    pub(super) fn tick(&mut self, now: Time, kind: u16) {
+        let consumer = &mut self.consumers[usize::from(kind)];
+        consumer.idle.tick_at = Time::MAX;
+        consumer.idle.tick_event = NO_EVENT;
+        let queue = consumer.settings.queue;
+        let mut skipped = 0;
+        while self.sqs.deliverable(queue) {
+            let Some(worker) = self.consumers[usize::from(kind)].idle.due(now, skipped) else { break };
+            if self.workers[worker].not_before > now {
+                skipped += 1;
+                continue;
+            }
+            self.leave_idle(now, worker, false);
+            self.poll(now, worker);
+            // A worker that got nothing is idle again at its old place and has had its turn.
+            skipped += usize::from(self.workers[worker].poll == Poll::Cycling);
+        }
+        if self.sqs.deliverable(queue) {
+            self.schedule_tick(kind, now + Duration::from_micros(1));
+        }
+    }
+
+    /// A poll at an instant that was set before.
+    pub(super) fn scheduled_poll(&mut self, now: Time, worker: u32) {
+        let state = &mut self.workers[worker];
+        state.poll_event = NO_EVENT;
+        state.poll = Poll::No;
+        self.poll(now, worker);
+    }
+
+    /// Receives until the worker is full or there is nothing more; then it waits.
+    pub(super) fn poll(&mut self, now: Time, worker: u32) {
+        loop {
+            let state = &self.workers[worker];
+            if (state.stopping && !state.last_poll) || !state.alive || state.poll != Poll::No {
+                return;
+            }
+            let consumer = &self.consumers[usize::from(state.consumer)];
+            let settings = &consumer.settings;
+            let left = settings.max_messages.map_or(u32::MAX, |max| max.saturating_sub(state.taken));
+            let want = settings.batch.min(consumer.capacity - state.held).min(left);
+            if want == 0 || (settings.poll_mode == PollMode::AfterBatch && state.held > 0) {
+                return;
+            }
+            let queue = settings.queue;
+            if !self.sqs.deliverable(queue) && self.sqs.queue(queue).exists() {
+                self.go_idle(now, worker, now, now + NEXT_INSTANT);
+                return;
+            }
+            let outcome = self.receive(now, worker, queue, want);
+            if self.workers[worker].last_poll {
+                self.last_poll_answered(now, worker);
+                return;
+            }
+            if outcome == Outcome::Over {
+                return;
+            }
+        }
+    }
+
+    /// One receive call; tells whether the loop may call again at once.
+    #[inline]
+    fn receive(&mut self, now: Time, worker: u32, queue: QueueId, want: u32) -> Outcome {
+        let kind = usize::from(self.workers[worker].consumer);
+        let consumer = &mut self.consumers[kind];
+        let settings = &consumer.settings;
+        let call = ReceiveMessage {
+            max: want,
+            long: settings.wait > Duration::ZERO,
+            visibility: settings.visibility,
+            requested: now,
+            attempt: None,
+            armed: false,
+        };
+        let mut received = std::mem::take(&mut self.received);
+        received.clear();
+        let answer = self.sqs.receive(now, queue, &call, &mut received);
+        let outcome = match answer {
+            Err(SqsError::Throttled(until)) => {
+                self.schedule_poll(until.max(now + ERROR_PAUSE), worker);
+                Outcome::Over
+            }
+            Err(_) => {
+                let pause = settings.idle_poll.max(ERROR_PAUSE);
+                self.schedule_poll(now + pause, worker);
+                Outcome::Over
+            }
+            Ok(0) => {
+                // Empty though there was something: a short poll asked the wrong servers, or the rest went to the
+                // dead-letter queue. The service has counted this one.
+                if settings.always_waits() {
+                    self.schedule_poll(now + NEXT_POLL, worker);
+                } else {
+                    let next = now + consumer.cycle;
+                    self.go_idle(now, worker, next, next);
+                }
+                Outcome::Over
+            }
+            Ok(count) => {
+                let latency = match &settings.receive_latency {
+                    Some(distribution) => distribution.sample(&mut consumer.latencies),
+                    None => Duration::ZERO,
+                };
+                let lost = settings.lost_receives > 0.0 && consumer.latencies.chance(settings.lost_receives);
+                self.workers[worker].give_up_event = NO_EVENT;
+                for message in &received {
+                    if lost {
+                        self.sqs.arm(message.receipt, message.deadline);
+                    } else {
+                        self.begin(now, now + latency, worker, message);
+                    }
+                }
+                self.workers[worker].taken += if lost { 0 } else { count };
+                if latency > Duration::ZERO || lost {
+                    self.poll_after(now + latency.max(NEXT_POLL), worker)
+                } else {
+                    Outcome::Again
+                }
+            }
+        };
+        self.received = received;
+        outcome
+    }
+
+    /// Schedules the next receive of a worker that still has room once an answer has arrived.
+    fn poll_after(&mut self, at: Time, worker: u32) -> Outcome {
+        let state = &self.workers[worker];
+        let consumer = &self.consumers[usize::from(state.consumer)];
+        let after_batch = consumer.settings.poll_mode == PollMode::AfterBatch && state.held > 0;
+        if state.held < consumer.capacity && !after_batch {
+            self.schedule_poll(at, worker);
+        }
+        Outcome::Over
+    }
+
+    pub(super) fn schedule_poll(&mut self, at: Time, worker: u32) {
+        let event = self.events.add(at, Kind::Poll, worker);
+        let state = &mut self.workers[worker];
+        state.poll = Poll::Scheduled;
+        state.poll_event = event;
+    }
+
+    /// Lets a worker wait for messages: its polls from `from` on, of which those that find nothing are counted later.
+    fn go_idle(&mut self, now: Time, worker: u32, from: Time, not_before: Time) {
+        let state = &mut self.workers[worker];
+        let (kind, held) = (usize::from(state.consumer), state.held);
+        state.idle_from = from;
+        state.not_before = not_before;
+        let consumer = &mut self.consumers[kind];
+        let settings = &consumer.settings;
+        if settings.always_waits() {
+            let waiting = &mut self.waiting[usize::from(settings.queue.0)].workers;
+            state.poll = Poll::Waiting;
+            state.wait_index = waiting.len() as u32;
+            waiting.push(worker);
+        } else {
+            state.poll = Poll::Cycling;
+            consumer.idle.insert(from, worker);
+        }
+        let queue = settings.queue;
+        let patience =
+            if settings.job { Some(settings.idle_exit.unwrap_or(settings.wait)) } else { settings.idle_exit };
+        if let Some(patience) = patience
+            && held == 0
+            && state.give_up_event == NO_EVENT
+        {
+            state.give_up_event = self.events.add(now + patience, Kind::GiveUp, worker);
+        }
+        if self.workers[worker].poll == Poll::Cycling && self.sqs.deliverable(queue) {
+            self.schedule_tick(kind as u16, now + NEXT_INSTANT);
+        }
+    }
+
+    /// Takes a worker out of its wait and counts its empty polls; `cut` = the poll that is outstanding is lost, so it counts.
+    pub(super) fn leave_idle(&mut self, now: Time, worker: u32, cut: bool) {
+        let state = &mut self.workers[worker];
+        let consumer = &mut self.consumers[usize::from(state.consumer)];
+        match state.poll {
+            Poll::Waiting => {
+                let waiting = &mut self.waiting[usize::from(consumer.settings.queue.0)].workers;
+                let place = state.wait_index as usize;
+                waiting.swap_remove(place);
+                if let Some(moved) = waiting.get(place).copied() {
+                    self.workers[moved].wait_index = place as u32;
+                }
+            }
+            Poll::Cycling => consumer.idle.remove(state.idle_from, worker),
+            Poll::No | Poll::Scheduled => return,
+        }
+        let state = &mut self.workers[worker];
+        state.poll = Poll::No;
+        state.wait_index = NONE;
+        if now >= state.idle_from {
+            let over = now.since(state.idle_from).as_micros() / consumer.cycle.as_micros().max(1);
+            let count = over as u64 + u64::from(cut);
+            if count > 0 {
+                self.sqs.count_empty_receives(consumer.settings.queue, count);
+            }
+        }
+    }
+
+    /// Hands messages to a worker that is no more: they wait out their timeout.
+    fn answer_nobody(&mut self, now: Time, worker: u32) {
+        let kind = usize::from(self.workers[worker].consumer);
+        let settings = &self.consumers[kind].settings;
+        let mut call = ReceiveMessage::new(now, settings.batch, true);
+        call.visibility = settings.visibility;
+        let queue = settings.queue;
+        let mut received = std::mem::take(&mut self.received);
+        received.clear();
+        // Whatever the answer is, nobody reads it.
+        let _unread = self.sqs.receive(now, queue, &call, &mut received);
+        self.received = received;
+        self.workers[worker].poll_event = NO_EVENT;
+        self.retire(worker);
+    }
+
+    /// A worker that has waited long enough ends its pod.
+    pub(super) fn give_up(&mut self, now: Time, worker: u32) {
+        let state = &mut self.workers[worker];
+        state.give_up_event = NO_EVENT;
+        if state.held == 0 && state.ack_count == 0 && !state.stopping {
+            let short = self.consumers[usize::from(state.consumer)].settings.wait == Duration::ZERO;
+            self.leave_idle(now, worker, short);
+            self.worker_done(now, worker);
+        }
+    }
+
+    /// Adds a step to the log, if one is kept.
+    #[inline]
+    pub(super) fn note(&mut self, now: Time, worker: u32, kind: WorkerEventKind) {
+        if self.log.is_some() {
+            let pod = self.pods[self.workers[worker].pod].reference;
+            if let Some(log) = &mut self.log {
+                log.push(super::plane::WorkerEvent { at: now, pod, kind });
+            }
+        }
+    }
+}
+
+/// One microsecond: a poll that has just found nothing does not get what arrives at the same instant.
+const NEXT_INSTANT: Duration = Duration::from_micros(1);
+
+/// Whether a loop may receive again at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Again,
+    Over,
+}

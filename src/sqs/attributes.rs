@@ -1,0 +1,108 @@
+//! GetQueueAttributes: what a scaler sees, which is not quite what is there.
+
+use super::message::NONE;
+use super::order::Order;
+use super::queue::Queue;
+use super::statistics::PARTS;
+use super::{QueueId, Sqs, SqsError};
+use crate::engine::{Distribution, Stream};
+use crate::time::{Duration, Time};
+
+/// How long phantom messages show.
+const PHANTOM_LIFE: Duration = Duration::from_secs(60);
+
+/// The three Approximate* counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueAttributes {
+    /// ApproximateNumberOfMessages.
+    pub visible: u64,
+    /// ApproximateNumberOfMessagesNotVisible.
+    pub not_visible: u64,
+    /// ApproximateNumberOfMessagesDelayed.
+    pub delayed: u64,
+}
+
+/// Messages that are not there but show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Phantom {
+    messages: u64,
+    until: Time,
+}
+
+impl Sqs {
+    /// GetQueueAttributes at `now`: the counters lag, each by a time of its own, unless the queue is exact.
+    ///
+    /// # Errors
+    /// `NonExistentQueue`.
+    pub fn attributes(&mut self, now: Time, id: QueueId) -> Result<QueueAttributes, SqsError> {
+        self.catch_up(now);
+        let queue = &mut self.queues[usize::from(id.0)];
+        if !queue.exists {
+            return Err(SqsError::NonExistentQueue);
+        }
+        queue.statistics.counters.requests.attributes_parts += PARTS;
+        let depth = queue.counts.depth();
+        let exact = QueueAttributes { visible: depth.visible, not_visible: depth.in_flight, delayed: depth.delayed };
+        let Some(lag) = queue.settings.counter_lag.clone() else { return Ok(exact) };
+        let stream = &mut queue.attributes_stream;
+        let [visible, not_visible, delayed] = [0; 3].map(|_| past(now, &lag, stream));
+        let phantom = if depth.total() == 0 { phantom(queue, now) } else { 0 };
+        Ok(QueueAttributes {
+            visible: queue.counts.at(visible).visible + phantom,
+            not_visible: queue.counts.at(not_visible).in_flight,
+            delayed: queue.counts.at(delayed).delayed,
+        })
+    }
+
+    /// ApproximateAgeOfOldestMessage at `now`; zero without messages that count (standard: those received less than three times).
+    #[must_use]
+    pub fn age_of_oldest(&self, now: Time, id: QueueId) -> Duration {
+        let oldest = self.queue(id).age.head;
+        if oldest == NONE { Duration::ZERO } else { now.since(self.messages[oldest].aged_from).max_zero() }
+    }
+
+    /// Time since the send of the oldest undeleted message, whatever its receives; zero without messages. Walks through the
+    /// messages that were received three times or more.
+    #[must_use]
+    pub fn true_age_of_oldest(&self, now: Time, id: QueueId) -> Duration {
+        let queue = self.queue(id);
+        let mut oldest = now;
+        if queue.age.head != NONE {
+            oldest = oldest.min(self.messages[queue.age.head].sent);
+        }
+        let mut slot = queue.set_back.head;
+        while slot != NONE {
+            oldest = oldest.min(self.messages[slot].sent);
+            slot = self.messages[slot].younger;
+        }
+        now.since(oldest)
+    }
+
+    /// Whether the oldest messages of all groups are blocked (FIFO): visible messages that nobody can receive.
+    #[must_use]
+    pub fn is_blocked(&mut self, id: QueueId) -> bool {
+        let queue = &mut self.queues[usize::from(id.0)];
+        let visible = queue.counts.depth().visible;
+        match &mut queue.order {
+            Order::Fifo(groups) => visible > 0 && groups.first_ready(&self.messages).is_none(),
+            _ => false,
+        }
+    }
+}
+
+fn past(now: Time, lag: &Distribution, stream: &mut Stream) -> Time {
+    now - lag.sample(stream)
+}
+
+/// Phantom messages on an idle queue.
+fn phantom(queue: &mut Queue, now: Time) -> u64 {
+    if queue.phantom.is_some_and(|phantom| phantom.until <= now) {
+        queue.phantom = None;
+    }
+    let stream = &mut queue.attributes_stream;
+    if queue.phantom.is_none() && stream.chance(queue.settings.phantoms) {
+        let messages = 1 + stream.below(2) as u64;
+        queue.phantom = Some(Phantom { messages, until: now + PHANTOM_LIFE });
+    }
+    queue.phantom.map_or(0, |phantom| phantom.messages)
+}

@@ -1,0 +1,171 @@
+//! True counts of a queue: now, over time (areas, extremes) and a little way back (for lagging counters).
+
+use std::collections::VecDeque;
+
+use crate::time::{Duration, Time};
+
+/// Resolution of the memory of past counts.
+const HISTORY_STEP: Duration = Duration::from_millis(100);
+/// Length of the memory of past counts, a little above the longest lag.
+const HISTORY_SPAN: Duration = Duration::from_secs(61);
+
+/// How many messages are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Can be received (exhausted messages that wait for the attempt that moves them included).
+    pub visible: u64,
+    /// Received, not deleted, timeout running.
+    pub in_flight: u64,
+    /// Sent with a delay that has not passed.
+    pub delayed: u64,
+}
+
+impl Depth {
+    /// All messages.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.visible + self.in_flight + self.delayed
+    }
+}
+
+/// Counts with their integrals over time.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    depth: Depth,
+    since: Time,
+    area_visible: u128,
+    area_in_flight: u128,
+    peak: Depth,
+    window_low: Depth,
+    window_high: Depth,
+    history: Option<VecDeque<(Time, Depth)>>,
+}
+
+impl Counts {
+    /// Zero counts; `history` keeps what [`Counts::at`] needs.
+    pub(crate) fn new(history: bool) -> Self {
+        let remembered = || {
+            let capacity = (HISTORY_SPAN.as_micros() / HISTORY_STEP.as_micros() + 2) as usize;
+            let mut past = VecDeque::with_capacity(capacity);
+            past.push_back((Time::ZERO, Depth::default()));
+            past
+        };
+        Counts {
+            depth: Depth::default(),
+            since: Time::ZERO,
+            area_visible: 0,
+            area_in_flight: 0,
+            peak: Depth::default(),
+            window_low: Depth::default(),
+            window_high: Depth::default(),
+            history: history.then(remembered),
+        }
+    }
+
+    /// The counts now.
+    #[inline]
+    #[must_use]
+    pub fn depth(&self) -> Depth {
+        self.depth
+    }
+
+    /// The largest counts so far, each for itself.
+    #[must_use]
+    pub fn peak(&self) -> Depth {
+        self.peak
+    }
+
+    /// Message-seconds until `now`: integrals of visible and in-flight messages over time.
+    #[must_use]
+    pub fn areas(&self, now: Time) -> (f64, f64) {
+        let span = now.since(self.since).max_zero().as_micros() as u128;
+        let visible = self.area_visible + u128::from(self.depth.visible) * span;
+        let in_flight = self.area_in_flight + u128::from(self.depth.in_flight) * span;
+        (visible as f64 / 1e6, in_flight as f64 / 1e6)
+    }
+
+    /// The smallest and largest counts since the last call, which begins a new window.
+    pub fn take_window(&mut self) -> (Depth, Depth) {
+        let window = (self.window_low, self.window_high);
+        self.window_low = self.depth;
+        self.window_high = self.depth;
+        window
+    }
+
+    /// Changes the counts at `now`.
+    #[inline]
+    pub(crate) fn change(&mut self, now: Time, change: impl FnOnce(&mut Depth)) {
+        if now > self.since {
+            let span = (now.as_micros() - self.since.as_micros()) as u128;
+            self.area_visible += u128::from(self.depth.visible) * span;
+            self.area_in_flight += u128::from(self.depth.in_flight) * span;
+            self.since = now;
+        }
+        change(&mut self.depth);
+        raise(&mut self.peak, &self.depth);
+        raise(&mut self.window_high, &self.depth);
+        lower(&mut self.window_low, &self.depth);
+        if let Some(history) = &mut self.history {
+            remember(history, now, self.depth);
+        }
+    }
+
+    /// The counts as they were at `at` (to the nearest 0.1 s, at most a minute back).
+    pub(crate) fn at(&self, at: Time) -> Depth {
+        let Some(history) = &self.history else { return self.depth };
+        let after = history.partition_point(|(from, _)| *from <= at);
+        history.get(after.saturating_sub(1)).map_or(self.depth, |(_, depth)| *depth)
+    }
+}
+
+#[inline]
+fn raise(peak: &mut Depth, depth: &Depth) {
+    peak.visible = peak.visible.max(depth.visible);
+    peak.in_flight = peak.in_flight.max(depth.in_flight);
+    peak.delayed = peak.delayed.max(depth.delayed);
+}
+
+#[inline]
+fn lower(low: &mut Depth, depth: &Depth) {
+    low.visible = low.visible.min(depth.visible);
+    low.in_flight = low.in_flight.min(depth.in_flight);
+    low.delayed = low.delayed.min(depth.delayed);
+}
+
+#[inline]
+fn remember(history: &mut VecDeque<(Time, Depth)>, now: Time, depth: Depth) {
+    if let Some((from, last)) = history.back_mut()
+        && now.since(*from) < HISTORY_STEP
+    {
+        *last = depth;
+        return;
+    }
+    while history.len() > 1 && history[1].0 + HISTORY_SPAN < now {
+        history.pop_front();
+    }
+    history.push_back((now, depth));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn areas_and_windows_are_exact() {
+        let mut counts = Counts::new(true);
+        counts.change(at(10), |depth| depth.visible = 4);
+        counts.change(at(15), |depth| depth.visible = 1);
+        // 4 messages for 5 s and 1 message for 5 s.
+        assert_eq!(counts.areas(at(20)), (25.0, 0.0));
+        let (low, high) = counts.take_window();
+        assert_eq!((low.visible, high.visible), (0, 4));
+        let (low, high) = counts.take_window();
+        assert_eq!((low.visible, high.visible), (1, 1));
+        assert_eq!(counts.at(at(12)).visible, 4);
+        assert_eq!(counts.at(at(9)).visible, 0);
+    }
+}

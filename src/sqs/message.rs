@@ -1,0 +1,148 @@
+//! One message and the store of all messages.
+
+use std::ops::{Index, IndexMut};
+
+use crate::time::Time;
+
+/// No message.
+pub(crate) const NONE: u32 = u32::MAX;
+/// No group.
+pub(crate) const NO_GROUP: u32 = u32::MAX;
+
+/// Where in its life a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not a message: a free place of the store.
+    Free,
+    /// Sent with a delay that has not passed.
+    Delayed,
+    /// Waits to be received.
+    Visible,
+    /// Received; its visibility timeout runs.
+    InFlight,
+    /// Deleted, but a forgotten copy will show up once more.
+    Lingering,
+}
+
+/// A message.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    /// MessageId; survives the move to a dead-letter queue.
+    pub id: u64,
+    /// Place in the order of its present queue.
+    pub sequence: u64,
+    /// Enqueue time: retention counts from it.
+    pub sent: Time,
+    /// ApproximateAgeOfOldestMessage counts from it: the send, or the move to a dead-letter queue.
+    pub aged_from: Time,
+    /// In flight: when it becomes visible; delayed: when the delay ends.
+    pub deadline: Time,
+    /// When the service got the request that received it last.
+    pub received: Time,
+    pub size: u32,
+    pub work: f32,
+    pub group: u32,
+    /// Grows with each receive and each reuse of the place: tells receipts apart.
+    pub generation: u32,
+    pub receive_count: u32,
+    pub previous: u32,
+    pub next: u32,
+    pub older: u32,
+    pub younger: u32,
+    pub queue: u16,
+    pub state: State,
+    pub shard: u8,
+    pub poison: bool,
+    /// Whether it is a second delivery of a deleted message.
+    pub copy: bool,
+    /// Whether it has left the age list because of its receives.
+    pub set_back: bool,
+    /// Whether its retention is watched by a timer of its own.
+    pub own_retention: bool,
+}
+
+const BLANK: Message = Message {
+    id: u64::MAX,
+    sequence: 0,
+    sent: Time::ZERO,
+    aged_from: Time::ZERO,
+    deadline: Time::ZERO,
+    received: Time::ZERO,
+    size: 0,
+    work: 1.0,
+    group: NO_GROUP,
+    generation: 0,
+    receive_count: 0,
+    previous: NONE,
+    next: NONE,
+    older: NONE,
+    younger: NONE,
+    queue: 0,
+    state: State::Free,
+    shard: 0,
+    poison: false,
+    copy: false,
+    set_back: false,
+    own_retention: false,
+};
+
+/// All messages of all queues. Places of deleted messages are used again, the last freed first.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    places: Vec<Message>,
+    free: u32,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Messages { places: Vec::new(), free: NONE }
+    }
+}
+
+impl Messages {
+    /// A place for a message: blank but for its generation. The caller sets its state.
+    #[inline]
+    pub fn allocate(&mut self) -> u32 {
+        if self.free != NONE {
+            let slot = self.free;
+            let place = &mut self[slot];
+            let (next, generation) = (place.next, place.generation);
+            *place = Message { generation: generation.wrapping_add(1), ..BLANK };
+            self.free = next;
+            return slot;
+        }
+        assert!(self.places.len() < NONE as usize, "more than four billion messages at once");
+        self.places.push(BLANK);
+        (self.places.len() - 1) as u32
+    }
+
+    /// Gives a place back. Its id stays readable for receipts that come late.
+    #[inline]
+    pub fn release(&mut self, slot: u32) {
+        let free = self.free;
+        let place = &mut self[slot];
+        place.state = State::Free;
+        place.next = free;
+        self.free = slot;
+    }
+
+    /// How many places exist: the largest number of messages at once so far.
+    pub fn places(&self) -> usize {
+        self.places.len()
+    }
+}
+
+impl Index<u32> for Messages {
+    type Output = Message;
+    #[inline]
+    fn index(&self, slot: u32) -> &Message {
+        &self.places[slot as usize]
+    }
+}
+
+impl IndexMut<u32> for Messages {
+    #[inline]
+    fn index_mut(&mut self, slot: u32) -> &mut Message {
+        &mut self.places[slot as usize]
+    }
+}

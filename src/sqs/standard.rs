@@ -1,0 +1,125 @@
+//! Standard queues: servers (shards) that each hand out their oldest message first.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::list::{List, Place};
+use super::message::{Messages, State};
+use crate::engine::Stream;
+
+/// One server's share of the visible messages.
+#[derive(Debug, Default)]
+struct Shard {
+    /// Never received, or received so often that they go behind.
+    waiting: List<Place>,
+    /// Received before and visible again, by their place in the queue: (sequence, slot, generation). Entries of messages that
+    /// have gone since are skipped.
+    returned: BinaryHeap<Reverse<(u64, u32, u32)>>,
+}
+
+/// The visible messages of a standard queue.
+#[derive(Debug)]
+pub(crate) struct Shards {
+    shards: Vec<Shard>,
+    /// Bit s is set when shard s may have a message.
+    filled: u64,
+    sampling: f64,
+}
+
+/// Marks a message that waits in a shard's heap rather than in its list.
+const RETURNED: u8 = 0x80;
+
+impl Shards {
+    pub fn new(shards: u32, sampling: f64) -> Self {
+        Shards { shards: (0..shards).map(|_| Shard::default()).collect(), filled: 0, sampling }
+    }
+
+    /// Puts a message that has not been received yet, or one that goes to the back, at the end of its shard.
+    #[inline]
+    pub fn append(&mut self, messages: &mut Messages, slot: u32, stream: &mut Stream) {
+        let shard = if self.shards.len() == 1 { 0 } else { stream.below(self.shards.len()) };
+        messages[slot].shard = shard as u8;
+        self.shards[shard].waiting.push_back(messages, slot);
+        self.filled |= 1 << shard;
+    }
+
+    /// Puts a message back to its place by the order of sends.
+    pub fn reinsert(&mut self, messages: &mut Messages, slot: u32) {
+        let message = &mut messages[slot];
+        let shard = message.shard & !RETURNED;
+        message.shard |= RETURNED;
+        self.shards[usize::from(shard)].returned.push(Reverse((message.sequence, slot, message.generation)));
+        self.filled |= 1 << shard;
+    }
+
+    /// Takes a visible message out of its place.
+    pub fn remove(&mut self, messages: &mut Messages, slot: u32) {
+        let shard = messages[slot].shard;
+        if shard & RETURNED == 0 {
+            self.shards[usize::from(shard)].waiting.remove(messages, slot);
+        } else {
+            // The heap entry is skipped once the message is no longer visible under this generation.
+            messages[slot].shard = shard & !RETURNED;
+        }
+    }
+
+    /// The servers that a receive asks: all by long poll, a random part by short poll.
+    #[inline]
+    pub fn asked(&self, long: bool, stream: &mut Stream) -> u64 {
+        if long || self.sampling >= 1.0 {
+            return u64::MAX;
+        }
+        (0..self.shards.len()).fold(0, |asked, shard| asked | u64::from(stream.chance(self.sampling)) << shard)
+    }
+
+    /// Takes the next message of the servers asked.
+    #[inline]
+    pub fn take(&mut self, messages: &mut Messages, asked: u64, stream: &mut Stream) -> Option<u32> {
+        loop {
+            let candidates = self.filled & asked;
+            if candidates == 0 {
+                return None;
+            }
+            let shard = if candidates.is_power_of_two() {
+                candidates.trailing_zeros()
+            } else {
+                let turn = (stream.bits() >> 58) as u32;
+                (candidates.rotate_right(turn).trailing_zeros() + turn) % 64
+            };
+            if let Some(slot) = self.take_from(messages, shard as usize) {
+                return Some(slot);
+            }
+            self.filled &= !(1 << shard);
+        }
+    }
+
+    #[inline]
+    fn take_from(&mut self, messages: &mut Messages, index: usize) -> Option<u32> {
+        let shard = &mut self.shards[index];
+        while let Some(Reverse((sequence, slot, generation))) = shard.returned.peek().copied() {
+            let message = &messages[slot];
+            let present = message.generation == generation
+                && message.state == State::Visible
+                && usize::from(message.shard) == index | usize::from(RETURNED);
+            if !present {
+                shard.returned.pop();
+                continue;
+            }
+            if !shard.waiting.is_empty() && messages[shard.waiting.head].sequence < sequence {
+                break;
+            }
+            shard.returned.pop();
+            messages[slot].shard = index as u8;
+            return Some(slot);
+        }
+        if shard.waiting.is_empty() {
+            return None;
+        }
+        let slot = shard.waiting.head;
+        shard.waiting.remove(messages, slot);
+        if shard.waiting.is_empty() && shard.returned.is_empty() {
+            self.filled &= !(1 << index);
+        }
+        Some(slot)
+    }
+}

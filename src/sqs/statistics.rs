@@ -1,0 +1,133 @@
+//! What is counted about a queue: calls, messages, waits.
+
+use hdrhistogram::Histogram;
+
+use crate::time::Duration;
+
+/// The longest span a histogram tells apart: the longest retention, in microseconds.
+const LONGEST: u64 = 14 * 24 * 3600 * 1_000_000;
+
+/// Numbers of messages and calls since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages sent and enqueued (NumberOfMessagesSent); moves from another queue not included.
+    pub sent: u64,
+    /// Deliveries (NumberOfMessagesReceived).
+    pub received: u64,
+    /// Deliveries beyond the first of their message.
+    pub redelivered: u64,
+    /// Messages removed by a delete.
+    pub deleted: u64,
+    /// Visibility timeouts that ran out.
+    pub visibility_expired: u64,
+    /// Messages released by a visibility timeout of 0.
+    pub released: u64,
+    /// Second deliveries of deleted messages.
+    pub duplicates: u64,
+    /// Messages moved to the dead-letter queue.
+    pub dead_lettered: u64,
+    /// Messages that came here as dead letters.
+    pub dead_letters: u64,
+    /// Messages removed because of their age.
+    pub retention_expired: u64,
+    /// Messages removed by a purge or with the queue.
+    pub purged: u64,
+    /// Messages that a move task took away.
+    pub redriven: u64,
+    /// Sends not enqueued because their deduplication id was known.
+    pub deduplicated: u64,
+    /// Empty answers (NumberOfEmptyReceives).
+    pub empty_receives: u64,
+    /// Answers `OverLimit`.
+    pub over_limit: u64,
+    /// Calls throttled.
+    pub throttled: u64,
+    /// Deletes that came too late to remove a message.
+    pub late_deletes: u64,
+    /// Requests as billed.
+    pub requests: Requests,
+}
+
+/// Parts of a billed request: divisible by every batch size from 1 to 10.
+pub const PARTS: u64 = 2520;
+
+/// Billed requests by kind: calls times their 64 KiB units of payload, in parts ([`PARTS`]) so that shares of a batch are whole numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// SendMessage(Batch).
+    pub send_parts: u64,
+    /// ReceiveMessage.
+    pub receive_parts: u64,
+    /// DeleteMessage(Batch).
+    pub delete_parts: u64,
+    /// ChangeMessageVisibility.
+    pub change_visibility_parts: u64,
+    /// GetQueueAttributes.
+    pub attributes_parts: u64,
+}
+
+impl Requests {
+    /// All of them, in parts.
+    #[must_use]
+    pub const fn total_parts(&self) -> u64 {
+        self.send_parts + self.receive_parts + self.delete_parts + self.change_visibility_parts + self.attributes_parts
+    }
+}
+
+/// Counters and histograms of a queue.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// Numbers of messages and calls.
+    pub counters: Counters,
+    /// Sent -> first received, in microseconds.
+    pub wait: Histogram<u64>,
+    /// Sent -> deleted, in microseconds.
+    pub sojourn: Histogram<u64>,
+    /// Sum of the recorded waits.
+    pub wait_sum: Duration,
+    /// Sum of the recorded sojourns.
+    pub sojourn_sum: Duration,
+}
+
+impl Statistics {
+    pub(crate) fn new(precision: u8) -> Self {
+        let empty = || {
+            Histogram::new_with_bounds(1, LONGEST, precision.clamp(1, 5)).expect("these bounds and digits are valid")
+        };
+        Statistics {
+            counters: Counters::default(),
+            wait: empty(),
+            sojourn: empty(),
+            wait_sum: Duration::ZERO,
+            sojourn_sum: Duration::ZERO,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn record_wait(&mut self, wait: Duration) {
+        self.wait.saturating_record(wait.as_micros() as u64);
+        self.wait_sum += wait;
+    }
+
+    #[inline]
+    pub(crate) fn record_sojourn(&mut self, sojourn: Duration) {
+        self.sojourn.saturating_record(sojourn.as_micros() as u64);
+        self.sojourn_sum += sojourn;
+    }
+
+    /// Mean wait; zero without any.
+    #[must_use]
+    pub fn mean_wait(&self) -> Duration {
+        mean(self.wait_sum, self.wait.len())
+    }
+
+    /// Mean sojourn; zero without any.
+    #[must_use]
+    pub fn mean_sojourn(&self) -> Duration {
+        mean(self.sojourn_sum, self.sojourn.len())
+    }
+}
+
+fn mean(sum: Duration, count: u64) -> Duration {
+    if count == 0 { Duration::ZERO } else { sum / i64::try_from(count).unwrap_or(i64::MAX) }
+}

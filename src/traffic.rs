@@ -1,0 +1,143 @@
+//! Sources of messages: when each of the arrival patterns of a scenario sends its next message, and what that message carries.
+
+mod generator;
+mod groups;
+mod rates;
+pub mod trace;
+
+use crate::engine::{Stream, Streams};
+use crate::scenario::arrivals::{Arrivals, Common};
+use crate::sqs::{QueueId, SendMessage};
+use crate::time::{Duration, Time};
+use generator::Generator;
+use groups::Groups;
+
+/// One source of messages. Its instants are kept in nanoseconds, so that high rates do not suffer from rounding.
+#[derive(Debug)]
+pub struct Source {
+    queue: QueueId,
+    generator: Generator,
+    common: Common,
+    groups: Groups,
+    start_nanos: u64,
+    end: Time,
+    template: SendMessage,
+    next: Time,
+    pending: Option<Emission>,
+    refused: Option<SendMessage>,
+    resume_at: Time,
+    arrivals_stream: Stream,
+    groups_stream: Stream,
+    poison_stream: Stream,
+}
+
+/// One message that a generator emits: when (nanoseconds after the source's start) and what is special about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Emission {
+    pub nanos: u64,
+    /// See [`SendMessage::work`]; `None` = the source's.
+    pub work: Option<f32>,
+    pub delay: Option<Duration>,
+}
+
+impl Emission {
+    pub const fn at(nanos: u64) -> Self {
+        Emission { nanos, work: None, delay: None }
+    }
+}
+
+impl Source {
+    /// The source that `arrivals` describes; `number` tells apart the sources of the queue called `name`.
+    #[must_use]
+    pub fn new(queue: QueueId, name: &str, number: usize, arrivals: &Arrivals, streams: &Streams) -> Self {
+        let common = arrivals.common();
+        let open = |label: &str| streams.open_named(label, &format!("{name}/{number}"));
+        let mut source = Source {
+            queue,
+            generator: Generator::new(arrivals),
+            groups: Groups::new(common.first_group, common.groups, common.group_skew),
+            start_nanos: nanos(common.start),
+            end: common.end.map_or(Time::MAX, |end| Time::ZERO + end),
+            template: SendMessage {
+                group: None,
+                delay: common.delay,
+                deduplication: None,
+                size: common.size.map_or(0, |size| size.bytes().clamp(1, i64::from(u32::MAX)) as u32),
+                batch: common.send_batch.clamp(1, 10),
+                work: common.work as f32,
+                poison: false,
+            },
+            common,
+            next: Time::MAX,
+            pending: None,
+            refused: None,
+            resume_at: Time::MAX,
+            arrivals_stream: open("traffic/arrivals"),
+            groups_stream: open("traffic/groups"),
+            poison_stream: open("traffic/poison"),
+        };
+        source.step();
+        source
+    }
+
+    /// The queue it sends to.
+    #[inline]
+    #[must_use]
+    pub fn queue(&self) -> QueueId {
+        self.queue
+    }
+
+    /// When it sends next; `Time::MAX` = never again.
+    #[inline]
+    #[must_use]
+    pub fn next(&self) -> Time {
+        self.next
+    }
+
+    /// The message that it sends next, after which it goes on.
+    #[inline]
+    pub fn take(&mut self) -> SendMessage {
+        if let Some(message) = self.refused.take() {
+            // Later messages queue up behind one that was refused.
+            self.next = if self.resume_at == Time::MAX { Time::MAX } else { self.resume_at.max(self.next) };
+            return message;
+        }
+        let mut message = self.peek();
+        message.group = self.groups.draw(&mut self.groups_stream);
+        message.poison = self.poison_stream.chance(self.common.poison);
+        self.step();
+        message
+    }
+
+    /// Takes back a message that the service refused, to send it again at `again_at`.
+    pub fn refuse(&mut self, message: SendMessage, again_at: Time) {
+        self.refused = Some(message);
+        self.resume_at = self.next;
+        self.next = again_at;
+    }
+
+    fn peek(&self) -> SendMessage {
+        let emission = self.pending.unwrap_or(Emission::at(0));
+        SendMessage {
+            work: emission.work.unwrap_or(self.template.work),
+            delay: emission.delay.or(self.template.delay),
+            ..self.template
+        }
+    }
+
+    #[inline]
+    fn step(&mut self) {
+        self.pending = self.generator.next(&mut self.arrivals_stream);
+        self.next = match &self.pending {
+            Some(emission) => {
+                let at = Time::from_micros(self.start_nanos.saturating_add(emission.nanos) / 1000);
+                if at < self.end { at } else { Time::MAX }
+            }
+            None => Time::MAX,
+        };
+    }
+}
+
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    duration.max_zero().as_micros() as u64 * 1000
+}
