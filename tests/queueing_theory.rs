@@ -31,8 +31,7 @@ fn run(rate: f64, processing: &Distribution, pods: u32, hours: i64, replication:
     let streams = Streams::new(11, replication);
     let mut plane = DataPlane::new(&scenario.queues, &[], &streams);
     let queue = QueueId(0);
-    let mut settings =
-        ConsumerSettings::from_spec(&scenario.consumers[0], queue, plane.sqs().queue(queue).settings());
+    let mut settings = ConsumerSettings::from_spec(&scenario.consumers[0], queue, plane.sqs().queue(queue).settings());
     settings.processing = processing.clone();
     let kind = plane.add_consumer_kind(settings, &streams);
     for pod in 0..pods {
