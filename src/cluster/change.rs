@@ -1,9 +1,11 @@
 //! What happened to an object: what a watch would show.
 
 use super::ids::{
-    DaemonSetId, DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeId, NodePoolId, PodId, ScaledJobId,
-    ScaledObjectId,
+    DaemonSetId, DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId,
+    ScaledJobId, ScaledObjectId,
 };
+
+use super::nodeclaim::LaunchError;
 
 /// One change, handed to every controller that watches the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,10 @@ pub enum Change {
     NodeGone(NodeId),
     /// A NodeClaim was created; its launch is asked of the cloud.
     NodeClaimCreated(NodeClaimId),
+    /// The cloud refused the launch.
+    NodeClaimLaunchFailed(NodeClaimId, LaunchError),
+    /// The launch is asked of the cloud again.
+    NodeClaimLaunchRequested(NodeClaimId),
     /// The cloud answered the launch: the NodeClaim has a provider id.
     NodeClaimLaunched(NodeClaimId),
     /// The NodeClaim's Node joined.
@@ -90,6 +96,8 @@ pub enum Change {
     NodeClaimDeleting(NodeClaimId),
     /// The NodeClaim object was removed.
     NodeClaimGone(NodeClaimId),
+    /// Prices or availability of a node class's offerings changed, as far as Karpenter knows.
+    Offerings(NodeClassId),
     /// A NodePool was created or its spec changed.
     NodePoolSpec(NodePoolId),
     /// Termination of an instance was asked of the cloud.

@@ -51,7 +51,7 @@ pub struct FleetAnswer {
 }
 
 /// EC2's capacity as one call sees it.
-pub trait Pools {
+pub trait CapacitySource {
     /// Takes one instance from the pool, or tells why not.
     fn take(&mut self, pool: &Override) -> Result<(), FleetErrorCode>;
     /// How much spare capacity the pool has, relative to others.
@@ -62,7 +62,12 @@ pub trait Pools {
 const DEEP_ENOUGH: f64 = 0.8;
 
 /// Launches up to `count` instances.
-pub fn allocate(request: &FleetRequest, count: usize, pools: &mut dyn Pools, stream: &mut Stream) -> FleetAnswer {
+pub fn allocate(
+    request: &FleetRequest,
+    count: usize,
+    pools: &mut dyn CapacitySource,
+    stream: &mut Stream,
+) -> FleetAnswer {
     let order = match request.capacity_type {
         CapacityType::Spot => price_capacity_optimized(&request.overrides, pools, stream),
         CapacityType::OnDemand | CapacityType::Reserved => lowest_price(&request.overrides, stream),
@@ -94,7 +99,11 @@ fn lowest_price(overrides: &[Override], stream: &mut Stream) -> Vec<Override> {
 }
 
 /// `price-capacity-optimized`: among the pools with the highest availability the cheapest; the others follow by depth.
-fn price_capacity_optimized(overrides: &[Override], pools: &mut dyn Pools, stream: &mut Stream) -> Vec<Override> {
+fn price_capacity_optimized(
+    overrides: &[Override],
+    pools: &mut dyn CapacitySource,
+    stream: &mut Stream,
+) -> Vec<Override> {
     let mut order: Vec<(f64, Override)> = overrides.iter().map(|pool| (pools.depth(pool), *pool)).collect();
     stream.shuffle(&mut order);
     let deepest = order.iter().map(|(depth, _)| *depth).fold(0.0, f64::max);
@@ -120,7 +129,7 @@ mod tests {
         }
     }
 
-    impl Pools for Stock {
+    impl CapacitySource for Stock {
         fn take(&mut self, pool: &Override) -> Result<(), FleetErrorCode> {
             let stock = &mut self.find(pool).2;
             if *stock == 0 {

@@ -1,0 +1,146 @@
+//! What Karpenter and the cloud write about NodeClaims, instances and offerings.
+
+use std::sync::Arc;
+
+use super::catalogue::{CapacityType, TypeId, ZoneId};
+use super::change::Change;
+use super::ids::{InstanceId, NodeClaimId, NodeClassId, NodeId};
+use super::instance::InstanceState;
+use super::nodeclaim::LaunchError;
+use super::state::Cluster;
+use crate::api::meta::Labels;
+use crate::time::Time;
+use crate::units::{Resources, Usd};
+
+/// What the cloud answered to a launch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launched {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its type.
+    pub instance_type: TypeId,
+    /// Its zone.
+    pub zone: ZoneId,
+    /// How it is bought.
+    pub capacity_type: CapacityType,
+    /// Capacity for the NodeClaim's status.
+    pub capacity: Resources,
+    /// Allocatable for the NodeClaim's status.
+    pub allocatable: Resources,
+    /// Labels of type, zone and capacity type; the NodeClaim's own win.
+    pub labels: Labels,
+}
+
+impl Cluster {
+    /// Writes the answer of the cloud into a NodeClaim (`PopulateNodeClaimDetails`).
+    pub fn launch_nodeclaim(&mut self, now: Time, id: NodeClaimId, launched: Launched) {
+        let claim = &mut self.nodeclaims[id.index()];
+        claim.launched = Some(now);
+        claim.instance = Some(launched.instance);
+        claim.instance_type = Some(launched.instance_type);
+        claim.zone = Some(launched.zone);
+        claim.capacity_type = Some(launched.capacity_type);
+        claim.capacity = launched.capacity;
+        claim.allocatable = launched.allocatable;
+        for (key, value) in launched.labels {
+            claim.labels.entry(key).or_insert(value);
+        }
+        self.announce(Change::NodeClaimLaunched(id));
+    }
+
+    /// Tells that the launch of a NodeClaim failed.
+    pub fn fail_launch(&mut self, id: NodeClaimId, error: LaunchError) {
+        self.announce(Change::NodeClaimLaunchFailed(id, error));
+    }
+
+    /// Asks the cloud again to launch a NodeClaim.
+    pub fn request_launch(&mut self, id: NodeClaimId) {
+        self.announce(Change::NodeClaimLaunchRequested(id));
+    }
+
+    /// Sets condition Registered.
+    pub fn register_nodeclaim(&mut self, now: Time, id: NodeClaimId) {
+        let claim = &mut self.nodeclaims[id.index()];
+        if claim.registered.is_none() {
+            claim.registered = Some(now);
+            self.announce(Change::NodeClaimRegistered(id));
+        }
+    }
+
+    /// Sets condition Initialized.
+    pub fn initialize_nodeclaim(&mut self, now: Time, id: NodeClaimId) {
+        let claim = &mut self.nodeclaims[id.index()];
+        if claim.initialized.is_none() {
+            claim.initialized = Some(now);
+            self.announce(Change::NodeClaimInitialized(id));
+        }
+    }
+
+    /// Sets the deadline of a NodeClaim's drain.
+    pub fn set_termination_deadline(&mut self, id: NodeClaimId, deadline: Option<Time>) {
+        self.nodeclaims[id.index()].termination_deadline = deadline;
+    }
+
+    /// Adds labels to a Node; those that it has are overwritten.
+    pub fn label_node(&mut self, id: NodeId, labels: Labels) {
+        let node = &mut self.nodes[id.index()];
+        let before = node.labels.clone();
+        node.labels.extend(labels);
+        if node.labels != before {
+            self.announce(Change::NodeUpdated(id));
+        }
+    }
+
+    /// Asks the cloud to terminate a NodeClaim's instance; sets condition InstanceTerminating. Repetitions do no harm.
+    pub fn terminate_instance(&mut self, id: NodeClaimId) {
+        let claim = &mut self.nodeclaims[id.index()];
+        claim.instance_terminating = true;
+        if let Some(instance) = claim.instance {
+            self.announce(Change::InstanceTerminateRequested(instance));
+        }
+    }
+
+    /// Whether the cloud still knows an instance: everything but terminated counts.
+    #[must_use]
+    pub fn instance_exists(&self, id: InstanceId) -> bool {
+        self.instances[id.index()].state != InstanceState::Terminated
+    }
+
+    /// Notes that EC2 takes an instance back of its own accord.
+    pub fn mark_interrupted(&mut self, id: InstanceId) {
+        self.instances[id.index()].interrupted = true;
+    }
+
+    /// The price of an instance from now on.
+    pub fn set_instance_price(&mut self, now: Time, id: InstanceId, price: Usd) {
+        let prices = &mut self.instances[id.index()].prices;
+        if prices.last().is_none_or(|(_, last)| *last != price) {
+            prices.push((now, price));
+        }
+    }
+
+    /// Sets whether Karpenter considers an offering available.
+    pub fn set_offering_available(
+        &mut self,
+        class: NodeClassId,
+        instance_type: TypeId,
+        zone: ZoneId,
+        capacity_type: CapacityType,
+        available: bool,
+    ) {
+        let matches = |offering: &&super::catalogue::Offering| {
+            offering.zone == zone && offering.capacity_type == capacity_type && offering.available != available
+        };
+        let shared = &mut self.catalogues[class.index()];
+        if !shared.get(instance_type).offerings.iter().any(|offering| matches(&offering)) {
+            return;
+        }
+        let catalogue = Arc::make_mut(shared);
+        for offering in &mut catalogue.types[instance_type.0 as usize].offerings {
+            if offering.zone == zone && offering.capacity_type == capacity_type {
+                offering.available = available;
+            }
+        }
+        self.announce(Change::Offerings(class));
+    }
+}

@@ -1,0 +1,12 @@
+//! A NodeClaim's life: launch, registration, initialization, liveness; drain and termination; expiration, garbage collection,
+//! interruption and repair (karpenter `pkg/controllers/nodeclaim`, `pkg/controllers/node`).
+
+pub mod drain;
+pub mod expiration;
+pub mod garbage;
+pub mod interruption;
+pub mod launch;
+pub mod progress;
+pub mod repair;
+pub mod taints;
+pub mod termination;

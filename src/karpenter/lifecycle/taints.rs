@@ -1,0 +1,58 @@
+//! Taints that Karpenter sets, waits for or looks past (`pkg/apis/v1/taints.go`, `pkg/scheduling/taints.go`).
+
+use crate::api::pod::{Taint, TaintEffect};
+
+/// Key of the taint of a node that is being disrupted or drained.
+pub const DISRUPTED: &str = "karpenter.sh/disrupted";
+/// Key of the taint of a node that Karpenter has not registered yet.
+pub const UNREGISTERED: &str = "karpenter.sh/unregistered";
+/// Label of a registered Node.
+pub const REGISTERED_LABEL: &str = "karpenter.sh/registered";
+/// Label of an initialized Node.
+pub const INITIALIZED_LABEL: &str = "karpenter.sh/initialized";
+/// Label that tells Karpenter to leave a Node's taints alone.
+pub const DO_NOT_SYNC_TAINTS_LABEL: &str = "karpenter.sh/do-not-sync-taints";
+
+/// `karpenter.sh/disrupted:NoSchedule`.
+#[must_use]
+pub fn disrupted() -> Taint {
+    taint(DISRUPTED, TaintEffect::NoSchedule)
+}
+
+/// `karpenter.sh/unregistered:NoExecute`.
+#[must_use]
+pub fn unregistered() -> Taint {
+    taint(UNREGISTERED, TaintEffect::NoExecute)
+}
+
+fn taint(key: &str, effect: TaintEffect) -> Taint {
+    Taint { key: key.to_owned(), value: String::new(), effect }
+}
+
+/// Same key and effect (`Taint.MatchTaint`).
+#[must_use]
+pub fn matches(a: &Taint, b: &Taint) -> bool {
+    a.key == b.key && a.effect == b.effect
+}
+
+/// Adds those of `more` that match none (`Taints.Merge`).
+pub fn merge(taints: &mut Vec<Taint>, more: &[Taint]) {
+    for taint in more {
+        if !taints.iter().any(|present| matches(present, taint)) {
+            taints.push(taint.clone());
+        }
+    }
+}
+
+/// Taints that a starting node loses by itself (`IsKnownEphemeralTaint`).
+#[must_use]
+pub fn is_known_ephemeral(taint: &Taint) -> bool {
+    let effect = taint.effect;
+    match taint.key.as_str() {
+        "node.kubernetes.io/not-ready" => matches!(effect, TaintEffect::NoSchedule | TaintEffect::NoExecute),
+        "node.kubernetes.io/unreachable" => effect == TaintEffect::NoSchedule,
+        "node.cloudprovider.kubernetes.io/uninitialized" => effect == TaintEffect::NoSchedule && taint.value == "true",
+        UNREGISTERED => effect == TaintEffect::NoExecute,
+        key => key.starts_with("readiness.k8s.io/"),
+    }
+}
