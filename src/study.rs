@@ -1,5 +1,7 @@
 //! Many runs: replications and their statistics, sweeps, tuning, comparison, shards and merge.
 
+pub mod compare;
+pub mod constraint;
 pub mod design;
 pub mod measures;
 pub mod pareto;
@@ -7,3 +9,4 @@ pub mod plan;
 pub mod statistics;
 pub mod sweep;
 pub mod table;
+pub mod tune;

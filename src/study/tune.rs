@@ -1,0 +1,344 @@
+//! The best settings among those that meet the objectives.
+//!
+//! Candidates race: all run a few replications with the same random numbers, those that are significantly worse than the best
+//! drop out, the rest run more (Maron and Moore 1994, with paired differences). Where there are too many combinations to race
+//! them all, a [`Proposer`] chooses which to try next.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::constraint::Constraint;
+use super::design::{Design, MAX_SOBOL_AXES, points};
+use super::measures::MEASURES;
+use super::pareto;
+use super::statistics::Estimate;
+use crate::engine::Streams;
+
+/// Confidence of eliminations and of reported gains.
+const CONFIDENCE: f64 = 0.95;
+/// Replications before the first elimination.
+const FIRST_ROUND: u32 = 3;
+/// Replications of a first look before the race, for spaces too large to race whole.
+const LOOK: u32 = 2;
+
+/// Runs one combination once and gives the values of all measures.
+pub type Evaluate<'a> = &'a (dyn Fn(&[usize], u32) -> Result<Vec<f64>, String> + Sync);
+
+/// What is sought.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// Measure to make small.
+    pub minimize: &'static str,
+    /// Bounds that must hold on the mean.
+    pub constraints: Vec<Constraint>,
+    /// Most runs.
+    pub budget: usize,
+    /// Replications of a combination before it is trusted.
+    pub replications: u32,
+    /// Seed of the search.
+    pub seed: u64,
+}
+
+/// Chooses combinations to try.
+pub trait Proposer {
+    /// Up to `count` combinations not seen yet, given all that were seen with their scores (smaller is better).
+    fn propose(&mut self, seen: &BTreeMap<Vec<usize>, f64>, count: usize) -> Vec<Vec<usize>>;
+}
+
+/// An even spread first, then neighbours of the best: one step along one axis, or a mix of two good ones (an evolutionary search).
+pub struct Evolution {
+    lengths: Vec<usize>,
+    spread: Vec<Vec<usize>>,
+    stream: crate::engine::Stream,
+}
+
+impl Evolution {
+    /// A search over axes with these numbers of values.
+    #[must_use]
+    pub fn new(lengths: &[usize], seed: u64) -> Self {
+        let count = 16.max(4 * lengths.len());
+        let design = if lengths.len() <= MAX_SOBOL_AXES {
+            Design::Sobol { points: count }
+        } else {
+            Design::LatinHypercube { points: count }
+        };
+        let mut spread = points(design, lengths, seed).unwrap_or_default();
+        spread.reverse();
+        Evolution { lengths: lengths.to_vec(), spread, stream: Streams::new(seed, 0).open("tune", 0) }
+    }
+
+    fn child(&mut self, parents: &[&Vec<usize>]) -> Vec<usize> {
+        let (a, b) = (parents[self.stream.below(parents.len())], parents[self.stream.below(parents.len())]);
+        let mut child: Vec<usize> = a.iter().zip(b).map(|(x, y)| if self.stream.chance(0.5) { *x } else { *y }).collect();
+        let axis = self.stream.below(child.len());
+        let step = if self.stream.chance(0.5) { 1 } else { usize::MAX };
+        child[axis] = child[axis].wrapping_add(step).min(self.lengths[axis] - 1);
+        child
+    }
+}
+
+impl Proposer for Evolution {
+    fn propose(&mut self, seen: &BTreeMap<Vec<usize>, f64>, count: usize) -> Vec<Vec<usize>> {
+        let mut chosen: Vec<Vec<usize>> = Vec::new();
+        while chosen.len() < count {
+            let Some(point) = self.spread.pop() else { break };
+            if !seen.contains_key(&point) && !chosen.contains(&point) {
+                chosen.push(point);
+            }
+        }
+        let mut ranked: Vec<(&Vec<usize>, f64)> = seen.iter().map(|(point, score)| (point, *score)).collect();
+        ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let parents: Vec<&Vec<usize>> = ranked.iter().take(6).map(|(point, _)| *point).collect();
+        let mut tries = 0;
+        while chosen.len() < count && !parents.is_empty() && tries < 50 * count {
+            tries += 1;
+            let child = self.child(&parents);
+            if !seen.contains_key(&child) && !chosen.contains(&child) {
+                chosen.push(child);
+            }
+        }
+        chosen
+    }
+}
+
+/// A combination and what it gave.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// Indices into the axes' values.
+    pub point: Vec<usize>,
+    /// Values of all measures, by replication.
+    pub runs: Vec<Vec<f64>>,
+    /// Whether it was still in the race at the end.
+    pub finalist: bool,
+}
+
+impl Tried {
+    /// Samples of a measure.
+    #[must_use]
+    pub fn samples(&self, measure: &str) -> Vec<f64> {
+        let column = MEASURES.iter().position(|m| m.name == measure).unwrap_or(0);
+        self.runs.iter().map(|run| run[column]).collect()
+    }
+
+    /// Mean of a measure.
+    #[must_use]
+    pub fn mean(&self, measure: &str) -> f64 {
+        Estimate::of(&self.samples(measure), CONFIDENCE).mean
+    }
+
+    /// By how much the worst constraint is exceeded, as a share of its limit; 0 = all hold.
+    #[must_use]
+    pub fn violation(&self, constraints: &[Constraint]) -> f64 {
+        let exceeded = |c: &Constraint| (self.mean(c.measure) - c.limit).max(0.0) / c.limit.abs().max(1e-9);
+        constraints.iter().map(exceeded).fold(0.0, f64::max)
+    }
+
+    /// What is made small; combinations that violate a constraint come after all that do not.
+    fn score(&self, goal: &Goal) -> f64 {
+        let violation = self.violation(&goal.constraints);
+        if violation > 0.0 { 1e12 * (1.0 + violation) } else { self.mean(goal.minimize) }
+    }
+}
+
+/// What an axis is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sensitivity {
+    /// Index of the axis.
+    pub axis: usize,
+    /// Mean of the goal's measure at each value that was tried, over all combinations tried: index of the value and mean.
+    pub means: Vec<(usize, f64)>,
+    /// Largest less smallest of these means.
+    pub range: f64,
+}
+
+/// The end of a search.
+#[derive(Clone, Debug)]
+pub struct Tuned {
+    /// All that was tried, in the order of the combinations.
+    pub tried: Vec<Tried>,
+    /// Index of the recommended one.
+    pub best: usize,
+    /// Indices of those that nothing beats in cost and p95 wait.
+    pub front: Vec<usize>,
+    /// What each axis is worth.
+    pub sensitivity: Vec<Sensitivity>,
+    /// Runs used.
+    pub runs: usize,
+}
+
+/// Searches.
+///
+/// # Errors
+/// When a run fails, or there is nothing to choose from.
+pub fn tune(lengths: &[usize], goal: &Goal, evaluate: Evaluate<'_>) -> Result<Tuned, String> {
+    let combinations = lengths.iter().map(|n| *n as u128).product::<u128>();
+    let affordable = (goal.budget as u128) / u128::from(FIRST_ROUND.max(1));
+    let mut search = Search { goal, evaluate, tried: BTreeMap::new(), runs: 0 };
+    let racers = if combinations <= affordable.max(1) {
+        points(Design::Cross, lengths, goal.seed).map_err(|error| error.to_string())?
+    } else {
+        search.explore(&mut Evolution::new(lengths, goal.seed))?
+    };
+    search.race(racers)?;
+    search.finish(lengths.len())
+}
+
+struct Search<'a> {
+    goal: &'a Goal,
+    evaluate: Evaluate<'a>,
+    tried: BTreeMap<Vec<usize>, Tried>,
+    runs: usize,
+}
+
+impl Search<'_> {
+    /// Brings combinations to `replications` runs each, as far as the budget goes.
+    fn run_up_to(&mut self, combinations: &[Vec<usize>], replications: u32) -> Result<(), String> {
+        let mut jobs: Vec<(&Vec<usize>, u32)> = Vec::new();
+        for point in combinations {
+            let done = self.tried.get(point).map_or(0, |tried| tried.runs.len() as u32);
+            jobs.extend((done..replications).map(|replication| (point, replication)));
+        }
+        jobs.truncate(self.goal.budget.saturating_sub(self.runs));
+        let rows: Vec<Vec<f64>> = jobs
+            .par_iter()
+            .map(|(point, replication)| (self.evaluate)(point, *replication))
+            .collect::<Result<_, String>>()?;
+        self.runs += rows.len();
+        for ((point, _), row) in jobs.into_iter().zip(rows) {
+            let fresh = || Tried { point: point.clone(), runs: Vec::new(), finalist: false };
+            self.tried.entry(point.clone()).or_insert_with(fresh).runs.push(row);
+        }
+        Ok(())
+    }
+
+    /// Spends half of the budget on a wide look and gives the combinations worth racing.
+    fn explore(&mut self, proposer: &mut dyn Proposer) -> Result<Vec<Vec<usize>>, String> {
+        let limit = self.goal.budget / 2;
+        loop {
+            let seen = self.tried.iter().map(|(point, tried)| (point.clone(), tried.score(self.goal))).collect();
+            let proposed = proposer.propose(&seen, 8);
+            if proposed.is_empty() || self.runs + proposed.len() * LOOK as usize > limit {
+                break;
+            }
+            self.run_up_to(&proposed, LOOK)?;
+        }
+        let mut ranked: Vec<&Tried> = self.tried.values().collect();
+        ranked.sort_by(|a, b| a.score(self.goal).total_cmp(&b.score(self.goal)));
+        Ok(ranked.iter().take(12).map(|tried| tried.point.clone()).collect())
+    }
+
+    fn race(&mut self, mut racers: Vec<Vec<usize>>) -> Result<(), String> {
+        let mut replications = FIRST_ROUND.min(self.goal.replications);
+        loop {
+            self.run_up_to(&racers, replications)?;
+            racers.retain(|point| self.tried.contains_key(point));
+            let over = replications >= self.goal.replications || self.runs >= self.goal.budget;
+            racers = self.survivors(&racers);
+            if over || racers.len() < 2 {
+                break;
+            }
+            replications = (replications * 2).min(self.goal.replications);
+        }
+        self.run_up_to(&racers, self.goal.replications)?;
+        for point in &racers {
+            if let Some(tried) = self.tried.get_mut(point) {
+                tried.finalist = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those not significantly worse than the best so far.
+    fn survivors(&self, racers: &[Vec<usize>]) -> Vec<Vec<usize>> {
+        let score = |point: &Vec<usize>| self.tried[point].score(self.goal);
+        let Some(best) = racers.iter().min_by(|a, b| score(a).total_cmp(&score(b))) else { return Vec::new() };
+        let best = &self.tried[best];
+        let feasible = best.violation(&self.goal.constraints) == 0.0;
+        racers.iter().filter(|point| !feasible || !self.is_beaten(&self.tried[*point], best)).cloned().collect()
+    }
+
+    fn is_beaten(&self, tried: &Tried, best: &Tried) -> bool {
+        if tried.point == best.point {
+            return false;
+        }
+        let worse = |measure: &str| {
+            let difference = Estimate::of_difference(&best.samples(measure), &tried.samples(measure), CONFIDENCE);
+            difference.low() > 0.0 || (difference.deviation == 0.0 && difference.mean > 0.0)
+        };
+        let surely_violates = |c: &Constraint| {
+            let estimate = Estimate::of(&tried.samples(c.measure), CONFIDENCE);
+            estimate.low() > c.limit || (estimate.deviation == 0.0 && estimate.mean > c.limit)
+        };
+        worse(self.goal.minimize) || self.goal.constraints.iter().any(surely_violates)
+    }
+
+    fn finish(self, axes: usize) -> Result<Tuned, String> {
+        let tried: Vec<Tried> = self.tried.into_values().collect();
+        let finalists = tried.iter().enumerate().filter(|(_, t)| t.finalist);
+        let best = finalists.min_by(|(_, a), (_, b)| a.score(self.goal).total_cmp(&b.score(self.goal)));
+        let best = best.map(|(index, _)| index).ok_or("nothing was tried: the budget is too small")?;
+        let values: Vec<Vec<f64>> = tried.iter().map(|t| vec![t.mean("cost_usd"), t.mean("wait_p95_s")]).collect();
+        let sensitivity = (0..axes).map(|axis| sensitivity_of(axis, &tried, self.goal.minimize)).collect();
+        Ok(Tuned { front: pareto::front(&values), best, sensitivity, runs: self.runs, tried })
+    }
+}
+
+fn sensitivity_of(axis: usize, tried: &[Tried], measure: &str) -> Sensitivity {
+    let mut groups: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for one in tried {
+        groups.entry(one.point[axis]).or_default().push(one.mean(measure));
+    }
+    let means: Vec<(usize, f64)> =
+        groups.into_iter().map(|(value, list)| (value, list.iter().sum::<f64>() / list.len() as f64)).collect();
+    let (low, high) = means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), (_, m)| (l.min(*m), h.max(*m)));
+    Sensitivity { axis, range: if means.is_empty() { 0.0 } else { high - low }, means }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cost falls towards (3, 1, …); the wait grows with the first axis. Noise is shared by replication.
+    fn bowl(point: &[usize], replication: u32) -> Result<Vec<f64>, String> {
+        let noise = f64::from(replication % 5) * 0.3;
+        let away = |x: usize, to: f64| (x as f64 - to).powi(2);
+        let cost = 10.0 + away(point[0], 3.0) + away(point[1], 1.0) + noise;
+        let wait = 10.0 * point[0] as f64 + noise;
+        Ok(MEASURES
+            .iter()
+            .map(|measure| match measure.name {
+                "cost_usd" => cost,
+                "wait_p95_s" => wait,
+                _ => 0.0,
+            })
+            .collect())
+    }
+
+    fn goal(budget: usize, limit: f64) -> Goal {
+        let constraint = Constraint { objective: "p95Wait", measure: "wait_p95_s", limit };
+        Goal { minimize: "cost_usd", constraints: vec![constraint], budget, replications: 10, seed: 1 }
+    }
+
+    #[test]
+    fn a_race_finds_the_best_and_spends_little_on_the_rest() {
+        let tuned = tune(&[6, 4], &goal(500, 100.0), &bowl).unwrap();
+        assert_eq!(tuned.tried[tuned.best].point, [3, 1]);
+        assert!(tuned.runs < 24 * 10, "used {} runs", tuned.runs);
+        assert!(tuned.sensitivity[0].range > 0.0);
+    }
+
+    #[test]
+    fn constraints_come_before_the_goal() {
+        let tuned = tune(&[6, 4], &goal(500, 12.0), &bowl).unwrap();
+        assert_eq!(tuned.tried[tuned.best].point, [1, 1]);
+    }
+
+    #[test]
+    fn a_large_space_is_searched_within_the_budget() {
+        let tuned = tune(&[40, 40], &goal(600, 1000.0), &bowl).unwrap();
+        let best = &tuned.tried[tuned.best];
+        assert!(tuned.runs <= 600);
+        assert!(best.mean("cost_usd") < 13.0, "{:?} costs {}", best.point, best.mean("cost_usd"));
+    }
+}
