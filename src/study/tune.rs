@@ -70,7 +70,8 @@ impl Evolution {
 
     fn child(&mut self, parents: &[&Vec<usize>]) -> Vec<usize> {
         let (a, b) = (parents[self.stream.below(parents.len())], parents[self.stream.below(parents.len())]);
-        let mut child: Vec<usize> = a.iter().zip(b).map(|(x, y)| if self.stream.chance(0.5) { *x } else { *y }).collect();
+        let mut child: Vec<usize> =
+            a.iter().zip(b).map(|(x, y)| if self.stream.chance(0.5) { *x } else { *y }).collect();
         let axis = self.stream.below(child.len());
         let step = if self.stream.chance(0.5) { 1 } else { usize::MAX };
         child[axis] = child[axis].wrapping_add(step).min(self.lengths[axis] - 1);
