@@ -17,6 +17,9 @@ use forescale::karpenter::scheduling::requirements::Requirements;
 use forescale::karpenter::scheduling::{
     BoundPods, ExistingNode, Input, NewClaim, Options, Pod, Pool, Results, Shape, labels, resolve_labels, solve,
 };
+use forescale::scheduler::choose::{Choice, Chooser};
+use forescale::scheduler::shape::{PodTraits, ShapeIndex};
+use forescale::scheduler::snapshot::{NodeSpec, Placed, Snapshot};
 use forescale::time::Time;
 use forescale::units::{Resource, Resources};
 use serde_json::{Value, json};
@@ -68,6 +71,7 @@ struct PodRecord {
 #[derive(Clone)]
 struct NodeRecord {
     name: String,
+    host: String,
     pool: String,
     labels: Labels,
     instance_type: TypeId,
@@ -113,7 +117,7 @@ fn replay(case: &Value, catalogue: &Catalogue) -> Result<(), String> {
         let wanted = Outcome::recorded(wave, &state);
         let mut nearest = None;
         let found = (0..ATTEMPTS).any(|attempt| {
-            let got = run_wave(&world, state.clone(), &mut Streams::new(attempt, 0).open("chance", 0));
+            let got = run_wave(&world, state.clone(), number as u64, &mut Streams::new(attempt, 0).open("chance", 0));
             let got = Outcome::of(&world, &got);
             let same = got.same(&wanted);
             nearest.get_or_insert(got);
@@ -149,27 +153,116 @@ fn shape_of(shape: &Value, case: &str) -> (Labels, PodSpec) {
     (Labels::from([("app".to_owned(), app.to_owned())]), pod_spec(&spec, &requests))
 }
 
-/// Passes until one changes nothing: each launches nodes, and pods go where it planned them.
-fn run_wave(case: &Case<'_>, mut state: State, stream: &mut Stream) -> State {
+/// Passes until one launches nothing. kube-scheduler tries new pods on the nodes there are, then pending pods on nodes that join.
+fn run_wave(case: &Case<'_>, mut state: State, wave: u64, stream: &mut Stream) -> State {
+    for index in 0..state.nodes.len() {
+        state.nodes[index].name = node_name(&state.nodes[index].pool, stream);
+    }
+    let mut scheduler = KubeScheduler::new(case, &state);
+    let new: Vec<usize> = (0..state.pods.len()).filter(|pod| state.pods[*pod].wave == wave).collect();
+    scheduler.schedule(&mut state, &new, stream);
     loop {
         let pending: Vec<usize> = (0..state.pods.len()).filter(|pod| state.pods[*pod].node.is_none()).collect();
         if pending.is_empty() {
             return state;
         }
         let results = pass(case, &state, &pending, stream);
-        let mut moved = false;
-        for (node, pods) in &results.existing {
-            pods.iter().for_each(|pod| state.pods[pending[*pod]].node = Some(*node));
-            moved = true;
+        if results.claims.is_empty() {
+            return state;
         }
+        let first = state.nodes.len();
         for claim in &results.claims {
             let index = state.nodes.len();
             state.nodes.push(launch(case, claim, index, stream));
-            claim.pods.iter().for_each(|pod| state.pods[pending[*pod]].node = Some(index));
-            moved = true;
         }
-        if !moved {
-            return state;
+        let mut joining: Vec<usize> = (first..state.nodes.len()).collect();
+        stream.shuffle(&mut joining);
+        let mut order = pending;
+        if stream.chance(0.3) {
+            stream.shuffle(&mut order);
+        }
+        let one_by_one = stream.chance(0.5);
+        for node in joining {
+            scheduler.join(&state, node);
+            if one_by_one && stream.chance(0.5) {
+                scheduler.schedule(&mut state, &order, stream);
+            }
+        }
+        scheduler.schedule(&mut state, &order, stream);
+    }
+}
+
+/// NodeClaims get random names; their Nodes are ordered by them within a pool.
+fn node_name(pool: &str, stream: &mut Stream) -> String {
+    format!("kwok-{pool}-{:016x}", stream.bits())
+}
+
+/// kube-scheduler on the nodes of a case.
+struct KubeScheduler<'c> {
+    case: &'c Case<'c>,
+    snapshot: Snapshot,
+    chooser: Chooser,
+    shapes: Vec<ShapeIndex>,
+    /// Slot of each node that has joined.
+    slots: BTreeMap<usize, usize>,
+}
+
+impl<'c> KubeScheduler<'c> {
+    fn new(case: &'c Case<'c>, state: &State) -> Self {
+        let mut snapshot = Snapshot::default();
+        let shape = |(labels, spec): &(Labels, PodSpec)| {
+            let (labels, spec) = (labels.clone(), spec.clone());
+            snapshot.shape(&PodTraits { labels, spec, priority: 0, preempts: true, workload_selector: None })
+        };
+        let shapes = case.shapes.iter().map(shape).collect();
+        let mut scheduler =
+            KubeScheduler { case, snapshot, chooser: Chooser::default(), shapes, slots: BTreeMap::new() };
+        (0..state.nodes.len()).for_each(|node| scheduler.join(state, node));
+        for (index, pod) in state.pods.iter().enumerate() {
+            if let Some(node) = pod.node {
+                scheduler.place(index, pod.shape, scheduler.slots[&node]);
+            }
+        }
+        scheduler
+    }
+
+    fn join(&mut self, state: &State, node: usize) {
+        let record = &state.nodes[node];
+        let slot = self.snapshot.add_node(NodeSpec {
+            name: record.name.clone(),
+            labels: record.labels.clone(),
+            taints: Vec::new(),
+            unschedulable: false,
+            allocatable: self.case.catalogue.get(record.instance_type).allocatable,
+            images: Vec::new(),
+        });
+        self.slots.insert(node, slot);
+    }
+
+    fn place(&mut self, pod: usize, shape: usize, slot: usize) {
+        let placed = Placed {
+            pod: pod as u32,
+            shape: self.shapes[shape],
+            started: Time::MAX,
+            terminating: false,
+            preempted: false,
+        };
+        self.snapshot.place(slot, placed);
+    }
+
+    fn schedule(&mut self, state: &mut State, order: &[usize], stream: &mut Stream) {
+        for index in order {
+            let pod = &mut state.pods[*index];
+            if pod.node.is_some() {
+                continue;
+            }
+            let shape = self.shapes[pod.shape];
+            if let Choice::Node(slot) = self.chooser.choose(&mut self.snapshot, *index as u32, shape, None, stream) {
+                let node = self.slots.iter().find(|(_, other)| **other == slot).map(|(node, _)| *node);
+                pod.node = node;
+                let shape = pod.shape;
+                self.place(*index, shape, slot);
+            }
         }
     }
 }
@@ -182,7 +275,7 @@ fn pass(case: &Case<'_>, state: &State, pending: &[usize], stream: &mut Stream) 
     };
     let nodes = state.nodes.iter().enumerate().map(|(index, node)| ExistingNode {
         name: &node.name,
-        hostname: &node.name,
+        hostname: &node.labels[labels::HOSTNAME],
         labels: &node.labels,
         taints: Vec::new(),
         target: true,
@@ -245,7 +338,8 @@ fn launch(case: &Case<'_>, claim: &NewClaim, index: usize, stream: &mut Stream) 
     let mut options = claim.options.clone();
     options.sort_unstable();
     let mut node = NodeRecord {
-        name: format!("{pool}-{index:04}"),
+        name: node_name(&pool, stream),
+        host: format!("{pool}-{index:04}"),
         pool,
         labels: Labels::new(),
         instance_type,
@@ -275,7 +369,7 @@ fn node_labels(catalogue: &Catalogue, node: &NodeRecord, requirements: &Requirem
     all.insert(labels::NODE_POOL.to_owned(), node.pool.clone());
     all.insert(labels::ZONE.to_owned(), catalogue.zone(node.zone).to_owned());
     all.insert(labels::CAPACITY_TYPE.to_owned(), node.capacity_type.as_str().to_owned());
-    all.insert(labels::HOSTNAME.to_owned(), node.name.clone());
+    all.insert(labels::HOSTNAME.to_owned(), node.host.clone());
     all
 }
 
@@ -297,7 +391,8 @@ impl State {
 fn recorded_node(case: &Case<'_>, claim: &Value) -> NodeRecord {
     let text = |key: &str| claim[key].as_str().expect("a text");
     let mut node = NodeRecord {
-        name: format!("{}-{:04}", text("pool"), claim["id"]),
+        name: String::new(),
+        host: format!("{}-{:04}", text("pool"), claim["id"]),
         pool: text("pool").to_owned(),
         labels: Labels::new(),
         instance_type: case.catalogue.find(text("type")).expect("a type"),
