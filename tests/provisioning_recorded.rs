@@ -65,6 +65,8 @@ struct PodRecord {
     wave: u64,
     /// Index of its node.
     node: Option<usize>,
+    /// Whether the recording lost sight of it.
+    unknown: bool,
 }
 
 /// A node of the case. It joins as soon as its claim is created.
@@ -80,6 +82,8 @@ struct NodeRecord {
     requests: Resources,
     options: Vec<TypeId>,
     zone_requirement: Vec<String>,
+    /// Which recorded claim it is.
+    recorded: Option<usize>,
 }
 
 /// The state of a case between passes.
@@ -110,15 +114,23 @@ fn replay(case: &Value, catalogue: &Catalogue) -> Result<(), String> {
         for (offset, shape) in shapes.iter().enumerate() {
             for index in 0..shape["count"].as_u64().expect("a count") {
                 let name = format!("{}-{index}", shape["name"].as_str().expect("a name"));
-                state.pods.push(PodRecord { name, shape: first_shape + offset, wave: number as u64, node: None });
+                state.pods.push(PodRecord {
+                    name,
+                    shape: first_shape + offset,
+                    wave: number as u64,
+                    node: None,
+                    unknown: false,
+                });
             }
         }
         first_shape += shapes.len();
         let wanted = Outcome::recorded(wave, &state);
         let mut nearest = None;
         let found = (0..ATTEMPTS).any(|attempt| {
-            let got = run_wave(&world, state.clone(), number as u64, &mut Streams::new(attempt, 0).open("chance", 0));
-            let got = Outcome::of(&world, &got);
+            let followed = (attempt % 2 == 1 && wave["pods"].is_object()).then_some(wave);
+            let mut stream = Streams::new(attempt, 0).open("chance", 0);
+            let got = run_wave(&world, state.clone(), number as u64, followed, &mut stream);
+            let got = Outcome::of(&world, &got, wave);
             let same = got.same(&wanted);
             nearest.get_or_insert(got);
             same
@@ -153,14 +165,24 @@ fn shape_of(shape: &Value, case: &str) -> (Labels, PodSpec) {
     (Labels::from([("app".to_owned(), app.to_owned())]), pod_spec(&spec, &requests))
 }
 
-/// Passes until one launches nothing. kube-scheduler tries new pods on the nodes there are, then pending pods on nodes that join.
-fn run_wave(case: &Case<'_>, mut state: State, wave: u64, stream: &mut Stream) -> State {
+/// Passes until one launches nothing. Between them kube-scheduler tries new pods on the nodes there are, then pending pods on nodes
+/// that join; or, with `followed`, pods go where the recording has them in the end.
+fn run_wave(case: &Case<'_>, mut state: State, wave: u64, followed: Option<&Value>, stream: &mut Stream) -> State {
+    // Where a pod is that the recording does not mention, nobody knows.
+    let gone = stream.chance(0.5);
+    state.pods.retain(|pod| !(pod.unknown && gone));
     for index in 0..state.nodes.len() {
         state.nodes[index].name = node_name(&state.nodes[index].pool, stream);
     }
     let mut scheduler = KubeScheduler::new(case, &state);
-    let new: Vec<usize> = (0..state.pods.len()).filter(|pod| state.pods[*pod].wave == wave).collect();
-    scheduler.schedule(&mut state, &new, stream);
+    match followed {
+        Some(wave) => state.follow(wave),
+        None => {
+            let new = (0..state.pods.len()).filter(|pod| state.pods[*pod].wave == wave || state.pods[*pod].unknown);
+            let new: Vec<usize> = new.collect();
+            scheduler.schedule(&mut state, &new, stream);
+        }
+    }
     loop {
         let pending: Vec<usize> = (0..state.pods.len()).filter(|pod| state.pods[*pod].node.is_none()).collect();
         if pending.is_empty() {
@@ -175,20 +197,13 @@ fn run_wave(case: &Case<'_>, mut state: State, wave: u64, stream: &mut Stream) -
             let index = state.nodes.len();
             state.nodes.push(launch(case, claim, index, stream));
         }
-        let mut joining: Vec<usize> = (first..state.nodes.len()).collect();
-        stream.shuffle(&mut joining);
-        let mut order = pending;
-        if stream.chance(0.3) {
-            stream.shuffle(&mut order);
-        }
-        let one_by_one = stream.chance(0.5);
-        for node in joining {
-            scheduler.join(&state, node);
-            if one_by_one && stream.chance(0.5) {
-                scheduler.schedule(&mut state, &order, stream);
+        match followed {
+            Some(wave) => {
+                state.recognise(case, first, wave);
+                state.follow(wave);
             }
+            None => scheduler.join_all(&mut state, first, pending, stream),
         }
-        scheduler.schedule(&mut state, &order, stream);
     }
 }
 
@@ -237,6 +252,24 @@ impl<'c> KubeScheduler<'c> {
             images: Vec::new(),
         });
         self.slots.insert(node, slot);
+    }
+
+    /// Nodes join, in any order and with any of the pending pods tried between them.
+    fn join_all(&mut self, state: &mut State, first: usize, pending: Vec<usize>, stream: &mut Stream) {
+        let mut joining: Vec<usize> = (first..state.nodes.len()).collect();
+        stream.shuffle(&mut joining);
+        let mut order = pending;
+        if stream.chance(0.3) {
+            stream.shuffle(&mut order);
+        }
+        let one_by_one = stream.chance(0.5);
+        for node in joining {
+            self.join(state, node);
+            if one_by_one && stream.chance(0.5) {
+                self.schedule(state, &order, stream);
+            }
+        }
+        self.schedule(state, &order, stream);
     }
 
     fn place(&mut self, pod: usize, shape: usize, slot: usize) {
@@ -347,16 +380,14 @@ fn launch(case: &Case<'_>, claim: &NewClaim, index: usize, stream: &mut Stream) 
         capacity_type: offering.capacity_type,
         requests: claim.requests,
         options,
-        zone_requirement: zone_values(
-            claim.requirements.get(labels::ZONE).map(|r| r.values().map(str::to_owned).collect()),
-        ),
+        zone_requirement: claim
+            .requirements
+            .get(labels::ZONE)
+            .map_or_else(Vec::new, |requirement| requirement.values().map(str::to_owned).collect()),
+        recorded: None,
     };
     node.labels = node_labels(case.catalogue, &node, &claim.requirements, stream);
     node
-}
-
-fn zone_values(values: Option<Vec<String>>) -> Vec<String> {
-    values.unwrap_or_default()
 }
 
 fn node_labels(catalogue: &Catalogue, node: &NodeRecord, requirements: &Requirements, stream: &mut Stream) -> Labels {
@@ -382,8 +413,34 @@ impl State {
         let places: BTreeMap<usize, usize> =
             claims.iter().enumerate().map(|(i, claim)| (id(&claim["id"]), i)).collect();
         self.nodes = claims.iter().map(|claim| recorded_node(case, claim)).collect();
+        self.nodes.iter_mut().zip(&claims).for_each(|(node, claim)| node.recorded = Some(id(&claim["id"])));
         for pod in &mut self.pods {
             pod.node = wave["pods"][&pod.name].as_u64().and_then(|claim| places.get(&(claim as usize)).copied());
+            pod.unknown = wave["pods"].get(&pod.name).is_none();
+        }
+    }
+
+    /// Takes nodes launched since `first` for recorded ones that are equal.
+    fn recognise(&mut self, case: &Case<'_>, first: usize, wave: &Value) {
+        for index in first..self.nodes.len() {
+            let own = ClaimOutcome::of(case, &self.nodes[index]);
+            let taken: Vec<usize> = self.nodes.iter().filter_map(|node| node.recorded).collect();
+            let claims = wave["nodeclaims"].as_array().expect("claims").iter();
+            let mut free = claims.filter(|claim| !taken.contains(&(claim["id"].as_u64().expect("an id") as usize)));
+            if let Some(claim) = free.find(|claim| ClaimOutcome::recorded(claim) == own) {
+                let node = &mut self.nodes[index];
+                node.recorded = claim["id"].as_u64().map(|id| id as usize);
+                node.zone = case.catalogue.find_zone(claim["zone"].as_str().expect("a zone")).expect("a zone");
+                node.labels.insert(labels::ZONE.to_owned(), case.catalogue.zone(node.zone).to_owned());
+            }
+        }
+    }
+
+    /// Puts pending pods on the recorded nodes that exist by now.
+    fn follow(&mut self, wave: &Value) {
+        for pod in self.pods.iter_mut().filter(|pod| pod.node.is_none()) {
+            let place = wave["pods"][&pod.name].as_u64().map(|claim| claim as usize);
+            pod.node = self.nodes.iter().position(|node| place.is_some() && node.recorded == place);
         }
     }
 }
@@ -401,6 +458,7 @@ fn recorded_node(case: &Case<'_>, claim: &Value) -> NodeRecord {
         requests: resources(&claim["requests"]),
         options: texts(&claim["options"]).iter().map(|name| case.catalogue.find(name).expect("a type")).collect(),
         zone_requirement: texts(&claim["requirements"][labels::ZONE][1]),
+        recorded: None,
     };
     node.labels = node_labels(case.catalogue, &node, &Requirements::new(), &mut Streams::new(0, 0).open("none", 0));
     let (_, pool) = case.pools.iter().find(|(name, _)| *name == node.pool).expect("a pool");
@@ -435,32 +493,23 @@ struct ClaimOutcome {
     options: Vec<String>,
 }
 
-impl Outcome {
-    fn recorded(wave: &Value, state: &State) -> Self {
-        let claims = wave["nodeclaims"].as_array().expect("claims").iter().map(|claim| {
-            let requests = resources(&claim["requests"]);
-            ClaimOutcome {
-                pool: claim["pool"].as_str().expect("a pool").to_owned(),
-                cpu_milli: requests.cpu().milli(),
-                memory_mib: requests.memory().bytes() >> 20,
-                pods: requests.get(Resource::Pods),
-                instance_type: claim["type"].as_str().expect("a type").to_owned(),
-                capacity_type: claim["capacity_type"].as_str().expect("a type").to_owned(),
-                zones: texts(&claim["requirements"][labels::ZONE][1]),
-                options: texts(&claim["options"]),
-            }
-        });
-        let mut claims: Vec<ClaimOutcome> = claims.collect();
-        claims.sort_unstable();
-        let pending = match wave["pods"].as_object() {
-            None => BTreeMap::new(),
-            Some(_) => pending(state.pods.iter().filter(|pod| wave["pods"][&pod.name].is_null())),
-        };
-        Outcome { claims, pending }
+impl ClaimOutcome {
+    fn recorded(claim: &Value) -> Self {
+        let requests = resources(&claim["requests"]);
+        ClaimOutcome {
+            pool: claim["pool"].as_str().expect("a pool").to_owned(),
+            cpu_milli: requests.cpu().milli(),
+            memory_mib: requests.memory().bytes() >> 20,
+            pods: requests.get(Resource::Pods),
+            instance_type: claim["type"].as_str().expect("a type").to_owned(),
+            capacity_type: claim["capacity_type"].as_str().expect("a type").to_owned(),
+            zones: texts(&claim["requirements"][labels::ZONE][1]),
+            options: texts(&claim["options"]),
+        }
     }
 
-    fn of(case: &Case<'_>, state: &State) -> Self {
-        let claims = state.nodes.iter().map(|node| ClaimOutcome {
+    fn of(case: &Case<'_>, node: &NodeRecord) -> Self {
+        ClaimOutcome {
             pool: node.pool.clone(),
             cpu_milli: node.requests.cpu().milli(),
             memory_mib: node.requests.memory().bytes() >> 20,
@@ -469,10 +518,23 @@ impl Outcome {
             capacity_type: node.capacity_type.as_str().to_owned(),
             zones: node.zone_requirement.clone(),
             options: node.options.iter().map(|id| case.catalogue.get(*id).name.clone()).collect(),
-        });
+        }
+    }
+}
+
+impl Outcome {
+    fn recorded(wave: &Value, state: &State) -> Self {
+        let claims = wave["nodeclaims"].as_array().expect("claims").iter().map(ClaimOutcome::recorded);
         let mut claims: Vec<ClaimOutcome> = claims.collect();
         claims.sort_unstable();
-        Outcome { claims, pending: pending(state.pods.iter().filter(|pod| pod.node.is_none())) }
+        Outcome { claims, pending: pending(state, wave, |pod| wave["pods"][&pod.name].is_null()) }
+    }
+
+    fn of(case: &Case<'_>, state: &State, wave: &Value) -> Self {
+        let claims = state.nodes.iter().map(|node| ClaimOutcome::of(case, node));
+        let mut claims: Vec<ClaimOutcome> = claims.collect();
+        claims.sort_unstable();
+        Outcome { claims, pending: pending(state, wave, |pod| pod.node.is_none()) }
     }
 
     fn same(&self, wanted: &Outcome) -> bool {
@@ -510,11 +572,12 @@ impl Outcome {
     }
 }
 
-fn pending<'p>(pods: impl Iterator<Item = &'p PodRecord>) -> BTreeMap<String, usize> {
-    let mut pending = BTreeMap::new();
-    for pod in pods {
+/// Pending pods by shape, among those whose fate was recorded.
+fn pending(state: &State, wave: &Value, is_pending: impl Fn(&PodRecord) -> bool) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for pod in state.pods.iter().filter(|pod| wave["pods"].get(&pod.name).is_some() && is_pending(pod)) {
         let shape = pod.name.rsplit_once('-').map_or(pod.name.as_str(), |(shape, _)| shape);
-        *pending.entry(shape.to_owned()).or_default() += 1;
+        *counts.entry(shape.to_owned()).or_default() += 1;
     }
-    pending
+    counts
 }
