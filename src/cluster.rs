@@ -21,4 +21,4 @@ pub use decision::{Controller, Decision, Subject};
 pub use ids::*;
 pub use lifecycle::Launched;
 pub use state::Cluster;
-pub use world::{QueueAttributes, QueueSource, World};
+pub use world::{ExternalMetrics, MetricAnswer, QueueAttributes, QueueSource, World};

@@ -2,16 +2,20 @@
 //!
 //! Pure core, in the order of a pass: [`replica_calculator`] and [`pod_metrics`] turn metrics into proposals, [`metrics`] picks
 //! one of them, [`normalize`] stabilizes and limits it with the help of the [`history`], [`reconcile`] is the whole pass.
+//! Shell: [`controller`] queues passes, [`observe`] reads the cluster for them.
 
+pub mod controller;
 pub mod history;
 pub mod metrics;
 pub mod normalize;
+pub mod observe;
 pub mod pod_metrics;
 pub mod reconcile;
 pub mod replica_calculator;
 pub mod settings;
 pub mod status;
 
+pub use controller::{Controller, Event};
 pub use history::History;
 pub use metrics::{Metric, Reading, Target};
 pub use reconcile::{Autoscaler, Decision, Observed, Selector, reconcile};

@@ -22,6 +22,7 @@ pub mod node_groups;
 pub mod objectives;
 pub mod path;
 pub mod queues;
+pub mod series;
 pub mod simulation;
 pub mod toml;
 pub mod validate;
@@ -54,6 +55,8 @@ object! {
         pub queues: Vec<queues::QueueSpec>,
         /// What pods do with messages.
         pub consumers: Vec<consumers::ConsumerSpec>,
+        /// Values of triggers whose source is not one of the queues.
+        pub series: Vec<series::SeriesSpec>,
         /// Deployments (`apps/v1`).
         pub deployments: Vec<Deployment>,
         /// ScaledObjects (`keda.sh/v1alpha1`).

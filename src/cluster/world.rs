@@ -35,3 +35,16 @@ pub struct World<'a> {
     /// Queues.
     pub queues: &'a mut dyn QueueSource,
 }
+
+/// What the external metrics API answers to the HPA controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricAnswer {
+    /// Series in thousandths, or the error.
+    pub values: Result<Vec<i64>, String>,
+    /// Whether the answer came from a cache, without a call to the source.
+    pub cached: bool,
+}
+
+/// The external metrics API: asks the ScaledObject's owner for one of its metrics, by name. The simulation wires it, because
+/// controllers do not know each other.
+pub type ExternalMetrics<'a> = dyn FnMut(super::ids::ScaledObjectId, &str, &mut World<'_>) -> MetricAnswer + 'a;

@@ -20,6 +20,8 @@ object! {
         pub keda_hpa_created: Duration = Duration::from_millis(80),
         /// From a poll's start to the write of the target's replicas.
         pub keda_scale_write: Duration = Duration::from_millis(20),
+        /// Length of a query of a trigger that fails, its one repetition included; the other loop's queries that fail meanwhile are not counted.
+        pub keda_failed_query: Duration = Duration::from_millis(80),
         /// `horizontal-pod-autoscaler-sync-period`.
         pub hpa_sync_period: Duration = Duration::from_secs(15),
         /// From an HPA's creation to its first pass; left out: uniform in [0, hpaSyncPeriod) for HPAs that exist at the beginning, hpaSyncPeriod for later ones.

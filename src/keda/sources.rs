@@ -1,0 +1,68 @@
+//! Asks the sources of triggers for their state.
+
+use jiff::Timestamp;
+
+use super::scaler::{Partition, QueueCounts, Scaler, Source};
+use super::state::{QueryError, QueryResult};
+use crate::cluster::{QueueId, World};
+
+/// The object whose trigger is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker<'a> {
+    /// A ScaledObject, by name.
+    ScaledObject(&'a str),
+    /// A ScaledJob, by name.
+    ScaledJob(&'a str),
+}
+
+/// One query of a trigger, the `index`-th of its object.
+pub fn query(world: &mut World<'_>, asker: Asker<'_>, index: usize, scaler: &Scaler) -> QueryResult {
+    let source = match scaler {
+        Scaler::Sqs(sqs) => queue(world, &sqs.queue),
+        Scaler::Cron(_) => clock(world),
+        Scaler::Series(_) => Ok(Source::Series(series(world, asker, index).map(|(value, _)| value))),
+        Scaler::Kafka(_) => series(world, asker, index)
+            .map(|(lag, partitions)| Source::Partitions(spread(lag, partitions)))
+            .ok_or_else(|| "no lag is known for this topic".to_owned()),
+        Scaler::Resource(_) => Ok(Source::Series(None)),
+    };
+    source.and_then(|source| scaler.evaluate(&source)).map_err(QueryError::Failed)
+}
+
+fn queue(world: &mut World<'_>, name: &str) -> Result<Source, String> {
+    let index = world.scenario.queues.iter().position(|queue| queue.name == name);
+    let index = index.ok_or_else(|| format!("queue {name} does not exist"))?;
+    let now = world.now;
+    let answer = world.queues.attributes(QueueId(index as u32), now);
+    let attributes = answer.ok_or_else(|| format!("GetQueueAttributes of {name} failed"))?;
+    Ok(Source::Queue(QueueCounts {
+        visible: attributes.visible,
+        in_flight: attributes.not_visible,
+        delayed: attributes.delayed,
+    }))
+}
+
+fn clock(world: &World<'_>) -> Result<Source, String> {
+    let micros = i64::try_from(world.now.as_micros()).unwrap_or(i64::MAX);
+    let start = world.scenario.simulation.start.unix_seconds.saturating_mul(1_000_000);
+    Timestamp::from_microsecond(start.saturating_add(micros)).map(Source::Clock).map_err(|error| error.to_string())
+}
+
+/// The value of a trigger's series now and its partitions.
+fn series(world: &World<'_>, asker: Asker<'_>, index: usize) -> Option<(f64, u32)> {
+    let of_trigger = world.scenario.series.iter().find(|series| {
+        let named = match asker {
+            Asker::ScaledObject(name) => series.scaled_object.as_deref() == Some(name),
+            Asker::ScaledJob(name) => series.scaled_job.as_deref() == Some(name),
+        };
+        named && series.trigger == index
+    })?;
+    of_trigger.value_at(world.now).map(|value| (value, of_trigger.partitions))
+}
+
+/// A topic's lag spread evenly over its partitions, the first ones getting the rest.
+fn spread(lag: f64, partitions: u32) -> Vec<Partition> {
+    let (lag, count) = (lag.max(0.0) as i64, i64::from(partitions.max(1)));
+    let share = |index: i64| lag / count + i64::from(index < lag % count);
+    (0..count).map(|index| Partition { lag: share(index), lag_with_persistent: share(index) }).collect()
+}

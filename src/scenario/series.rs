@@ -1,0 +1,64 @@
+//! `[[series]]`: values over time for triggers whose source is not a queue of the scenario.
+
+use crate::object;
+use crate::time::{Duration, Time};
+
+object! {
+    /// The value that a trigger (`prometheus`, `aws-cloudwatch`, `metrics-api`, `rabbitmq`, `redis`, `kafka`: the topic's lag) reads, over time.
+    pub struct SeriesSpec {
+        /// Name of the ScaledObject whose trigger this is.
+        pub scaled_object: Option<String>,
+        /// Name of the ScaledJob whose trigger this is.
+        pub scaled_job: Option<String>,
+        /// Position of the trigger in its object, from 0.
+        pub trigger: usize = 0,
+        /// Instants, ascending; before the first there is no value.
+        pub times: Vec<Duration>,
+        /// Value from each instant on, one a time.
+        pub values: Vec<f64>,
+        /// Whether values change evenly between two instants instead of at them.
+        pub interpolate: bool = false,
+        /// Partitions over which the lag is spread (`kafka`).
+        pub partitions: u32 = 1,
+    }
+}
+
+impl SeriesSpec {
+    /// The value at an instant; `None` before the first.
+    #[must_use]
+    pub fn value_at(&self, now: Time) -> Option<f64> {
+        let since = now.since(Time::ZERO);
+        let last = self.times.iter().rposition(|time| *time <= since)?;
+        let value = *self.values.get(last)?;
+        match (self.interpolate, self.times.get(last + 1), self.values.get(last + 1)) {
+            (true, Some(next_time), Some(next_value)) => {
+                let span = (*next_time - self.times[last]).as_secs_f64();
+                let share = (since - self.times[last]).as_secs_f64() / span.max(f64::MIN_POSITIVE);
+                Some(value + (next_value - value) * share)
+            }
+            _ => Some(value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_hold_or_change_evenly() {
+        let mut series = SeriesSpec {
+            scaled_object: Some("orders".to_owned()),
+            scaled_job: None,
+            trigger: 0,
+            times: vec![Duration::from_secs(10), Duration::from_secs(20)],
+            values: vec![4.0, 8.0],
+            interpolate: false,
+            partitions: 1,
+        };
+        let at = |series: &SeriesSpec, seconds: f64| series.value_at(Time::from_secs_f64(seconds));
+        assert_eq!([9.0, 10.0, 15.0, 20.0, 99.0].map(|s| at(&series, s)), [None, Some(4.0), Some(4.0), Some(8.0), Some(8.0)]);
+        series.interpolate = true;
+        assert_eq!([15.0, 20.0, 99.0].map(|s| at(&series, s)), [Some(6.0), Some(8.0), Some(8.0)]);
+    }
+}
