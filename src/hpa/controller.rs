@@ -259,7 +259,8 @@ impl Controller {
         let autoscaler = entry.autoscaler.get_or_insert_with(|| Arc::new(Autoscaler::of_spec(spec))).clone();
         let length = match target {
             None => {
-                entry.status.conditions.able_to_scale = Some(Condition { status: false, reason: Reason::FailedGetScale });
+                entry.status.conditions.able_to_scale =
+                    Some(Condition { status: false, reason: Reason::FailedGetScale });
                 world.scenario.clocks.hpa_pass_dormant
             }
             Some(target) => self.evaluate(index, hpa, target, &autoscaler, world, external),

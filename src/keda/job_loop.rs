@@ -245,19 +245,11 @@ fn job_is_pending(world: &World<'_>, job: JobId, spec: &ScaledJobSpec) -> bool {
             (phase, holds.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name).collect())
         })
         .collect();
-    let pods: Vec<JobPod<'_>> =
-        views.iter().map(|(phase, conditions)| JobPod { phase: *phase, conditions }).collect();
+    let pods: Vec<JobPod<'_>> = views.iter().map(|(phase, conditions)| JobPod { phase: *phase, conditions }).collect();
     is_pending(&spec.scaling_strategy.pending_pod_conditions, &pods)
 }
 
-fn log(
-    world: &mut World<'_>,
-    job: ScaledJobId,
-    action: &'static str,
-    rule: &'static str,
-    count: i64,
-    detail: String,
-) {
+fn log(world: &mut World<'_>, job: ScaledJobId, action: &'static str, rule: &'static str, count: i64, detail: String) {
     world.cluster.decide(Decision {
         at: world.now,
         controller: Controller::Keda,

@@ -183,7 +183,8 @@ impl Operator {
             Change::ScaledObjectDeleted(object) => agenda.at(world.now, Event::Reconcile(object)),
             Change::HpaDeleted(hpa) => {
                 let owner = world.cluster.hpas[hpa.index()].owner;
-                if let Some(object) = owner.filter(|owner| self.objects.get(owner).is_some_and(|o| o.hpa == Some(hpa))) {
+                if let Some(object) = owner.filter(|owner| self.objects.get(owner).is_some_and(|o| o.hpa == Some(hpa)))
+                {
                     agenda.at(later, Event::Reconcile(object));
                 }
             }
@@ -396,9 +397,8 @@ impl Operator {
             return failure("error getting scalers");
         };
         let context = fallback_context(world, &spec, target, capabilities);
-        let closed = entry.failing.is_some_and(|failing| {
-            failing.by_poll && failing.from <= world.now && world.now < failing.to
-        });
+        let closed =
+            entry.failing.is_some_and(|failing| failing.by_poll && failing.from <= world.now && world.now < failing.to);
         let mut asked = false;
         let pull = get_scaled_object_metrics(&cache, &context, &mut entry.status, &entry.records, metric, |index| {
             asked = true;

@@ -57,7 +57,10 @@ mod tests {
             partitions: 1,
         };
         let at = |series: &SeriesSpec, seconds: f64| series.value_at(Time::from_secs_f64(seconds));
-        assert_eq!([9.0, 10.0, 15.0, 20.0, 99.0].map(|s| at(&series, s)), [None, Some(4.0), Some(4.0), Some(8.0), Some(8.0)]);
+        assert_eq!(
+            [9.0, 10.0, 15.0, 20.0, 99.0].map(|s| at(&series, s)),
+            [None, Some(4.0), Some(4.0), Some(8.0), Some(8.0)]
+        );
         series.interpolate = true;
         assert_eq!([15.0, 20.0, 99.0].map(|s| at(&series, s)), [Some(6.0), Some(8.0), Some(8.0)]);
     }
