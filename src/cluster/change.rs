@@ -108,6 +108,10 @@ pub enum Change {
     SpotInterruptionWarning(InstanceId),
     /// The cloud recommends to rebalance a Spot instance.
     RebalanceRecommendation(InstanceId),
-    /// The work of a consumer in this pod has ended: it may stop.
+    /// After SIGTERM, the process of this pod ended of its own accord.
     ConsumerStopped(PodId),
+    /// The process of this pod ended by itself, its work being done (`true`, exit code 0) or not.
+    ConsumerExited(PodId, bool),
+    /// The process of this pod crashed; its container is started again as its restart policy says.
+    ConsumerCrashed(PodId),
 }
