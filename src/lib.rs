@@ -1,6 +1,7 @@
 //! forescale: rehearse KEDA + Karpenter autoscaling before you pay for it.
 
 pub mod api;
+pub mod cli;
 pub mod cluster;
 pub mod consumer;
 pub mod ec2;

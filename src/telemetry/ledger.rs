@@ -117,13 +117,13 @@ impl Bill {
         self.prices.last().map_or(Usd::ZERO, |&(_, price)| price)
     }
 
-    /// The span that is billed, at least [`MINIMUM_BILLED`], whole seconds rounded up; until `end` when it still runs.
+    /// The span that is billed: whole seconds rounded up, at least [`MINIMUM_BILLED`]. While it runs, what has passed until `end`.
     #[must_use]
     pub fn billed(&self, end: Time) -> Duration {
-        let micros = self.ended.unwrap_or(end).since(self.started).max_zero().as_micros();
+        let Some(ended) = self.ended else { return end.since(self.started).max_zero() };
+        let micros = ended.since(self.started).max_zero().as_micros();
         let second = Duration::from_secs(1).as_micros();
-        let whole = Duration::from_micros((micros + second - 1) / second * second);
-        whole.max(MINIMUM_BILLED)
+        Duration::from_micros((micros + second - 1) / second * second).max(MINIMUM_BILLED)
     }
 
     /// What the bill amounts to when the run ends at `end`, each part rounded down to the nano-dollar and the total to the
@@ -281,6 +281,8 @@ mod tests {
     #[test]
     fn an_instance_which_still_runs_is_billed_until_the_end() {
         assert_eq!(bill(3.6).cost(at(400.0)).total, Usd::from_f64(0.3));
+        assert_eq!(bill(3.6).billed(at(110.5)), Duration::from_secs_f64(10.5));
+        assert_eq!(bill(3.6).billed(at(50.0)), Duration::ZERO);
     }
 
     #[test]
