@@ -68,7 +68,8 @@ fn wrong_arguments_are_bad_input() -> Checked {
 
 #[test]
 fn the_catalog_filters_and_sorts() -> Checked {
-    let arguments = ["catalog", "--json", "--arch", "arm64", "--category", "c", "--min-cpu", "3", "--max-cpu", "8", "--spot"];
+    let arguments =
+        ["catalog", "--json", "--arch", "arm64", "--category", "c", "--min-cpu", "3", "--max-cpu", "8", "--spot"];
     let output = forescale()?.args(arguments).args(["--sort", "spot-price", "--limit", "5"]).output()?;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)?;
