@@ -1,7 +1,14 @@
 //! kubelet and what watches over nodes: images, probes, termination, joining, heartbeats, eviction, garbage collection, daemons.
 
+pub mod controller;
+mod daemon_sets;
 pub mod daemons;
 pub mod health;
 pub mod images;
+mod node_health;
+mod node_start;
+mod pod_workers;
 pub mod probes;
 pub mod termination;
+
+pub use controller::{Event, Kubelets};

@@ -2,6 +2,7 @@
 
 pub mod affinity;
 pub mod choose;
+pub mod controller;
 pub mod diagnosis;
 pub mod filter;
 pub mod hints;
@@ -11,3 +12,5 @@ pub mod score;
 pub mod shape;
 pub mod snapshot;
 pub mod spread;
+
+pub use controller::{Event, Scheduler};

@@ -18,10 +18,8 @@ pub struct ContainerStart {
 /// When the container is ready.
 #[must_use]
 pub fn ready_at(container: &Container, start: ContainerStart) -> Time {
-    let begun = match &container.startup_probe {
-        None => None,
-        Some(probe) => Some(succeeded_at(probe, start.workers, start.started, start.up)),
-    };
+    let startup = container.startup_probe.as_ref();
+    let begun = startup.map(|probe| succeeded_at(probe, start.workers, start.started, start.up));
     match (&container.readiness_probe, begun) {
         (None, begun) => begun.unwrap_or(start.started),
         (Some(probe), None) => succeeded_at(probe, start.workers, start.started, start.up),

@@ -1,6 +1,6 @@
 //! `[[faults]]`: what breaks, when, and for how long.
 
-use crate::time::Duration;
+use crate::time::{Duration, Time};
 use crate::{choice, object};
 
 object! {
@@ -50,5 +50,18 @@ choice! {
         PodCrash = "podCrash",
         /// No instance of the zone or of any zone can be launched.
         InsufficientCapacity = "insufficientCapacity",
+    }
+}
+
+impl crate::scenario::Scenario {
+    /// When the outage of that kind ends which lasts at `now`; `None` = there is none. An outage without end gives `Time::MAX`.
+    #[must_use]
+    pub fn outage_end(&self, kind: FaultKind, now: Time) -> Option<Time> {
+        let outages = self.faults.iter().filter(|fault| fault.kind == kind);
+        let spans = outages.map(|fault| {
+            let from = Time::ZERO + fault.at;
+            (from, fault.duration.map_or(Time::MAX, |duration| from + duration))
+        });
+        spans.filter(|(from, until)| *from <= now && now < *until).map(|(_, until)| until).max()
     }
 }

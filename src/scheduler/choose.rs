@@ -65,6 +65,8 @@ struct ShapeMemory {
     spread: Option<SpreadCounts>,
     /// How many shapes were known when pod affinity was last found irrelevant.
     affinity_free_of: usize,
+    /// The last failure and the snapshot's version then: while nothing changes, the next pod of the shape fails alike.
+    failure: Option<(u64, Diagnosis)>,
 }
 
 /// What a node's description says for one shape.
@@ -115,6 +117,9 @@ impl Chooser {
         if snapshot.node_count() == 0 {
             return Choice::NoNodes;
         }
+        if let Some(diagnosis) = self.known_failure(snapshot, id) {
+            return Choice::Unschedulable(diagnosis);
+        }
         let affinity = self.prepare(snapshot, id);
         snapshot.order();
         let snapshot = &*snapshot;
@@ -126,10 +131,20 @@ impl Chooser {
         }
         self.find_feasible(&attempt);
         match self.feasible.len() {
-            0 => Choice::Unschedulable(self.diagnose(&attempt)),
+            0 => {
+                let diagnosis = self.diagnose(&attempt);
+                self.memory[id.0 as usize].failure = Some((snapshot.version, diagnosis.clone()));
+                Choice::Unschedulable(diagnosis)
+            }
             1 => Choice::Node(self.feasible[0]),
             _ => Choice::Node(self.best(&attempt, tie)),
         }
+    }
+
+    /// A failure holds for all pods of a shape, except that each leaves its own nomination out of account.
+    fn known_failure(&self, snapshot: &Snapshot, id: ShapeIndex) -> Option<Diagnosis> {
+        let (version, diagnosis) = self.memory.get(id.0 as usize)?.failure.as_ref()?;
+        (*version == snapshot.version && snapshot.nominations == 0).then(|| diagnosis.clone())
     }
 
     /// Whether the pod could run on the node as things are; `Err` names who rejects it.

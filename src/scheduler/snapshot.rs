@@ -109,6 +109,10 @@ pub struct Snapshot {
     pub(super) versions: Vec<u32>,
     /// By slot: moves with every change of the node's description.
     pub(super) described: Vec<u32>,
+    /// How many nominations there are.
+    pub(super) nominations: usize,
+    /// Moves with every change of any node.
+    pub(super) version: u64,
     /// How many nodes have a `PreferNoSchedule` taint.
     pub(super) with_soft_taints: usize,
     /// By image name: how many nodes have it.
@@ -221,6 +225,7 @@ impl Snapshot {
         self.tally(slot, -1);
         let node = &mut self.nodes[slot];
         node.alive = false;
+        self.nominations -= node.nominated.len();
         node.pods.clear();
         node.nominated.clear();
         node.ports.clear();
@@ -300,6 +305,7 @@ impl Snapshot {
     /// Reserves room on a node for a pod that displaced others (`nominator.go: addNominatedPod`).
     pub fn nominate(&mut self, slot: Slot, pod: u32, shape: ShapeIndex) {
         self.nodes[slot].nominated.push((pod, shape));
+        self.nominations += 1;
         self.changed(slot);
     }
 
@@ -308,7 +314,9 @@ impl Snapshot {
         let nominated = &mut self.nodes[slot].nominated;
         let before = nominated.len();
         nominated.retain(|(other, _)| *other != pod);
-        if nominated.len() != before {
+        let dropped = before - nominated.len();
+        if dropped > 0 {
+            self.nominations -= dropped;
             self.changed(slot);
         }
     }
@@ -380,6 +388,7 @@ impl Snapshot {
 
     fn changed(&mut self, slot: Slot) {
         self.versions[slot] = self.versions[slot].wrapping_add(1);
+        self.version += 1;
     }
 
     fn description_changed(&mut self, slot: Slot) {

@@ -1,0 +1,154 @@
+//! kubelets and the controllers around nodes at work.
+
+use crate::cluster::pod::Owner;
+use crate::cluster::{Change, DaemonSetId, NodeClaimId, NodeId, PodId, World};
+use crate::engine::{Agenda, Streams};
+use crate::scenario::Scenario;
+use crate::scenario::faults::FaultKind;
+
+use super::daemon_sets::DaemonSets;
+use super::node_health::NodeHealth;
+use super::node_start::NodeStart;
+use super::pod_workers::PodWorkers;
+
+/// What happens on nodes at a time of its own. Events that an earlier change made void are ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A pod's sandbox and network are there; its images are next.
+    Sandbox(PodId),
+    /// A pod asks for the next image that it needs.
+    NextImage(PodId),
+    /// A pull on a node may have ended.
+    PullEnds(NodeId),
+    /// A pod's containers start.
+    Start(PodId, u32),
+    /// A pod's application can work.
+    Working(PodId, u32),
+    /// A pod's containers are ready.
+    Ready(PodId, u32),
+    /// A pod's containers get SIGTERM.
+    Term(PodId),
+    /// A pod's grace period is over.
+    Kill(PodId),
+    /// The containers of a pod with a finite task have ended.
+    Finish(PodId),
+    /// All of a pod is gone: its object is removed.
+    Remove(PodId),
+    /// An instance's kubelet creates its Node object.
+    Register(NodeClaimId),
+    /// The cloud controller has looked at a Node.
+    CloudInitialized(NodeId),
+    /// A Node's network is there: it is Ready.
+    NodeReady(NodeId),
+    /// The monitor finds a Node silent.
+    Unknown(NodeId),
+    /// The cloud controller looks at a Node that is not Ready.
+    CloudCheck(NodeId),
+    /// A silent Node gets its `NoExecute` taint.
+    NoExecute(NodeId),
+    /// A pod has tolerated a `NoExecute` taint for as long as it does.
+    TaintEviction(PodId),
+    /// Pod garbage collection removes what is left on a Node that is gone.
+    Collect(NodeId),
+    /// The DaemonSet controller creates the pod of a Node.
+    CreateDaemon(DaemonSetId, NodeId),
+    /// The pod of a DaemonSet is bound to its Node.
+    BindDaemon(PodId, NodeId),
+}
+
+/// All kubelets, the node lifecycle controllers, pod garbage collection and the DaemonSet controller.
+pub struct Kubelets {
+    pods: PodWorkers,
+    starts: NodeStart,
+    health: NodeHealth,
+    daemons: DaemonSets,
+}
+
+impl Kubelets {
+    /// Kubelets before the first instant.
+    #[must_use]
+    pub fn new(scenario: &Scenario, streams: Streams) -> Kubelets {
+        Kubelets {
+            pods: PodWorkers::new(scenario, streams),
+            starts: NodeStart::new(scenario, streams),
+            health: NodeHealth::new(scenario, streams),
+            daemons: DaemonSets::default(),
+        }
+    }
+
+    /// Takes note of a change.
+    pub fn observe(&mut self, change: &Change, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        match *change {
+            Change::PodBound(pod) => self.pods.bound(pod, world, agenda),
+            Change::PodDeleting(pod) => self.pods.deleting(pod, world, agenda),
+            Change::ConsumerStopped(pod) => self.pods.stopped(pod, world, agenda),
+            Change::PodGone(pod) => {
+                self.pods.gone(pod);
+                if matches!(world.cluster.pods[pod.index()].owner, Owner::DaemonSet(_)) {
+                    self.daemons.pod_gone(pod, world, agenda);
+                }
+            }
+            Change::NodeClaimLaunched(claim) => self.starts.launched(claim, world, agenda),
+            Change::InstanceState(instance) => {
+                if let Some(node) = self.health.instance_changed(instance, world, agenda) {
+                    self.pods.machine_lost(node, world);
+                }
+            }
+            Change::NodeCreated(node) => {
+                self.starts.created(node, world, agenda);
+                self.daemons.look_at(node, world, agenda);
+            }
+            Change::NodeTaints(node) => {
+                self.health.taints_changed(node, world, agenda);
+                self.daemons.look_at(node, world, agenda);
+            }
+            Change::NodeUpdated(node) => self.daemons.look_at(node, world, agenda),
+            Change::NodeGone(node) => {
+                self.pods.node_gone(node);
+                self.health.node_gone(node, world, agenda);
+            }
+            Change::DaemonSetCreated(_) => {
+                for node in world.cluster.live_nodes.iter().copied().collect::<Vec<_>>() {
+                    self.daemons.look_at(node, world, agenda);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Handles an event of its own.
+    pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let by_controller_manager = matches!(
+            event,
+            Event::Unknown(_)
+                | Event::CloudCheck(_)
+                | Event::NoExecute(_)
+                | Event::TaintEviction(_)
+                | Event::Collect(_)
+                | Event::CreateDaemon(..)
+        );
+        if by_controller_manager
+            && let Some(end) = world.scenario.outage_end(FaultKind::ControllerManagerDown, world.now)
+        {
+            agenda.at(end, event);
+            return;
+        }
+        match event {
+            Event::Register(claim) => self.starts.register(claim, world),
+            Event::CloudInitialized(node) => NodeStart::cloud_initialized(node, world),
+            Event::NodeReady(node) => {
+                if !self.health.is_dead(node) {
+                    NodeStart::ready(node, world);
+                }
+            }
+            Event::Unknown(node) => self.health.unknown(node, world, agenda),
+            Event::CloudCheck(node) => self.health.cloud_check(node, world, agenda),
+            Event::NoExecute(node) => NodeHealth::no_execute(node, world),
+            Event::TaintEviction(pod) => NodeHealth::taint_eviction(pod, world),
+            Event::Collect(node) => NodeHealth::collect(node, world),
+            Event::CreateDaemon(set, node) => self.daemons.create(set, node, world, agenda),
+            Event::BindDaemon(pod, node) => DaemonSets::bind(pod, node, world, agenda),
+            of_pod => self.pods.handle(of_pod, world, agenda),
+        }
+    }
+}
