@@ -3,6 +3,7 @@
 mod catalog;
 mod check;
 mod load;
+
 mod terminal;
 
 use std::ffi::OsString;

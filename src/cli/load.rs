@@ -13,7 +13,7 @@ use crate::scenario::validate::{Known, KnownType};
 use super::terminal::Terminal;
 
 /// Which scenario, and what to change in it.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Source {
     /// Scenario, a TOML file
     #[arg(value_name = "FILE")]

@@ -71,23 +71,29 @@ fn long_span(seconds: i64) -> String {
     }
 }
 
-/// A number for people with about three digits: `0.042`, `6.13`, `43.2`, `1,234`.
+/// A number for people with about three digits: `0`, `0.042`, `6.13`, `43.2`, `1,234`.
 #[must_use]
 pub fn short(value: f64) -> String {
     match value.abs() {
         v if v >= 999.5 => count(value.round() as u64),
         v if v >= 99.95 => format!("{value:.0}"),
         v if v >= 9.995 => format!("{value:.1}"),
-        v if v >= 0.995 || v == 0.0 => format!("{value:.2}"),
+        0.0 => "0".to_owned(),
+        v if v >= 0.0995 => format!("{value:.2}"),
         _ => format!("{value:.3}"),
     }
 }
 
-/// A share for people: `62 %`, `0.4 %`.
+/// A share for people: `62 %`, `0.4 %`, `<0.1 %`.
 #[must_use]
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    if percent == 0.0 || percent >= 9.95 { format!("{percent:.0} %") } else { format!("{percent:.1} %") }
+    match percent {
+        0.0 => "0 %".to_owned(),
+        ..0.05 => "<0.1 %".to_owned(),
+        ..9.95 => format!("{percent:.1} %"),
+        _ => format!("{percent:.0} %"),
+    }
 }
 
 #[cfg(test)]
@@ -107,9 +113,9 @@ mod tests {
         assert_eq!(span(Duration::from_secs(3599)), "59m59s");
         assert_eq!(
             [0.0, 0.0421, 6.134, 43.21, 123.4, 1234.5].map(short),
-            ["0.00", "0.042", "6.13", "43.2", "123", "1,235"]
+            ["0", "0.042", "6.13", "43.2", "123", "1,235"]
         );
-        assert_eq!([0.0, 0.004, 0.6249, 1.0].map(percent), ["0 %", "0.4 %", "62 %", "100 %"]);
+        assert_eq!([0.0, 0.000_1, 0.004, 0.6249, 1.0].map(percent), ["0 %", "<0.1 %", "0.4 %", "62 %", "100 %"]);
         assert_eq!(round(1.0 / 3.0, 6), 0.333_333);
     }
 }

@@ -1,6 +1,7 @@
 //! The end screen: what a platform engineer wants to know of a run, on one screen.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use crate::telemetry::Factor;
 use crate::time::Duration;
@@ -31,6 +32,14 @@ pub fn render(summary: &Summary, color: bool) -> String {
     screen.money(summary);
     screen.blame(summary);
     screen.objectives(&summary.objectives);
+    screen.text
+}
+
+/// The last line: which files are where.
+#[must_use]
+pub fn files(folder: &Path, names: &[&str], color: bool) -> String {
+    let mut screen = Screen { text: String::new(), color };
+    screen.line("Files", &format!("{}: {}", folder.display(), names.join(", ")));
     screen.text
 }
 
