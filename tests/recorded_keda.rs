@@ -1,6 +1,7 @@
 //! Replays KEDA and HPA of recorded runs against the recorded queue: given what the queue held, KEDA's polls, the HPA's pulls and
-//! their writes must follow. Consumers, scheduling and nodes play no part. `FORESCALE_RECORDED_KEDA` names another folder of
-//! recorded runs (`tests/data/recorded/README.md`); only runs with one ScaledObject or ScaledJob and a steady node take part.
+//! their writes must follow. Consumers, scheduling and nodes play no part; passes that the recorder's machine held up are held up
+//! here too. `FORESCALE_RECORDED_KEDA` names another folder of recorded runs (`tests/data/recorded/README.md`); the `k` and `f`
+//! runs take part.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,10 @@ use forescale::scenario::{Scenario, yaml};
 use forescale::time::{Duration, Time};
 use forescale::{hpa, keda};
 
+/// A recorded pass later than this, in seconds, and up to `BUSY` was held up by the recorder's machine.
+const LATE: f64 = 0.3;
+/// How long the recorder's machine held up single steps at most, in seconds.
+const BUSY: f64 = 4.0;
 /// What follows a clock of its own may be this far from the recording, in seconds.
 const NEAR: f64 = 2.0;
 /// The ReplicaSet controller follows a new count this late.
@@ -120,6 +125,16 @@ impl Recording {
         let applied = list(&self.run, "applied").iter().find(|applied| scaled(applied).is_some());
         let applied = applied.unwrap_or_else(|| panic!("{}: nothing of KEDA's is applied", self.name));
         (applied.get("t_s").map_or(0.0, number), applied.get("object").unwrap_or(&self.run))
+    }
+
+    /// Replicas at the beginning: of the recorder's first row if that is one of the beginning, else what KEDA's first write found.
+    fn start(&self) -> i64 {
+        if let Some((_, count)) = self.counts(false).first().filter(|(at, _)| *at < 1.0) {
+            return *count;
+        }
+        let write = self.rows.iter().find(|row| row.actor == "keda" && row.what.contains("->"));
+        let found = write.and_then(|row| row.what.split("->").next()?.parse().ok());
+        found.unwrap_or_else(|| self.run.at(&["worker", "replicas"]).map_or(0, |node| number(node) as i64))
     }
 
     fn length(&self) -> f64 {
@@ -226,6 +241,8 @@ struct Replay {
     keda: keda::Operator,
     calendar: BTreeMap<(Time, u64), Happening>,
     sequence: u64,
+    /// Instants of the recorded pulls.
+    pulls: Vec<f64>,
     predicted: Vec<(f64, i64)>,
     of_jobs: bool,
 }
@@ -272,7 +289,7 @@ impl Replay {
         } else {
             let object: ScaledObject = decode(object);
             let queue = url(&object.spec.triggers);
-            let replicas = recording.counts(false).first().map_or(0, |(_, count)| *count) as u32;
+            let replicas = recording.start() as u32;
             add_scaled_object(&mut cluster, object, shape, replicas);
             (queue, Applied::ScaledObject(ScaledObjectId(0)))
         };
@@ -286,6 +303,7 @@ impl Replay {
             cluster,
             calendar: BTreeMap::new(),
             sequence: 0,
+            pulls: recording.rows.iter().filter(|row| row.what == "served").map(|row| row.at).collect(),
             predicted: Vec::new(),
             of_jobs,
         };
@@ -315,9 +333,30 @@ impl Replay {
             if now > end {
                 break;
             }
-            self.step(now, happening);
+            match self.held_up(now, &happening) {
+                Some(later) => self.at(later, happening),
+                None => self.step(now, happening),
+            }
         }
-        compare(&recording.counts(self.of_jobs), &self.predicted, self.of_jobs)
+        let mut recorded = recording.counts(self.of_jobs);
+        if !self.of_jobs {
+            // The beginning is no change: the row that tells of it, and the application.
+            recorded.retain({
+                let mut first = true;
+                move |(_, count)| !std::mem::take(&mut first) || *count != recording.start()
+            });
+            self.predicted.remove(0);
+        }
+        compare(&recorded, &self.predicted)
+    }
+
+    /// When the recorded pull of this pass came, if the machine held it up.
+    fn held_up(&self, now: Time, happening: &Happening) -> Option<Time> {
+        let pass = matches!(happening, Happening::Hpa(hpa::Event::Pass { .. }));
+        let now = now.as_secs_f64();
+        let next = self.pulls.iter().copied().find(|pull| *pull > now - LATE).filter(|_| pass)?;
+        let late = (LATE..BUSY).contains(&(next - now));
+        late.then(|| Time::from_secs_f64(next))
     }
 
     fn step(&mut self, now: Time, happening: Happening) {
@@ -464,10 +503,8 @@ fn replica_set(
     cluster.deployments[0].status_replicas = wanted as u32;
 }
 
-/// The same counts in the same order, each near its time. The first row is the beginning.
-fn compare(recorded: &[(f64, i64)], predicted: &[(f64, i64)], of_jobs: bool) -> Vec<String> {
-    let skip = usize::from(!of_jobs);
-    let (recorded, predicted) = (&recorded[skip.min(recorded.len())..], &predicted[skip.min(predicted.len())..]);
+/// The same counts in the same order, each near its time.
+fn compare(recorded: &[(f64, i64)], predicted: &[(f64, i64)]) -> Vec<String> {
     let mut misses = Vec::new();
     for index in 0..recorded.len().max(predicted.len()) {
         match (recorded.get(index), predicted.get(index)) {
