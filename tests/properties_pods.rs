@@ -155,7 +155,13 @@ proptest! {
     }
 }
 
-fn spec(minimum: Option<u32>, idle: Option<u32>, fallback: Option<i64>, cooldown: i64, initial: i64) -> ScaledObjectSpec {
+fn spec(
+    minimum: Option<u32>,
+    idle: Option<u32>,
+    fallback: Option<i64>,
+    cooldown: i64,
+    initial: i64,
+) -> ScaledObjectSpec {
     let node = |value| Node { value, span: Span::default() };
     let map = |fields: Vec<(&str, Value)>| {
         let entry = |(name, value): (&str, Value)| (Key { name: name.to_owned(), span: Span::default() }, node(value));
@@ -168,9 +174,10 @@ fn spec(minimum: Option<u32>, idle: Option<u32>, fallback: Option<i64>, cooldown
     ];
     fields.extend(minimum.map(|count| ("minReplicaCount", Value::Int(i64::from(count)))));
     fields.extend(idle.map(|count| ("idleReplicaCount", Value::Int(i64::from(count)))));
-    fields.extend(fallback.map(|count| {
-        ("fallback", map(vec![("failureThreshold", Value::Int(3)), ("replicas", Value::Int(count))]))
-    }));
+    fields
+        .extend(fallback.map(|count| {
+            ("fallback", map(vec![("failureThreshold", Value::Int(3)), ("replicas", Value::Int(count))]))
+        }));
     let mut problems = Problems::default();
     ScaledObjectSpec::decode(&node(map(fields)), &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list))
 }

@@ -110,11 +110,8 @@ impl Recording {
         let mut reader = csv::Reader::from_reader(counts.as_bytes());
         let count = |record: csv::StringRecord| {
             let field = |index: usize| record.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-            let attributes = QueueAttributes {
-                visible: field(1) as u64,
-                not_visible: field(2) as u64,
-                delayed: field(3) as u64,
-            };
+            let attributes =
+                QueueAttributes { visible: field(1) as u64, not_visible: field(2) as u64, delayed: field(3) as u64 };
             (field(0), attributes)
         };
         let queue = reader.records().filter_map(Result::ok).map(count).collect();
@@ -380,9 +377,8 @@ impl Replay {
                 }
                 Happening::Hpa(event) => {
                     let keda = &mut self.keda;
-                    let mut external = |object: ScaledObjectId, metric: &str, world: &mut World<'_>| {
-                        keda.pull(object, metric, world)
-                    };
+                    let mut external =
+                        |object: ScaledObjectId, metric: &str, world: &mut World<'_>| keda.pull(object, metric, world);
                     self.hpa.handle(event, &mut world, &mut from_hpa, &mut external);
                 }
                 Happening::Keda(event) => self.keda.handle(event, &mut world, &mut from_keda),
@@ -484,12 +480,7 @@ fn input(what: &str, cluster: &mut Cluster) {
 }
 
 /// Brings the pods of the Deployment to its count, newest first out.
-fn replica_set(
-    now: Time,
-    cluster: &mut Cluster,
-    calendar: &mut BTreeMap<(Time, u64), Happening>,
-    sequence: &mut u64,
-) {
+fn replica_set(now: Time, cluster: &mut Cluster, calendar: &mut BTreeMap<(Time, u64), Happening>, sequence: &mut u64) {
     let (wanted, shape) = (cluster.deployments[0].replicas as usize, cluster.deployments[0].shape);
     while cluster.deployments[0].pods.len() < wanted {
         let pod = cluster.create_pod(now, shape, Owner::Deployment(DeploymentId(0)));
