@@ -120,8 +120,50 @@ fn move_kubelet(key: Key, kubelet: Node, class: Option<&str>, scenario: &mut Nod
 /// Key of the waiting kubelet settings; it cannot be written in a file because it is taken out before decoding.
 const KUBELETS: &str = "\u{0}kubelets";
 
-/// Gives the node classes the kubelet settings of v1beta1 NodePools.
+/// What can be done only when all files are read: node classes get the kubelet settings of v1beta1 NodePools, triggers the queue
+/// URLs that stand in their target's environment.
 pub fn finish(scenario: &mut Node) {
+    node_classes(scenario);
+    queue_urls(scenario);
+}
+
+fn queue_urls(scenario: &mut Node) {
+    let deployments = scenario.get(Kind::Deployment.section()).cloned();
+    let deployments = deployments.as_ref().and_then(Node::items).unwrap_or_default();
+    let environment_of = |name: &str| {
+        let own = |object: &&Node| object.at(&["metadata", "name"]).and_then(Node::as_str) == Some(name);
+        deployments.iter().find(own).and_then(|object| object.at(&["spec", "template", "spec", "containers"]))
+    };
+    for kind in [Kind::ScaledObject, Kind::ScaledJob] {
+        let Some(Node { value: Value::List(objects), .. }) = scenario.get_mut(kind.section()) else { continue };
+        for object in objects {
+            let containers = match kind {
+                Kind::ScaledJob => object.at(&["spec", "jobTargetRef", "template", "spec", "containers"]),
+                _ => object.at(&["spec", "scaleTargetRef", "name"]).and_then(Node::as_str).and_then(environment_of),
+            };
+            let containers = containers.cloned();
+            let Some(triggers) = object.get_mut("spec").and_then(|spec| spec.get_mut("triggers")) else { continue };
+            let Value::List(triggers) = &mut triggers.value else { continue };
+            for trigger in triggers {
+                let Some(metadata) = trigger.get_mut("metadata") else { continue };
+                let variable = metadata.get("queueURLFromEnv").and_then(Node::as_str).unwrap_or_default().to_owned();
+                let value = containers.as_ref().and_then(|containers| variable_value(containers, &variable));
+                if let Some(value) = value.filter(|_| metadata.get("queueURL").is_none()) {
+                    metadata.insert("queueURL", value);
+                }
+            }
+        }
+    }
+}
+
+/// The plain value of an environment variable of the first container, where KEDA looks.
+fn variable_value(containers: &Node, variable: &str) -> Option<Node> {
+    let variables = containers.items()?.first()?.get("env")?.items()?;
+    let own = |entry: &&Node| entry.get("name").and_then(Node::as_str) == Some(variable);
+    variables.iter().find(own)?.get("value").filter(|value| value.as_str().is_some()).cloned()
+}
+
+fn node_classes(scenario: &mut Node) {
     let Some((_, Node { value: Value::Map(kubelets), .. })) = scenario.remove(KUBELETS) else { return };
     let Some(Node { value: Value::List(classes), .. }) = scenario.get_mut(Kind::Ec2NodeClass.section()) else { return };
     for class in classes {

@@ -118,12 +118,16 @@ impl Document {
         order.sort_by_key(|index| scenario.changes[*index].at);
         let mut root = self.root.clone();
         for index in order {
-            apply_patch(&mut root, &self.change_span(index), &mut scenario.changes[index], problems);
+            let change = &mut scenario.changes[index];
+            for object in &change.create {
+                scenario.clocks.applied.entry(object.clone()).or_insert(change.at);
+            }
+            apply_patch(&mut root, &self.patch_of(index), change, problems);
         }
     }
 
-    /// The keys of a change's patch, for their places.
-    fn change_span(&self, index: usize) -> Node {
+    /// The patch of a change as it is written, for the places of its keys.
+    fn patch_of(&self, index: usize) -> Node {
         let change = self.root.get("changes").and_then(Node::items).and_then(|items| items.get(index));
         change.and_then(|change| change.get("patch")).cloned().unwrap_or_else(Node::empty_map)
     }

@@ -336,3 +336,11 @@ pub fn steps_to(node: &Node, span: Span) -> Option<Vec<Step>> {
         _ => None,
     }
 }
+
+/// The part of a scenario that the steps lead into: its section only, so that reading it again is cheap.
+#[must_use]
+pub fn skeleton(root: &Node, steps: &[Step]) -> Node {
+    let Some(Step::Key(section)) = steps.first() else { return root.clone() };
+    let kept = root.entries().unwrap_or_default().iter().filter(|(key, _)| key.name == *section).cloned().collect();
+    Node { value: Value::Map(kept), span: root.span }
+}

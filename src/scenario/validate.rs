@@ -1,5 +1,21 @@
 //! What no single field can say: names that must exist, bounds that depend on each other, rules of the admission webhooks.
 
+mod context;
+mod fit;
+mod hpa;
+mod keda;
+mod names;
+mod node_pools;
+mod pods;
+mod queues;
+mod settings;
+mod triggers;
+mod workloads;
+
+use std::collections::BTreeSet;
+
+use context::Context;
+
 use super::Scenario;
 use crate::api::decode::Problems;
 use crate::api::tree::{Node, Span};
@@ -39,5 +55,15 @@ pub fn check(
     known: Option<KnownByRegion<'_>>,
     problems: &mut Problems,
 ) {
-    let _ = (scenario, root, wrong, known, problems);
+    let wrong: BTreeSet<Span> = wrong.iter().copied().collect();
+    let offered = known.map(|known| known(&scenario.simulation.region));
+    let cx = Context { scenario, root, known: offered.as_ref(), wrong: &wrong };
+    names::check(&cx, problems);
+    workloads::check(&cx, problems);
+    keda::check(&cx, problems);
+    hpa::check(&cx, problems);
+    node_pools::check(&cx, problems);
+    fit::check(&cx, problems);
+    queues::check(&cx, problems);
+    settings::check(&cx, problems);
 }

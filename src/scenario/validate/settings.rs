@@ -1,0 +1,358 @@
+//! The sections that are no objects: simulation, node groups, market, faults, changes, clocks, sweep and tune.
+
+use super::context::{At, Context, listed, warn};
+use super::pods::{check_label, check_taints};
+use super::queues::{after_the_end, number_within};
+use crate::api::decode::{Problems, closest};
+use crate::api::tree::{Node, Span};
+use crate::scenario::faults::Fault;
+use crate::scenario::kind::Kind;
+use crate::scenario::market::OfferingSelector;
+use crate::scenario::{Scenario, files, path};
+use crate::time::Duration;
+use crate::units::Resources;
+
+/// Longest run.
+const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
+
+pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
+    simulation(cx, problems);
+    node_groups(cx, problems);
+    market(cx, problems);
+    for (fault, at) in cx.elements("faults", &cx.scenario.faults) {
+        check_fault(fault, at, cx, problems);
+    }
+    changes(cx, problems);
+    applied(cx, problems);
+    metrics(cx, problems);
+    for section in ["sweep", "tune"] {
+        axes(section, cx, problems);
+    }
+    let latencies = cx.section("latencies");
+    if let Some(at) = latencies {
+        number_within(at, "slowNodeProbability", cx.scenario.latencies.slow_node_probability, 0.0, 1.0, problems);
+        number_within(at, "clusterFactorSigma", cx.scenario.latencies.cluster_factor_sigma, 0.0, 2.0, problems);
+    }
+}
+
+fn simulation(cx: &Context<'_>, problems: &mut Problems) {
+    let settings = &cx.scenario.simulation;
+    let Some(at) = cx.section("simulation") else { return };
+    if settings.duration <= Duration::ZERO || settings.duration > MAX_DURATION {
+        problems.error(
+            at.span(&["duration"]),
+            format!("a run of {} is not possible", settings.duration),
+            "must be above 0 and at most 366 days",
+        );
+    }
+    if settings.warm_up >= settings.duration {
+        problems.error(
+            at.span(&["warmUp"]),
+            "the warm-up leaves nothing of the run",
+            format!("the run ends at {}", settings.duration),
+        );
+    }
+    let Some(known) = cx.known else { return };
+    let regions: Vec<&str> = known.regions.iter().map(String::as_str).collect();
+    if !regions.contains(&settings.region.as_str()) {
+        let help = closest(&settings.region, regions.iter().copied())
+            .map_or_else(|| format!("known: {}", listed(&regions)), |near| format!("did you mean `{near}`?"));
+        problems.error_with_help(
+            at.span(&["region"]),
+            format!("unknown region `{}`", settings.region),
+            "no prices for it",
+            help,
+        );
+        return;
+    }
+    for (index, zone) in settings.zones.iter().enumerate() {
+        known_zone(zone, at.span(&["zones", &index.to_string()]), cx, problems);
+    }
+}
+
+fn known_zone(zone: &str, span: Span, cx: &Context<'_>, problems: &mut Problems) {
+    let Some(known) = cx.known.filter(|known| !known.zones.is_empty()) else { return };
+    let zones: Vec<&str> = known.zones.iter().map(String::as_str).collect();
+    if !zones.contains(&zone) {
+        let help = closest(zone, zones.iter().copied())
+            .map_or_else(|| format!("there is {}", listed(&zones)), |near| format!("did you mean `{near}`?"));
+        problems.error_with_help(
+            span,
+            format!("unknown zone `{zone}`"),
+            format!("not in {}", cx.scenario.simulation.region),
+            help,
+        );
+    }
+}
+
+fn node_groups(cx: &Context<'_>, problems: &mut Problems) {
+    for (group, at) in cx.elements("nodeGroups", &cx.scenario.node_groups) {
+        match (&group.instance_type, group.capacity == Resources::ZERO) {
+            (None, true) => {
+                let help =
+                    "instanceType = \"m5.large\", or capacity = { cpu = \"2000\", memory = \"8000Gi\", pods = 10000 }";
+                problems.error_with_help(
+                    at.span(&[]),
+                    format!("node group `{}` has no size", group.name),
+                    "needs `instanceType` or `capacity`",
+                    help,
+                );
+            }
+            (Some(_), false) => problems.error(
+                at.key(&["capacity"]),
+                "a node group has one of `instanceType` and `capacity`",
+                "both are given",
+            ),
+            (Some(name), true) => known_type(name, at.span(&["instanceType"]), cx, problems),
+            (None, false) => {}
+        }
+        let (min, max) = (group.min.unwrap_or(group.count), group.max.unwrap_or(group.count));
+        if min > group.count {
+            problems.error(
+                at.span(&["min"]),
+                format!("min {min} is above count {}", group.count),
+                "more than there are at the beginning",
+            );
+        }
+        if max < group.count {
+            problems.error(
+                at.span(&["max"]),
+                format!("max {max} is below count {}", group.count),
+                "fewer than there are at the beginning",
+            );
+        }
+        for (index, zone) in group.zones.iter().enumerate() {
+            known_zone(zone, at.span(&["zones", &index.to_string()]), cx, problems);
+        }
+        for (key, value) in &group.labels {
+            check_label(key, value, at, &["labels", key], problems);
+        }
+        check_taints(&group.taints, at.into(&["taints"]), problems);
+    }
+}
+
+fn known_type(name: &str, span: Span, cx: &Context<'_>, problems: &mut Problems) {
+    let Some(known) = cx.known.filter(|known| !known.types.is_empty()) else { return };
+    if !known.types.iter().any(|known| known.name == name) {
+        let help = closest(name, known.types.iter().map(|known| known.name.as_str()))
+            .map_or_else(|| "`forescale catalog` lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+        problems.error_with_help(
+            span,
+            format!("unknown instance type `{name}`"),
+            format!("not in {}", cx.scenario.simulation.region),
+            help,
+        );
+    }
+}
+
+fn market(cx: &Context<'_>, problems: &mut Problems) {
+    let market = &cx.scenario.market;
+    let Some(at) = cx.section("market") else { return };
+    for (field, value) in [
+        ("noticeLostProbability", Some(market.notice_lost_probability)),
+        ("spotUnavailable", market.spot_unavailable),
+        ("onDemandUnavailable", Some(market.on_demand_unavailable)),
+    ] {
+        number_within(at, field, value.unwrap_or(0.0), 0.0, 1.0, problems);
+    }
+    number_within(at, "interruptionsPerHour", market.interruptions_per_hour.unwrap_or(0.0), 0.0, 1000.0, problems);
+    number_within(at, "spotPriceShare", market.spot_price_share.unwrap_or(1.0), 0.001, 10.0, problems);
+    number_within(at, "launchesPerSecond", market.launches_per_second, 0.001, 1e6, problems);
+    for zone in market.spot_zone_factors.keys() {
+        known_zone(zone, at.key(&["spotZoneFactors", zone]), cx, problems);
+    }
+    for (index, outage) in market.outages.iter().enumerate() {
+        let at = at.into(&["outages", &index.to_string()]);
+        after_the_end(outage.at, at.span(&["at"]), cx, problems);
+        check_selector(&outage.offerings, at.into(&["offerings"]), cx, problems);
+    }
+    for (index, change) in market.prices.iter().enumerate() {
+        let at = at.into(&["prices", &index.to_string()]);
+        if change.per_hour.is_none() == change.factor.is_none() {
+            problems.error(at.span(&[]), "a price change has one of `perHour` and `factor`", "both or none are given");
+        }
+        number_within(at, "factor", change.factor.unwrap_or(1.0), 0.0, 1e6, problems);
+        check_selector(&change.offerings, at.into(&["offerings"]), cx, problems);
+    }
+}
+
+fn check_selector(selector: &OfferingSelector, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    for (index, zone) in selector.zones.iter().enumerate().filter(|(_, zone)| !zone.contains('*')) {
+        known_zone(zone, at.span(&["zones", &index.to_string()]), cx, problems);
+    }
+    let Some(known) = cx.known.filter(|known| !known.types.is_empty()) else { return };
+    for (index, pattern) in selector.instance_types.iter().enumerate() {
+        let span = at.span(&["instanceTypes", &index.to_string()]);
+        if !pattern.contains('*') {
+            known_type(pattern, span, cx, problems);
+        } else if !known.types.iter().any(|known| files::name_matches(pattern, &known.name)) {
+            warn(problems, span, format!("no instance type matches `{pattern}`"), "selects nothing", None);
+        }
+    }
+}
+
+fn check_fault(fault: &Fault, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    after_the_end(fault.at, at.span(&["at"]), cx, problems);
+    number_within(at, "share", fault.share, 0.0, 1.0, problems);
+    if let Some(queue) = &fault.queue {
+        let names: Vec<&str> = cx.scenario.queues.iter().map(|queue| queue.name.as_str()).collect();
+        cx.must_exist("queue", queue, &names, at.span(&["queue"]), problems);
+    }
+    if let Some(deployment) = &fault.deployment {
+        cx.must_exist("Deployment", deployment, &cx.names(Kind::Deployment), at.span(&["deployment"]), problems);
+    }
+    if let Some(nodes) = &fault.nodes {
+        let mut names = cx.names(Kind::NodePool);
+        names.extend(cx.scenario.node_groups.iter().map(|group| group.name.as_str()));
+        cx.must_exist("NodePool or node group", nodes, &names, at.span(&["nodes"]), problems);
+    }
+    if let Some(zone) = &fault.zone {
+        known_zone(zone, at.span(&["zone"]), cx, problems);
+    }
+}
+
+fn changes(cx: &Context<'_>, problems: &mut Problems) {
+    for (change, at) in cx.elements("changes", &cx.scenario.changes) {
+        after_the_end(change.at, at.span(&["at"]), cx, problems);
+        let is_empty = change.patch.values.is_empty()
+            && change.scale.is_empty()
+            && change.create.is_empty()
+            && change.delete.is_empty();
+        if is_empty {
+            problems.error(at.span(&[]), "this change changes nothing", "needs `patch`, `scale`, `create` or `delete`");
+        }
+        for deployment in change.scale.keys() {
+            cx.must_exist(
+                "Deployment",
+                deployment,
+                &cx.names(Kind::Deployment),
+                at.key(&["scale", deployment]),
+                problems,
+            );
+        }
+        for (field, list) in [("create", &change.create), ("delete", &change.delete)] {
+            for (index, object) in list.iter().enumerate() {
+                object_exists(object, at.span(&[field, &index.to_string()]), cx, problems);
+            }
+        }
+    }
+}
+
+/// `Kind/name` of an object of the scenario.
+fn object_exists(text: &str, span: Span, cx: &Context<'_>, problems: &mut Problems) {
+    let Some((kind, name)) = text.split_once('/') else {
+        problems.error_with_help(
+            span,
+            format!("`{text}` is not an object"),
+            "no `/`",
+            "write kind and name: \"ScaledObject/orders\"",
+        );
+        return;
+    };
+    let Some(known) = Kind::parse(kind) else {
+        let help =
+            closest(kind, Kind::ALL.iter().map(|kind| kind.name())).map(|near| format!("did you mean `{near}`?"));
+        problems.add(crate::api::decode::Severity::Error, span, format!("unknown kind `{kind}`"), "no such kind", help);
+        return;
+    };
+    cx.must_exist(kind, name, &cx.names(known), span, problems);
+}
+
+fn applied(cx: &Context<'_>, problems: &mut Problems) {
+    let Some(at) = cx.section("clocks") else { return };
+    for (object, time) in &cx.scenario.clocks.applied {
+        object_exists(object, at.key(&["applied", object]), cx, problems);
+        after_the_end(*time, at.span(&["applied", object]), cx, problems);
+    }
+}
+
+fn metrics(cx: &Context<'_>, problems: &mut Problems) {
+    for (series, at) in cx.elements("metrics", &cx.scenario.metrics) {
+        let triggers = match (&series.scaled_object, &series.scaled_job) {
+            (Some(name), None) => {
+                if !cx.must_exist(
+                    "ScaledObject",
+                    name,
+                    &cx.names(Kind::ScaledObject),
+                    at.span(&["scaledObject"]),
+                    problems,
+                ) {
+                    continue;
+                }
+                cx.scenario
+                    .scaled_objects
+                    .iter()
+                    .find(|object| object.metadata.name.as_ref() == Some(name))
+                    .map(|object| &object.spec.triggers)
+            }
+            (None, Some(name)) => {
+                if !cx.must_exist("ScaledJob", name, &cx.names(Kind::ScaledJob), at.span(&["scaledJob"]), problems) {
+                    continue;
+                }
+                cx.scenario
+                    .scaled_jobs
+                    .iter()
+                    .find(|job| job.metadata.name.as_ref() == Some(name))
+                    .map(|job| &job.spec.triggers)
+            }
+            _ => {
+                problems.error(
+                    at.span(&[]),
+                    "a metric has one of `scaledObject` and `scaledJob`",
+                    "whose trigger reads it?",
+                );
+                continue;
+            }
+        };
+        let triggers = triggers.map(Vec::as_slice).unwrap_or_default();
+        let by_position = series.trigger.parse::<usize>().is_ok_and(|index| index < triggers.len());
+        if !by_position && !triggers.iter().any(|trigger| trigger.name.as_ref() == Some(&series.trigger)) {
+            let names: Vec<&str> = triggers.iter().filter_map(|trigger| trigger.name.as_deref()).collect();
+            let help = if names.is_empty() {
+                "give its position, from \"0\"".to_owned()
+            } else {
+                format!("there is {}", listed(&names))
+            };
+            problems.error_with_help(
+                at.span(&["trigger"]),
+                format!("no trigger named `{}`", series.trigger),
+                "not found",
+                help,
+            );
+        }
+        if let Some(index) = series.points.windows(2).position(|pair| pair[1].at < pair[0].at) {
+            problems.error(
+                at.span(&["points", &(index + 1).to_string(), "at"]),
+                "points must be in order of time",
+                "before the point before it",
+            );
+        }
+    }
+}
+
+/// Each path of a sweep must lead somewhere, and each of its values must be one that the setting can have.
+fn axes(section: &str, cx: &Context<'_>, problems: &mut Problems) {
+    let axes = if section == "sweep" { &cx.scenario.sweep.axes } else { &cx.scenario.tune.axes };
+    for axis in axes {
+        let steps = match path::resolve(cx.root, &axis.path) {
+            Ok(steps) => steps,
+            Err(error) => {
+                crate::scenario::document::report(axis.span, error, problems);
+                continue;
+            }
+        };
+        for value in &axis.values {
+            try_value(&steps, value, cx, problems);
+        }
+    }
+}
+
+/// Decodes the part of the scenario that the steps lead into with a value in place.
+fn try_value(steps: &[path::Step], value: &Node, cx: &Context<'_>, problems: &mut Problems) {
+    use crate::api::decode::Decode;
+    let mut root = path::skeleton(cx.root, steps);
+    path::set(&mut root, steps, value.clone());
+    let mut found = Problems::default();
+    let _ = Scenario::decode(&root, &mut found);
+    problems.list.extend(found.list.into_iter().filter(|problem| problem.span == value.span));
+}
