@@ -245,18 +245,28 @@ impl<'a> ObjectReader<'a> {
     }
 }
 
+/// The first names, and how many there are more.
 fn list_of(keys: &[String]) -> String {
-    keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+    const SHOWN: usize = 16;
+    let first = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    if keys.len() > SHOWN { format!("{first} and {} others", keys.len() - SHOWN) } else { first }
 }
 
-/// The candidate nearest to a misspelt word, if one is near enough to be meant.
+/// The candidate nearest to a misspelt word, if one is near enough to be meant: few letters differ, or letters are left out.
 pub fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = word.chars().count() / 3 + 1;
+    let limit = (word.chars().count() / 3).max(1);
+    let word = word.to_lowercase();
     candidates
-        .map(|candidate| (edit_distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= limit)
+        .map(|candidate| (edit_distance(&word, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= limit || is_abridged(&word, &candidate.to_lowercase()))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether a word is a candidate with less than half of its letters left out.
+fn is_abridged(word: &str, candidate: &str) -> bool {
+    let mut letters = candidate.chars();
+    word.chars().count() * 2 > candidate.chars().count() && word.chars().all(|c| letters.any(|letter| letter == c))
 }
 
 /// Number of insertions, deletions, replacements and swaps of neighbours between two words.
@@ -476,18 +486,21 @@ pub fn decode_choice<T: Copy>(node: &Node, choices: &[(&str, T)], problems: &mut
     if let Some((_, value)) = choices.iter().find(|(name, _)| Some(*name) == text) {
         return Some(*value);
     }
-    let allowed = choices.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let near = text.and_then(|text| closest(text, choices.iter().map(|(name, _)| *name)));
-    let help =
-        near.map_or_else(|| format!("one of {allowed}"), |near| format!("did you mean `{near}`? Allowed: {allowed}"));
-    problems.error_with_help(node.span, format!("expected one of {allowed}"), format!("this is {}", shown(node)), help);
-    None
-}
-
-/// The value as it would be quoted in a message.
-fn shown(node: &Node) -> String {
-    match &node.value {
-        Value::Str(text) => format!("`{text}`"),
-        other => other.kind().to_owned(),
+    let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+    let all = || names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match text {
+        Some(text) => {
+            let help = match closest(text, names.iter().copied()) {
+                Some(near) if names.len() > 4 => format!("did you mean `{near}`?"),
+                Some(near) => format!("did you mean `{near}`? There is {}", all()),
+                None => format!("there is {}", all()),
+            };
+            problems.error_with_help(node.span, format!("unknown value `{text}`"), "not one of the known values", help);
+        }
+        None => {
+            let label = format!("this is {}", node.value.kind());
+            problems.error_with_help(node.span, "expected one of several names", label, format!("there is {}", all()));
+        }
     }
+    None
 }

@@ -112,6 +112,22 @@ fn wrong_kind(node: &Node, expected: &str, problems: &mut Problems) {
     problems.error(node.span, format!("expected {expected}"), format!("this is {}", node.value.kind()));
 }
 
+/// Advice for a value that is right but for its quotes or its exponent, added to the last problem.
+fn unquote<T: std::str::FromStr>(node: &Node, problems: &mut Problems) {
+    if let Value::Float(number) = node.value
+        && number.fract() == 0.0
+        && number.abs() < 1e15
+        && let Some(problem) = problems.list.last_mut()
+    {
+        problem.help = Some(format!("write it out: {number}"));
+    }
+    if let Some(text) = node.as_str().filter(|text| text.parse::<T>().is_ok())
+        && let Some(problem) = problems.list.last_mut()
+    {
+        problem.help = Some(format!("leave the quotes out: {text}"));
+    }
+}
+
 fn decode_duration(node: &Node, days: bool, problems: &mut Problems) -> Option<Duration> {
     let Some(text) = node.as_str() else {
         let help = match node.value {
@@ -190,6 +206,7 @@ impl Decode for bool {
             return Some(value);
         }
         wrong_kind(node, "`true` or `false`", problems);
+        unquote::<bool>(node, problems);
         None
     }
     fn describe() -> String {
@@ -203,6 +220,7 @@ macro_rules! integer {
             fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
                 let Value::Int(value) = node.value else {
                     wrong_kind(node, "an integer", problems);
+                    unquote::<i64>(node, problems);
                     return None;
                 };
                 let narrowed = <$ty>::try_from(value).ok();
@@ -227,6 +245,7 @@ impl Decode for f64 {
             Value::Int(value) => Some(value as f64),
             _ => {
                 wrong_kind(node, "a finite number", problems);
+                unquote::<f64>(node, problems);
                 None
             }
         }

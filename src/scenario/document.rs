@@ -83,33 +83,38 @@ impl Document {
 
     /// Reads the typed scenario and checks it; with an error there is none.
     pub fn decode(&mut self, known: Option<validate::KnownByRegion<'_>>, problems: &mut Problems) -> Option<Scenario> {
+        let is_complete = !problems.has_errors();
         let before = problems.list.len();
-        let decoded = Scenario::decode(&self.root, problems);
-        let mut scenario = decoded?;
-        self.read_attached_files(&mut scenario, problems);
+        let mut scenario = Scenario::decode(&self.root, problems)?;
+        let wrong: Vec<Span> = problems.list[before..].iter().map(|problem| problem.span).collect();
+        let unreadable = self.read_attached_files(&mut scenario, problems);
         self.work_out_changes(&mut scenario, problems);
-        let mut found = Problems { list: problems.list.split_off(before) };
-        let wrong: Vec<Span> = found.list.iter().map(|problem| problem.span).collect();
-        validate::check(&scenario, &self.root, &wrong, known, &mut found);
-        problems.list.append(&mut found.list);
+        // What could not be read would be missed at every place that names it.
+        if is_complete {
+            validate::check(&scenario, &self.root, &wrong, &unreadable, known, problems);
+        }
         (!problems.has_errors()).then_some(scenario)
     }
 
     /// Says of unknown fields where they belong.
     pub fn explain(&self, problems: &mut Problems) {
-        let yaml = |file: u16| self.files.get(file).is_some_and(|file| !file.path.ends_with(".toml"));
-        misplaced::explain(&self.root, yaml, problems);
+        misplaced::explain(&self.root, &self.files, problems);
     }
 
-    /// Fills in the texts of files that settings name.
-    fn read_attached_files(&mut self, scenario: &mut Scenario, problems: &mut Problems) {
+    /// Fills in the texts of files that settings name; gives the places of those that cannot be read.
+    fn read_attached_files(&mut self, scenario: &mut Scenario, problems: &mut Problems) -> Vec<Span> {
+        let mut unreadable = Vec::new();
         for arrivals in scenario.queues.iter_mut().flat_map(|queue| queue.arrivals.iter_mut()) {
             let Some(file) = arrivals.file_mut() else { continue };
             match text_of(&mut self.files, &file.path) {
                 Ok(text) => file.text = text,
-                Err(error) => problems.error(file.span, format!("cannot read `{}`", file.path), error.to_string()),
+                Err(error) => {
+                    unreadable.push(file.span);
+                    problems.error(file.span, format!("cannot read `{}`", file.path), error.to_string());
+                }
             }
         }
+        unreadable
     }
 
     /// Works out what each timed change makes of the objects, one after another in the order of time.

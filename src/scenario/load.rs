@@ -7,7 +7,7 @@ use std::path::Path;
 use super::document::Document;
 use super::files::Files;
 use super::validate::KnownByRegion;
-use super::{Scenario, diagnostic};
+use super::{Scenario, diagnostic, toml};
 use crate::api::decode::{Problems, Severity};
 use crate::api::tree::Span;
 
@@ -83,6 +83,14 @@ fn load_from(mut files: Files, name: &str, shown: &str, options: &Options<'_>) -
         }
     };
     let mut document = Document::read(files, scenario_file, &mut problems);
+    if problems
+        .list
+        .iter()
+        .any(|problem| problem.span.file == scenario_file && problem.message.starts_with(toml::SYNTAX))
+    {
+        // What follows a mistake of syntax is guesswork.
+        return Err(Box::new(Invalid { files: document.files().clone(), problems }));
+    }
     for (path, value) in &options.settings {
         if let Err(error) = document.set_argument(path, value) {
             let nowhere = Span { file: u16::MAX, start: 0, end: 0 };

@@ -236,7 +236,7 @@ impl<'a> Walk<'a> {
             let help = match closest(&key, fields.iter().map(|field| field.key.as_str())) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => match super::misplaced::places(self.shape, &key).first() {
-                    Some(place) => format!("`{key}` belongs to `{place}`"),
+                    Some((place, _)) => format!("`{key}` belongs to `{place}`"),
                     None => format!("`{type_name}` has {}", listed(fields.iter().map(|field| field.key.clone()))),
                 },
             };

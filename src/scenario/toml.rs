@@ -9,6 +9,9 @@ use super::yaml::MAX_DEPTH;
 use crate::api::decode::Problems;
 use crate::api::tree::{Key, Node, Span, Value};
 
+/// How messages about syntax begin.
+pub const SYNTAX: &str = "this is not valid TOML";
+
 /// The document; errors of syntax are all reported, and what could be read is given nevertheless.
 pub fn parse(text: &str, file: u16, problems: &mut Problems) -> Node {
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -16,7 +19,7 @@ pub fn parse(text: &str, file: u16, problems: &mut Problems) -> Node {
         let range = error.span().unwrap_or(0..0);
         let mut message = error.message().to_owned();
         let label = message.split_off(message.find('\n').unwrap_or(message.len()));
-        problems.error(place(file, &range), format!("this is not valid TOML: {message}"), label.trim());
+        problems.error(place(file, &range), format!("{SYNTAX}: {message}"), label.trim());
     }
     let mut reader = Reader { file, problems };
     let entries = reader.entries(table.get_ref(), 0);

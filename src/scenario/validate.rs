@@ -47,17 +47,19 @@ pub struct Known {
 pub type KnownByRegion<'a> = &'a (dyn Fn(&str) -> Known + Sync);
 
 /// Checks a scenario against its tree, which knows the places. `wrong` are the places of problems found so far: objects that hold
-/// one of them are not checked further.
+/// one of them are not checked further. `unreadable` are the places of names of files without text.
 pub fn check(
     scenario: &Scenario,
     root: &Node,
     wrong: &[Span],
+    unreadable: &[Span],
     known: Option<KnownByRegion<'_>>,
     problems: &mut Problems,
 ) {
     let wrong: BTreeSet<Span> = wrong.iter().copied().collect();
     let offered = known.map(|known| known(&scenario.simulation.region));
-    let cx = Context { scenario, root, known: offered.as_ref(), wrong: &wrong };
+    let cx = Context { scenario, root, known: offered.as_ref(), wrong: &wrong, unreadable };
+    empty(&cx, problems);
     names::check(&cx, problems);
     workloads::check(&cx, problems);
     keda::check(&cx, problems);
@@ -66,4 +68,13 @@ pub fn check(
     fit::check(&cx, problems);
     queues::check(&cx, problems);
     settings::check(&cx, problems);
+}
+
+/// A scenario in which nothing can happen.
+fn empty(cx: &Context<'_>, problems: &mut Problems) {
+    let scenario = cx.scenario;
+    if scenario.queues.is_empty() && scenario.deployments.is_empty() && scenario.scaled_jobs.is_empty() {
+        let help = "name manifests in `[simulation] manifests`, or write `[[queues]]`, `[[consumers]]` and `[[deployments]]` here";
+        problems.error_with_help(cx.root.span, "an empty scenario", "no queue, no Deployment, no ScaledJob", help);
+    }
 }

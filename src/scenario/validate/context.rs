@@ -15,6 +15,8 @@ pub(super) struct Context<'a> {
     pub known: Option<&'a Known>,
     /// Places of problems found before.
     pub wrong: &'a BTreeSet<Span>,
+    /// Places of names of files that could not be read.
+    pub unreadable: &'a [Span],
 }
 
 /// A part of the tree whose places can be asked for.

@@ -62,7 +62,7 @@ fn check_template(
         at.span(&["metadata", "name"]),
         message,
         "they would stay pending",
-        Some(reasons.join("; ")),
+        Some(reasons.join("\n")),
     );
 }
 

@@ -45,7 +45,7 @@ fn unique(list: Option<&Node>, what: &str, path: &[&str], dns: bool, problems: &
             problems.error(name.span, format!("`{text}` is not a name"), "needs 1 to 253 characters");
         }
         if let Some(first) = seen.get(text) {
-            problems.error(name.span, format!("two of kind {what} are named `{text}`"), "the second one");
+            problems.error(name.span, format!("two {} are named `{text}`", plural(what)), "the second one");
             problems.relate(*first, "the first one");
         } else {
             seen.insert(text, name.span);
@@ -77,4 +77,8 @@ pub(super) fn is_label_value(value: &str) -> bool {
         && edge(value.chars().next())
         && edge(value.chars().last())
         && value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+fn plural(what: &str) -> String {
+    if what.ends_with('s') { format!("{what}es") } else { format!("{what}s") }
 }

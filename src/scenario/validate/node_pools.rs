@@ -239,7 +239,7 @@ fn check_requirement(requirement: &NodeRequirement, at: At<'_>, cx: &Context<'_>
                 "must be between 1 and 50",
             );
         } else if requirement.operator == NodeOperator::In && requirement.values.len() < min as usize {
-            let label = format!("only {} values are listed", requirement.values.len());
+            let label = format!("number of listed values: {}", requirement.values.len());
             problems.error(at.span(&["minValues"]), format!("minValues {min} cannot be met"), label);
             problems.relate(at.span(&["values"]), "the values");
         }

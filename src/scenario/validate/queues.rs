@@ -209,7 +209,7 @@ fn check_arrivals(arrivals: &Arrivals, queue: &QueueSpec, at: At<'_>, cx: &Conte
         Arrivals::Batch(pattern) if pattern.rate.is_none() == pattern.every.is_none() => {
             problems.error(at.span(&["pattern"]), "`batch` needs one of `rate` and `every`", "both or none are given");
         }
-        Arrivals::Trace(pattern) => {
+        Arrivals::Trace(pattern) if !cx.unreadable.contains(&pattern.file.span) => {
             check_trace(&pattern.file.text, pattern.file.span, at, pattern.scale, pattern.stretch, problems)
         }
         Arrivals::List(pattern) => {

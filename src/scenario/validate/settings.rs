@@ -3,11 +3,14 @@
 use super::context::{At, Context, listed, warn};
 use super::pods::{check_label, check_taints};
 use super::queues::{after_the_end, number_within};
+use super::triggers::SERIES;
 use crate::api::decode::{Problems, closest};
+use crate::api::keda::Trigger;
 use crate::api::tree::{Node, Span};
 use crate::scenario::faults::Fault;
 use crate::scenario::kind::Kind;
 use crate::scenario::market::OfferingSelector;
+use crate::scenario::metrics::MetricSeries;
 use crate::scenario::{Scenario, files, path};
 use crate::time::Duration;
 use crate::units::Resources;
@@ -25,6 +28,7 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
     changes(cx, problems);
     applied(cx, problems);
     metrics(cx, problems);
+    missing_metrics(cx, problems);
     for section in ["sweep", "tune"] {
         axes(section, cx, problems);
     }
@@ -326,6 +330,31 @@ fn metrics(cx: &Context<'_>, problems: &mut Problems) {
                 "points must be in order of time",
                 "before the point before it",
             );
+        }
+    }
+}
+
+/// Triggers whose source is a series need one.
+fn missing_metrics(cx: &Context<'_>, problems: &mut Problems) {
+    let series = &cx.scenario.metrics;
+    for (object, at) in cx.elements("scaledObjects", &cx.scenario.scaled_objects) {
+        let own = series.iter().filter(|series| series.scaled_object == object.metadata.name);
+        without_series(&object.spec.triggers, own.collect(), at, problems);
+    }
+    for (job, at) in cx.elements("scaledJobs", &cx.scenario.scaled_jobs) {
+        let own = series.iter().filter(|series| series.scaled_job == job.metadata.name);
+        without_series(&job.spec.triggers, own.collect(), at, problems);
+    }
+}
+
+fn without_series(triggers: &[Trigger], series: Vec<&MetricSeries>, at: At<'_>, problems: &mut Problems) {
+    for (index, trigger) in triggers.iter().enumerate().filter(|(_, trigger)| SERIES.contains(&trigger.kind.as_str())) {
+        let position = index.to_string();
+        if !series.iter().any(|series| series.trigger == position || Some(&series.trigger) == trigger.name.as_ref()) {
+            let help = "[[metrics]] gives its values over time";
+            let span = at.span(&["spec", "triggers", &position, "type"]);
+            let message = format!("nothing says what this `{}` trigger reads", trigger.kind);
+            warn(problems, span, message, "it has no data", Some(help.to_owned()));
         }
     }
 }

@@ -30,6 +30,8 @@ const SQS_FIELDS: [&str; 17] = [
     "externalID",
     "awsSessionTokenFromEnv",
 ];
+/// Triggers that read a series of `[[metrics]]`.
+pub(super) const SERIES: [&str; 6] = ["kafka", "prometheus", "aws-cloudwatch", "metrics-api", "rabbitmq", "redis"];
 const CRON_FIELDS: [&str; 4] = ["timezone", "start", "end", "desiredReplicas"];
 
 pub(super) fn check(triggers: &[Trigger], at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
@@ -48,17 +50,17 @@ pub(super) fn check(triggers: &[Trigger], at: At<'_>, cx: &Context<'_>, problems
             "aws-sqs-queue" => sqs(trigger, at, cx, problems),
             "cron" => cron(trigger, at, problems),
             "cpu" | "memory" => resource(trigger, at, problems),
+            other if SERIES.contains(&other) => {}
             other => {
-                let known = ["aws-sqs-queue", "cron", "cpu", "memory", "kafka", "prometheus", "aws-cloudwatch"];
-                if let Some(near) = closest(other, known.into_iter()).filter(|near| *near != other) {
-                    let help = format!("did you mean `{near}`?");
-                    problems.error_with_help(
-                        at.span(&["type"]),
-                        format!("unknown trigger type `{other}`"),
-                        "no such scaler",
-                        help,
-                    );
-                }
+                let known: Vec<&str> = ["aws-sqs-queue", "cron", "cpu", "memory"].into_iter().chain(SERIES).collect();
+                let help = closest(other, known.iter().copied())
+                    .map_or_else(|| format!("known: {}", listed(&known)), |near| format!("did you mean `{near}`?"));
+                problems.error_with_help(
+                    at.span(&["type"]),
+                    format!("unknown trigger type `{other}`"),
+                    "not simulated, or no such scaler",
+                    help,
+                );
             }
         }
     }
