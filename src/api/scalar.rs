@@ -1,6 +1,6 @@
 //! Scalars of manifests and scenarios: numbers, durations, quantities, "integer or percentage".
 
-use super::decode::{Decode, Problems};
+use super::decode::{Decode, Problems, Shape};
 use super::tree::{Node, Value};
 use crate::time::Duration;
 use crate::units::{Cpu, Memory, QuantityError, Resource, Resources, parse_quantity, parse_quantity_milli};
@@ -384,6 +384,9 @@ impl Decode for Resources {
     }
     fn absent() -> Option<Self> {
         Some(Resources::ZERO)
+    }
+    fn shape() -> Shape {
+        Shape::Map(|| Shape::Scalar)
     }
     fn describe() -> String {
         "a table of resources such as { cpu = \"500m\", memory = \"1Gi\" }".to_owned()

@@ -73,7 +73,11 @@ pub fn check(
 /// A scenario in which nothing can happen.
 fn empty(cx: &Context<'_>, problems: &mut Problems) {
     let scenario = cx.scenario;
-    if scenario.queues.is_empty() && scenario.deployments.is_empty() && scenario.scaled_jobs.is_empty() {
+    if cx.wrong.is_empty()
+        && scenario.queues.is_empty()
+        && scenario.deployments.is_empty()
+        && scenario.scaled_jobs.is_empty()
+    {
         let help = "name manifests in `[simulation] manifests`, or write `[[queues]]`, `[[consumers]]` and `[[deployments]]` here";
         problems.error_with_help(cx.root.span, "an empty scenario", "no queue, no Deployment, no ScaledJob", help);
     }

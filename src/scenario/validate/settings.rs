@@ -10,7 +10,7 @@ use crate::api::tree::{Node, Span};
 use crate::scenario::faults::Fault;
 use crate::scenario::kind::Kind;
 use crate::scenario::market::OfferingSelector;
-use crate::scenario::metrics::MetricSeries;
+use crate::scenario::series::SeriesSpec;
 use crate::scenario::{Scenario, files, path};
 use crate::time::Duration;
 use crate::units::Resources;
@@ -27,8 +27,8 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
     }
     changes(cx, problems);
     applied(cx, problems);
-    metrics(cx, problems);
-    missing_metrics(cx, problems);
+    series(cx, problems);
+    missing_series(cx, problems);
     for section in ["sweep", "tune"] {
         axes(section, cx, problems);
     }
@@ -270,8 +270,8 @@ fn applied(cx: &Context<'_>, problems: &mut Problems) {
     }
 }
 
-fn metrics(cx: &Context<'_>, problems: &mut Problems) {
-    for (series, at) in cx.elements("metrics", &cx.scenario.metrics) {
+fn series(cx: &Context<'_>, problems: &mut Problems) {
+    for (series, at) in cx.elements("series", &cx.scenario.series) {
         let triggers = match (&series.scaled_object, &series.scaled_job) {
             (Some(name), None) => {
                 if !cx.must_exist(
@@ -302,41 +302,34 @@ fn metrics(cx: &Context<'_>, problems: &mut Problems) {
             _ => {
                 problems.error(
                     at.span(&[]),
-                    "a metric has one of `scaledObject` and `scaledJob`",
+                    "a series has one of `scaledObject` and `scaledJob`",
                     "whose trigger reads it?",
                 );
                 continue;
             }
         };
-        let triggers = triggers.map(Vec::as_slice).unwrap_or_default();
-        let by_position = series.trigger.parse::<usize>().is_ok_and(|index| index < triggers.len());
-        if !by_position && !triggers.iter().any(|trigger| trigger.name.as_ref() == Some(&series.trigger)) {
-            let names: Vec<&str> = triggers.iter().filter_map(|trigger| trigger.name.as_deref()).collect();
-            let help = if names.is_empty() {
-                "give its position, from \"0\"".to_owned()
-            } else {
-                format!("there is {}", listed(&names))
-            };
-            problems.error_with_help(
-                at.span(&["trigger"]),
-                format!("no trigger named `{}`", series.trigger),
-                "not found",
-                help,
-            );
+        let count = triggers.map_or(0, Vec::len);
+        if series.trigger >= count {
+            let label = format!("number of triggers: {count}");
+            problems.error(at.span(&["trigger"]), format!("there is no trigger {}", series.trigger), label);
         }
-        if let Some(index) = series.points.windows(2).position(|pair| pair[1].at < pair[0].at) {
-            problems.error(
-                at.span(&["points", &(index + 1).to_string(), "at"]),
-                "points must be in order of time",
-                "before the point before it",
-            );
+        if series.times.len() != series.values.len() {
+            let label = format!("{} values for {} times", series.values.len(), series.times.len());
+            problems.error(at.key(&["values"]), "`times` and `values` must be equally many", label);
+        }
+        if let Some(index) = series.times.windows(2).position(|pair| pair[1] <= pair[0]) {
+            let span = at.span(&["times", &(index + 1).to_string()]);
+            problems.error(span, "times must be in order", "not after the one before");
+        }
+        if series.partitions == 0 {
+            problems.error(at.span(&["partitions"]), "`partitions` must be at least 1", "is 0");
         }
     }
 }
 
 /// Triggers whose source is a series need one.
-fn missing_metrics(cx: &Context<'_>, problems: &mut Problems) {
-    let series = &cx.scenario.metrics;
+fn missing_series(cx: &Context<'_>, problems: &mut Problems) {
+    let series = &cx.scenario.series;
     for (object, at) in cx.elements("scaledObjects", &cx.scenario.scaled_objects) {
         let own = series.iter().filter(|series| series.scaled_object == object.metadata.name);
         without_series(&object.spec.triggers, own.collect(), at, problems);
@@ -347,12 +340,11 @@ fn missing_metrics(cx: &Context<'_>, problems: &mut Problems) {
     }
 }
 
-fn without_series(triggers: &[Trigger], series: Vec<&MetricSeries>, at: At<'_>, problems: &mut Problems) {
+fn without_series(triggers: &[Trigger], series: Vec<&SeriesSpec>, at: At<'_>, problems: &mut Problems) {
     for (index, trigger) in triggers.iter().enumerate().filter(|(_, trigger)| SERIES.contains(&trigger.kind.as_str())) {
-        let position = index.to_string();
-        if !series.iter().any(|series| series.trigger == position || Some(&series.trigger) == trigger.name.as_ref()) {
-            let help = "[[metrics]] gives its values over time";
-            let span = at.span(&["spec", "triggers", &position, "type"]);
+        if !series.iter().any(|series| series.trigger == index) {
+            let help = "[[series]] gives its values over time";
+            let span = at.span(&["spec", "triggers", &index.to_string(), "type"]);
             let message = format!("nothing says what this `{}` trigger reads", trigger.kind);
             warn(problems, span, message, "it has no data", Some(help.to_owned()));
         }

@@ -30,7 +30,7 @@ const SQS_FIELDS: [&str; 17] = [
     "externalID",
     "awsSessionTokenFromEnv",
 ];
-/// Triggers that read a series of `[[metrics]]`.
+/// Triggers that read a series of `[[series]]`.
 pub(super) const SERIES: [&str; 6] = ["kafka", "prometheus", "aws-cloudwatch", "metrics-api", "rabbitmq", "redis"];
 const CRON_FIELDS: [&str; 4] = ["timezone", "start", "end", "desiredReplicas"];
 
