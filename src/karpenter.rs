@@ -1,5 +1,8 @@
 //! Karpenter: which nodes to launch for pending pods, and which to remove.
 
+pub mod batcher;
 pub mod disruption;
 pub mod lifecycle;
+pub mod provisioning;
 pub mod scheduling;
+pub mod state;

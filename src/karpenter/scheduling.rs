@@ -30,6 +30,7 @@ mod topology_group;
 mod type_set;
 
 pub use finalize::resolve_labels;
+pub use host_ports::of as host_ports;
 pub use input::{
     BoundPods, ExistingNode, HostPort, Input, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy, Shape,
 };

@@ -88,7 +88,7 @@ pub struct Shape<'a> {
 pub struct Pod {
     /// Index in [`Input::shapes`].
     pub shape: usize,
-    /// When it was created; the scheduler compares whole seconds.
+    /// When it was created, as Kubernetes stores it: rounded down to a second of the wall clock.
     pub created: Time,
     /// Breaks ties among pods of equal requests and creation second. Kubernetes' UIDs are random.
     pub uid: u64,

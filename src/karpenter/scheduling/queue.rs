@@ -12,15 +12,14 @@ pub(super) struct Queue {
     last_length: Vec<usize>,
 }
 
-/// Positions of pods, largest CPU request first, then largest memory request, oldest (in whole seconds), smallest UID
+/// Positions of pods, largest CPU request first, then largest memory request, oldest, smallest UID
 /// (`byCPUAndMemoryDescending`).
 pub fn order(pods: &[Pod], requests: impl Fn(&Pod) -> Resources) -> Vec<usize> {
     let mut order: Vec<usize> = (0..pods.len()).collect();
     order.sort_by_cached_key(|index| {
         let pod = &pods[*index];
         let requests = requests(pod);
-        let second = pod.created.as_micros().div_euclid(1_000_000);
-        (std::cmp::Reverse((requests.cpu(), requests.memory())), second, pod.uid)
+        (std::cmp::Reverse((requests.cpu(), requests.memory())), pod.created, pod.uid)
     });
     order
 }

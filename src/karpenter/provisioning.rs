@@ -1,0 +1,494 @@
+//! The provisioner: when a scheduling pass runs, over which pods, and what becomes of its plan
+//! (`pkg/controllers/provisioning/provisioner.go`, `controller.go`).
+
+use std::collections::BTreeMap;
+
+use super::batcher::Batcher;
+use super::lifecycle::taints;
+use super::scheduling::requirement::{Effect, Requirement};
+use super::scheduling::{
+    self, MinValuesPolicy, NewClaim, Options, PreferencePolicy, Results, labels, resolve_labels, solve,
+};
+use super::state::{self, Observation, StateNode};
+use crate::api::meta::Labels;
+use crate::api::pod::{NodeOperator, NodeRequirement};
+use crate::cluster::catalogue::{CapacityType, ZoneId};
+use crate::cluster::change::Change;
+use crate::cluster::decision::{Controller, Decision, Subject};
+use crate::cluster::nodeclaim::NodeClaim;
+use crate::cluster::world::World;
+use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId};
+use crate::engine::{Agenda, Stream, Streams};
+use crate::scenario::{Scenario, flags};
+use crate::time::{Duration, Time};
+use crate::units::{Resource, Resources};
+
+/// Time after which a pod or a disrupted node triggers again.
+const RETRIGGER: Duration = Duration::from_secs(10);
+/// Time in which the same failure of the same pods is told once (`FailedScheduling` events).
+const FAILURE_DEDUPE: Duration = Duration::from_mins(5);
+
+/// What the provisioner waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A batch window may have ended.
+    Window,
+    /// A pod that may still need a place; the number tells timers that were restarted apart.
+    Pod(PodId, u32),
+    /// A Node that may still carry the disrupted taint.
+    Node(NodeId, u32),
+    /// A pass has computed its plan.
+    Solved,
+}
+
+/// Who triggers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trigger {
+    Pod(PodId),
+    Node(NodeId),
+}
+
+/// The plan of a pass while it is being computed.
+struct Plan {
+    claims: Vec<(NodePoolId, NewClaim)>,
+    nominated: Vec<NodeClaimId>,
+    failures: Vec<(PodId, String)>,
+    existing_pods: usize,
+}
+
+/// The provisioner.
+pub struct Provisioner {
+    batcher: Batcher<Trigger>,
+    pod_timers: Vec<u32>,
+    node_timers: Vec<u32>,
+    plan: Option<Plan>,
+    told: BTreeMap<(usize, String), Time>,
+    waiting_for_sync: Option<Time>,
+    random: Stream,
+    latency: Stream,
+}
+
+impl Provisioner {
+    /// A provisioner that has just started.
+    #[must_use]
+    pub fn new(scenario: &Scenario, streams: Streams) -> Self {
+        Provisioner {
+            batcher: Batcher::new(scenario.clocks.batch_idle, scenario.clocks.batch_max),
+            pod_timers: Vec::new(),
+            node_timers: Vec::new(),
+            plan: None,
+            told: BTreeMap::new(),
+            waiting_for_sync: None,
+            random: streams.open("provisioner", 0),
+            latency: streams.open("provisioner-solve", 0),
+        }
+    }
+
+    /// Sees a change: every event of a pod that needs a place triggers and restarts its timer (`PodController`), and so does every
+    /// event of a Node with the disrupted taint (`NodeController`).
+    pub fn observe(&mut self, change: &Change, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        match *change {
+            Change::PodCreated(pod)
+            | Change::PodUnschedulable(pod)
+            | Change::PodNominated(pod)
+            | Change::PodBound(pod)
+            | Change::PodReady(pod)
+            | Change::PodNotReady(pod)
+            | Change::PodDeleting(pod) => self.reconcile_pod(pod, world, agenda),
+            Change::NodeCreated(node)
+            | Change::NodeReady(node)
+            | Change::NodeNotReady(node)
+            | Change::NodeTaints(node)
+            | Change::NodeUpdated(node)
+            | Change::NodeDeleting(node) => self.reconcile_node(node, world, agenda),
+            _ => {}
+        }
+    }
+
+    /// Acts on a timer.
+    pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        match event {
+            Event::Window => {
+                if self.batcher.close(world.now) {
+                    self.pass(world, agenda);
+                }
+            }
+            Event::Pod(pod, timer) => {
+                if self.pod_timers.get(pod.index()) == Some(&timer) {
+                    self.reconcile_pod(pod, world, agenda);
+                }
+            }
+            Event::Node(node, timer) => {
+                if self.node_timers.get(node.index()) == Some(&timer) {
+                    self.reconcile_node(node, world, agenda);
+                }
+            }
+            Event::Solved => {
+                if let Some(plan) = self.plan.take() {
+                    self.carry_out(plan, world);
+                }
+                self.finish(world.now, agenda);
+            }
+        }
+    }
+
+    fn reconcile_pod(&mut self, pod: PodId, world: &World<'_>, agenda: &mut Agenda<Event>) {
+        let timer = restart(&mut self.pod_timers, pod.index());
+        if state::is_provisionable(world.cluster, pod) {
+            self.trigger(Trigger::Pod(pod), world.now, agenda);
+            agenda.at(world.now + RETRIGGER, Event::Pod(pod, timer));
+        }
+    }
+
+    fn reconcile_node(&mut self, node: NodeId, world: &World<'_>, agenda: &mut Agenda<Event>) {
+        let timer = restart(&mut self.node_timers, node.index());
+        let record = &world.cluster.nodes[node.index()];
+        if record.exists() && record.taints.iter().any(|taint| taints::matches(taint, &taints::disrupted())) {
+            self.trigger(Trigger::Node(node), world.now, agenda);
+            agenda.at(world.now + RETRIGGER, Event::Node(node, timer));
+        }
+    }
+
+    fn trigger(&mut self, uid: Trigger, now: Time, agenda: &mut Agenda<Event>) {
+        if let Some(end) = self.batcher.trigger(uid, now) {
+            agenda.at(end, Event::Window);
+        }
+    }
+
+    fn finish(&mut self, now: Time, agenda: &mut Agenda<Event>) {
+        if let Some(end) = self.batcher.finished(now) {
+            agenda.at(end, Event::Window);
+        }
+    }
+
+    /// One pass (`Reconcile`, `Schedule`). Without sync it ends at once and its triggers are lost.
+    fn pass(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if !state::synced(world.cluster) {
+            self.tell_unsynced(world);
+            return self.finish(world.now, agenda);
+        }
+        self.waiting_for_sync = None;
+        let observation = state::observe(world.cluster, options(world.scenario));
+        let pods = pods_to_place(world.cluster, &observation.nodes, world.now);
+        if pods.is_empty() {
+            return self.finish(world.now, agenda);
+        }
+        let whole_second = Time::ZERO + world.scenario.clocks.whole_second;
+        let (results, pools) = plan(observation, world.cluster, &pods, whole_second, &mut self.random);
+        let latencies = &world.scenario.latencies;
+        let took = latencies.provisioner_solve.sample(&mut self.latency)
+            + latencies.provisioner_solve_per_pod * pods.len() as i64;
+        self.plan = Some(pending_plan(results, &pools, &pods, world.cluster));
+        agenda.at(world.now + took.max_zero(), Event::Solved);
+    }
+
+    fn tell_unsynced(&mut self, world: &mut World<'_>) {
+        if self.waiting_for_sync.is_none_or(|told| world.now.since(told) >= RETRIGGER) {
+            self.waiting_for_sync = Some(world.now);
+            let waiting = world.cluster.live_nodeclaims.iter();
+            let waiting = waiting.filter(|id| world.cluster.nodeclaims[id.index()].launched.is_none()).count();
+            world.cluster.decide(Decision {
+                at: world.now,
+                controller: Controller::Provisioner,
+                subject: Subject::Cluster,
+                action: "blocked",
+                rule: "Synced",
+                from: None,
+                to: None,
+                detail: format!(
+                    "{waiting} NodeClaims wait for the cloud's answer: the pass is dropped with its triggers"
+                ),
+            });
+        }
+    }
+
+    /// Writes the plan: nominations, failures, NodeClaims (`Results.Record`, `CreateNodeClaims`).
+    fn carry_out(&mut self, plan: Plan, world: &mut World<'_>) {
+        let window = nomination_window(world.scenario);
+        for claim in plan.nominated {
+            let record = &mut world.cluster.nodeclaims[claim.index()];
+            if record.exists() {
+                record.nominated_until = Some(world.now + window);
+            }
+        }
+        self.tell_failures(plan.failures, world);
+        let (claims, pods) = (plan.claims.len(), plan.claims.iter().map(|(_, claim)| claim.pods.len()).sum::<usize>());
+        if claims > 0 {
+            world.cluster.decide(Decision {
+                at: world.now,
+                controller: Controller::Provisioner,
+                subject: Subject::Cluster,
+                action: "plan",
+                rule: "Solve",
+                from: None,
+                to: Some(claims as i64),
+                detail: format!(
+                    "{claims} new NodeClaims for {pods} pods; {} pods fit existing nodes",
+                    plan.existing_pods
+                ),
+            });
+        }
+        for (pool, claim) in plan.claims {
+            self.create(pool, &claim, world);
+        }
+    }
+
+    /// Creates a NodeClaim, unless what is launched already exceeds a limit (`Provisioner.Create`).
+    fn create(&mut self, pool: NodePoolId, claim: &NewClaim, world: &mut World<'_>) {
+        if let Some(resource) = exceeded_limit(world.cluster, pool) {
+            world.cluster.decide(Decision {
+                at: world.now,
+                controller: Controller::Provisioner,
+                subject: Subject::NodePool(pool),
+                action: "blocked",
+                rule: "ExceededBy",
+                from: None,
+                to: None,
+                detail: format!(
+                    "usage of {} exceeds the limit: no NodeClaim for {} pods",
+                    resource.name(),
+                    claim.pods.len()
+                ),
+            });
+            return;
+        }
+        let record = node_claim(world.cluster, pool, claim, world.now, &mut self.random);
+        let catalogue = world.cluster.catalogue_of(pool);
+        let first = claim.options.iter().take(3).map(|id| catalogue.get(*id).name.as_str());
+        let detail = format!(
+            "{} pods requesting {} CPU and {} memory; {} instance types: {}{}",
+            claim.pods.len(),
+            claim.requests.cpu(),
+            claim.requests.memory(),
+            claim.options.len(),
+            first.collect::<Vec<_>>().join(", "),
+            if claim.options.len() > 3 { ", ..." } else { "" },
+        );
+        let id = world.cluster.create_nodeclaim(record);
+        world.cluster.decide(Decision {
+            at: world.now,
+            controller: Controller::Provisioner,
+            subject: Subject::NodeClaim(id),
+            action: "create",
+            rule: "CreateNodeClaims",
+            from: None,
+            to: None,
+            detail,
+        });
+    }
+
+    /// One entry for all pods of a shape with the same reason, at most once in five minutes.
+    fn tell_failures(&mut self, failures: Vec<(PodId, String)>, world: &mut World<'_>) {
+        let mut groups: BTreeMap<(usize, String), (PodId, i64)> = BTreeMap::new();
+        for (pod, reason) in failures {
+            let shape = world.cluster.pods[pod.index()].shape.index();
+            groups.entry((shape, reason)).or_insert((pod, 0)).1 += 1;
+        }
+        for ((shape, reason), (pod, count)) in groups {
+            let known = self.told.get(&(shape, reason.clone()));
+            if known.is_some_and(|told| world.now.since(*told) < FAILURE_DEDUPE) {
+                continue;
+            }
+            self.told.insert((shape, reason.clone()), world.now);
+            world.cluster.decide(Decision {
+                at: world.now,
+                controller: Controller::Provisioner,
+                subject: Subject::Pod(pod),
+                action: "blocked",
+                rule: "FailedScheduling",
+                from: None,
+                to: Some(count),
+                detail: reason,
+            });
+        }
+    }
+}
+
+/// Counts a timer up and gives its new number.
+fn restart(timers: &mut Vec<u32>, index: usize) -> u32 {
+    if timers.len() <= index {
+        timers.resize(index + 1, 0);
+    }
+    timers[index] = timers[index].wrapping_add(1);
+    timers[index]
+}
+
+/// How long a nominated node is kept from disruption (`statenode.go: nominationWindow`).
+fn nomination_window(scenario: &Scenario) -> Duration {
+    (scenario.clocks.batch_max * 2).max(Duration::from_secs(10))
+}
+
+/// Settings of a provisioning pass.
+#[must_use]
+pub fn options(scenario: &Scenario) -> Options {
+    Options {
+        preferences: match scenario.karpenter.preference_policy {
+            flags::PreferencePolicy::Respect => PreferencePolicy::Respect,
+            flags::PreferencePolicy::Ignore => PreferencePolicy::Ignore,
+        },
+        min_values: match scenario.karpenter.min_values_policy {
+            flags::MinValuesPolicy::Strict => MinValuesPolicy::Strict,
+            flags::MinValuesPolicy::BestEffort => MinValuesPolicy::BestEffort,
+        },
+        ..Options::default()
+    }
+}
+
+/// Pending pods that take part in planning, in the order of creation, then pods of leaving nodes that must run elsewhere
+/// (`GetPendingPods`, `CurrentlyReschedulablePods`).
+#[must_use]
+pub fn pods_to_place(cluster: &Cluster, nodes: &[StateNode], now: Time) -> Vec<PodId> {
+    let mut valid: BTreeMap<usize, bool> = BTreeMap::new();
+    let mut pods: Vec<PodId> = Vec::new();
+    for id in &cluster.unbound {
+        let shape = cluster.pods[id.index()].shape.index();
+        if state::is_provisionable(cluster, *id)
+            && *valid.entry(shape).or_insert_with(|| state::validate(&cluster.shapes[shape].spec).is_ok())
+        {
+            pods.push(*id);
+        }
+    }
+    let leaving = nodes.iter().filter(|node| node.leaving(cluster)).filter_map(|node| node.node);
+    let theirs = leaving.flat_map(|node| cluster.nodes[node.index()].pods.iter().copied());
+    pods.extend(theirs.filter(|id| state::pod_view(cluster, *id).is_currently_reschedulable(now)));
+    pods
+}
+
+/// Solves for the pods; the plan's indices are those of `pods`, and of the pools and nodes that are returned with it.
+fn plan(
+    observation: Observation<'_>,
+    cluster: &Cluster,
+    pods: &[PodId],
+    whole_second: Time,
+    random: &mut Stream,
+) -> (Results, (Vec<NodePoolId>, Vec<StateNode>)) {
+    let Observation { mut input, nodes, pools } = observation;
+    input.pods = pods.iter().map(|id| state::scheduling_pod(cluster, *id, whole_second, false)).collect();
+    let mut moved = vec![false; cluster.pods.len()];
+    pods.iter().for_each(|id| moved[id.index()] = true);
+    input.bound = state::bound_pods(cluster, &nodes, |id| moved[id.index()]);
+    (solve(&input, random), (pools, nodes))
+}
+
+fn pending_plan(
+    results: Results,
+    (pools, nodes): &(Vec<NodePoolId>, Vec<StateNode>),
+    pods: &[PodId],
+    cluster: &Cluster,
+) -> Plan {
+    let told = |error: &scheduling::SchedulingError| *error != scheduling::SchedulingError::ReservedOffering;
+    let failures =
+        results.errors.iter().filter(|(pod, error)| told(error) && cluster.pods[pods[*pod].index()].exists());
+    Plan {
+        nominated: results.existing.iter().filter_map(|(node, _)| nodes[*node].claim).collect(),
+        failures: failures.map(|(pod, error)| (pods[*pod], error.to_string())).collect(),
+        existing_pods: results.existing.iter().map(|(_, pods)| pods.len()).sum(),
+        claims: results.claims.into_iter().map(|claim| (pools[claim.pool], claim)).collect(),
+    }
+}
+
+/// A limit that the launched nodes of the pool exceed, those leaving not counted (`Limits.ExceededBy`).
+#[must_use]
+pub fn exceeded_limit(cluster: &Cluster, pool: NodePoolId) -> Option<Resource> {
+    let record = &cluster.nodepools[pool.index()];
+    let limits = record.object.spec.limits.as_ref()?;
+    let own = |node: &&StateNode| {
+        !node.leaving(cluster) && node.labels(cluster).get(labels::NODE_POOL).is_some_and(|name| *name == record.name)
+    };
+    let nodes = state::state_nodes(cluster);
+    let usage: Resources = nodes.iter().filter(own).map(|node| node.capacity(cluster).with(Resource::Nodes, 1)).sum();
+    limits.iter().find_map(|(name, limit)| {
+        let resource = Resource::parse(name)?;
+        let used = usage.get(resource);
+        let used = if resource == Resource::Cpu { used } else { used.saturating_mul(1000) };
+        (used > limit.milli).then_some(resource)
+    })
+}
+
+/// The NodeClaim of a plan (`nodeclaimtemplate.go: ToNodeClaim`). `random` decides its name and the values of custom labels.
+#[must_use]
+pub fn node_claim(cluster: &Cluster, pool: NodePoolId, claim: &NewClaim, now: Time, random: &mut Stream) -> NodeClaim {
+    let record = &cluster.nodepools[pool.index()];
+    let template = &record.object.spec.template;
+    let catalogue = cluster.catalogue_of(pool);
+    let allowed = |key: &str, value: &str| claim.requirements.get(key).is_none_or(|requirement| requirement.has(value));
+    let zones = (0..catalogue.zones.len()).map(|zone| ZoneId(zone as u16));
+    let capacity_types = [CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand];
+    let mut all: Labels = template.metadata.labels.clone();
+    all.insert(labels::NODE_POOL.to_owned(), record.name.clone());
+    all.extend(resolve_labels(&claim.requirements, random));
+    NodeClaim {
+        name: format!("{}-{}", record.name, random_suffix(random)),
+        pool,
+        pool_generation: record.generation,
+        requirements: claim
+            .requirements
+            .iter()
+            .filter(|(key, _)| ![labels::INSTANCE_TYPE, labels::ZONE, labels::CAPACITY_TYPE].contains(key))
+            .flat_map(|(key, requirement)| written(key, requirement))
+            .collect(),
+        options: claim.options.clone(),
+        zones: zones.filter(|zone| allowed(labels::ZONE, catalogue.zone(*zone))).collect(),
+        capacity_types: capacity_types.into_iter().filter(|c| allowed(labels::CAPACITY_TYPE, c.as_str())).collect(),
+        has_min_values: claim.requirements.has_min_values(),
+        requests: claim.requests,
+        labels: all,
+        taints: template.spec.taints.clone(),
+        startup_taints: template.spec.startup_taints.clone(),
+        expire_after: template.spec.expire_after.0,
+        termination_grace_period: template.spec.termination_grace_period.map(|grace| grace.0),
+        created: now,
+        launched: None,
+        registered: None,
+        initialized: None,
+        instance: None,
+        instance_type: None,
+        zone: None,
+        capacity_type: None,
+        capacity: Resources::ZERO,
+        allocatable: Resources::ZERO,
+        node: None,
+        last_pod_event: None,
+        consolidatable: false,
+        drifted: None,
+        marked: None,
+        nominated_until: None,
+        deleting: None,
+        termination_deadline: None,
+        instance_terminating: false,
+        end: None,
+        gone: None,
+    }
+}
+
+/// Five characters as Kubernetes appends to generated names.
+fn random_suffix(random: &mut Stream) -> String {
+    const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+    (0..5).map(|_| char::from(ALPHABET[random.below(ALPHABET.len())])).collect()
+}
+
+/// A requirement as the API holds it (`NodeSelectorRequirement`, `BoundedNodeSelectorRequirements`).
+fn written(key: &str, requirement: &Requirement) -> Vec<NodeRequirement> {
+    let one = |operator: NodeOperator, values: Vec<String>| NodeRequirement {
+        key: key.to_owned(),
+        operator,
+        values,
+        min_values: requirement.min_values,
+    };
+    let bounds = requirement.bounds();
+    if bounds != (None, None) {
+        let low = bounds.0.map(|bound| one(NodeOperator::Gte, vec![bound.to_string()]));
+        let high = bounds.1.map(|bound| one(NodeOperator::Lte, vec![bound.to_string()]));
+        return low.into_iter().chain(high).collect();
+    }
+    let operator = match requirement.effect() {
+        Effect::In => NodeOperator::In,
+        Effect::NotIn => NodeOperator::NotIn,
+        Effect::Exists => NodeOperator::Exists,
+        Effect::DoesNotExist => NodeOperator::DoesNotExist,
+    };
+    vec![one(operator, requirement.values().map(str::to_owned).collect())]
+}
+
+#[cfg(test)]
+mod tests;

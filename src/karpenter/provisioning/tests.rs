@@ -1,0 +1,200 @@
+//! The provisioner on a small cluster, driven by hand.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::api::decode::{Decode, Problems, defaults};
+use crate::api::karpenter::NodePool as NodePoolObject;
+use crate::api::pod::PodSpec;
+use crate::cluster::NodeClassId;
+use crate::cluster::catalogue::{Catalogue, InstanceType, Offering, TypeId};
+use crate::cluster::nodeclaim::NodePool;
+use crate::cluster::pod::{Owner, PodShape};
+use crate::cluster::state::Applied;
+use crate::cluster::world::{QueueAttributes, QueueSource};
+use crate::cluster::{QueueId, ShapeId};
+use crate::units::{Cpu, Memory};
+
+struct NoQueues;
+
+impl QueueSource for NoQueues {
+    fn attributes(&mut self, _: QueueId, _: Time) -> Option<QueueAttributes> {
+        None
+    }
+    fn cpu_utilization(&mut self, _: PodId, _: Time, _: Time) -> Option<f64> {
+        None
+    }
+}
+
+/// A provisioner with its calendar.
+struct Bench {
+    scenario: Scenario,
+    cluster: Cluster,
+    provisioner: Provisioner,
+    calendar: Vec<(Time, Event)>,
+    now: Time,
+}
+
+fn parse<T: Decode>(toml: &str) -> T {
+    let mut problems = Problems::default();
+    let tree = crate::scenario::toml::parse(toml, 0, &mut problems);
+    T::decode(&tree, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list))
+}
+
+fn catalogue() -> Catalogue {
+    let instance_type = |name: &str, cpu: i64| InstanceType {
+        name: name.to_owned(),
+        labels: vec![("node.kubernetes.io/instance-type".to_owned(), vec![name.to_owned()])],
+        capacity: Resources::new(Cpu::from_milli(cpu), Memory::from_mib(8192)).with(Resource::Pods, 10),
+        allocatable: Resources::new(Cpu::from_milli(cpu - 100), Memory::from_mib(8000)).with(Resource::Pods, 10),
+        offerings: vec![Offering {
+            zone: ZoneId(0),
+            capacity_type: CapacityType::OnDemand,
+            price: cpu as f64,
+            available: true,
+        }],
+    };
+    Catalogue { zones: vec!["z1".to_owned()], types: vec![instance_type("large", 4000), instance_type("small", 2000)] }
+}
+
+impl Bench {
+    fn new(limits: &str) -> Self {
+        let scenario: Scenario = defaults();
+        let streams = Streams::new(1, 0);
+        let mut cluster = Cluster::new(streams.open("uid", 0));
+        cluster.catalogues.push(Arc::new(catalogue()));
+        let pool = format!(
+            "metadata = {{ name = \"workers\" }}\nspec = {{ {limits} template = {{ spec = {{ requirements = [] }} }} }}"
+        );
+        cluster.nodepools.push(NodePool {
+            name: "workers".to_owned(),
+            object: Arc::new(parse::<NodePoolObject>(&pool)),
+            node_class: NodeClassId(0),
+            generation: 1,
+            applied: None,
+            deleted: false,
+        });
+        cluster.apply(Time::ZERO, Applied::NodePool(NodePoolId(0)));
+        let spec: PodSpec = parse(r#"containers = [{ resources = { requests = { cpu = "1500m" } } }]"#);
+        cluster.add_shape(PodShape {
+            requests: spec.requests(),
+            spec: Arc::new(spec),
+            labels: Arc::default(),
+            annotations: Arc::default(),
+            priority: 0,
+            may_preempt: true,
+            grace: Duration::from_secs(30),
+        });
+        let provisioner = Provisioner::new(&scenario, streams);
+        Bench { scenario, cluster, provisioner, calendar: Vec::new(), now: Time::ZERO }
+    }
+
+    fn with(&mut self, act: impl FnOnce(&mut Provisioner, &mut World<'_>, &mut Agenda<Event>)) {
+        let mut agenda = Agenda::default();
+        let mut queues = NoQueues;
+        let mut world =
+            World { now: self.now, cluster: &mut self.cluster, scenario: &self.scenario, queues: &mut queues };
+        act(&mut self.provisioner, &mut world, &mut agenda);
+        self.calendar.extend(agenda.drain());
+    }
+
+    fn unschedulable_pod(&mut self) -> PodId {
+        let pod = self.cluster.create_pod(self.now, ShapeId(0), Owner::None);
+        self.cluster.mark_unschedulable(self.now, pod);
+        self.with(|provisioner, world, agenda| provisioner.observe(&Change::PodUnschedulable(pod), world, agenda));
+        pod
+    }
+
+    /// Handles what is due up to `until`, in order.
+    fn run(&mut self, until: f64) {
+        let until = Time::from_secs_f64(until);
+        while let Some(next) = (0..self.calendar.len()).min_by_key(|i| self.calendar[*i].0) {
+            if self.calendar[next].0 > until {
+                break;
+            }
+            let (at, event) = self.calendar.remove(next);
+            self.now = at;
+            self.with(|provisioner, world, agenda| provisioner.handle(event, world, agenda));
+        }
+        self.now = until;
+    }
+
+    fn launch(&mut self, claim: usize) {
+        let now = self.now;
+        let catalogue = Arc::clone(&self.cluster.catalogues[0]);
+        let record = &mut self.cluster.nodeclaims[claim];
+        let id = TypeId(record.options.iter().map(|id| id.0).min().unwrap_or(0));
+        record.launched = Some(now);
+        record.capacity = catalogue.get(id).capacity;
+        record.allocatable = catalogue.get(id).allocatable;
+    }
+
+    fn rules(&mut self) -> Vec<&'static str> {
+        self.cluster.take_decisions().map(|decision| decision.rule).collect()
+    }
+}
+
+#[test]
+fn one_claim_takes_all_pods_of_a_window() {
+    let mut bench = Bench::new("");
+    bench.unschedulable_pod();
+    bench.run(0.5);
+    bench.unschedulable_pod();
+    bench.run(1.4);
+    assert!(bench.cluster.nodeclaims.is_empty(), "the second pod extends the window to 1.5 s");
+    bench.run(4.0);
+    assert_eq!(bench.cluster.nodeclaims.len(), 1);
+    let claim = &bench.cluster.nodeclaims[0];
+    assert_eq!(claim.requests.cpu(), Cpu::from_milli(3000));
+    assert_eq!(claim.options, [TypeId(0)], "only the large type holds both");
+    assert!(claim.name.starts_with("workers-") && claim.name.len() == 13);
+    assert_eq!(claim.labels.get("karpenter.sh/nodepool").map(String::as_str), Some("workers"));
+    assert_eq!(bench.rules(), ["Solve", "CreateNodeClaims"]);
+}
+
+#[test]
+fn no_pass_runs_while_a_launch_is_unanswered_and_its_triggers_are_lost() {
+    let mut bench = Bench::new("");
+    bench.unschedulable_pod();
+    bench.run(4.0);
+    assert_eq!(bench.cluster.nodeclaims.len(), 1);
+    bench.unschedulable_pod();
+    bench.run(5.5);
+    bench.launch(0);
+    bench.run(9.9);
+    assert!(bench.rules().contains(&"Synced"), "the window that ended at 5 s found no sync");
+    assert_eq!(bench.cluster.nodeclaims.len(), 1);
+    bench.run(16.0);
+    assert!(bench.cluster.nodeclaims[0].nominated(bench.now), "re-planned onto the node that is under way");
+    assert_eq!(bench.cluster.nodeclaims.len(), 1, "a large node holds both pods");
+}
+
+#[test]
+fn limits_stop_further_claims_and_say_so_once() {
+    let mut bench = Bench::new("limits = { cpu = \"2\" },");
+    bench.unschedulable_pod();
+    bench.run(4.0);
+    assert_eq!(bench.cluster.nodeclaims[0].options, [TypeId(1)], "the large type exceeds the limit");
+    bench.cluster.nodeclaims[0].launched = Some(bench.now);
+    bench.cluster.nodeclaims[0].capacity = catalogue().types[1].capacity;
+    bench.cluster.nodeclaims[0].allocatable = catalogue().types[1].allocatable;
+    bench.cluster.nodeclaims[0].labels.insert("karpenter.sh/nodepool".to_owned(), "workers".to_owned());
+    bench.rules();
+    bench.unschedulable_pod();
+    bench.run(60.0);
+    assert_eq!(bench.cluster.nodeclaims.len(), 1);
+    assert_eq!(bench.rules(), ["FailedScheduling"]);
+}
+
+#[test]
+fn every_pod_event_restarts_the_timer_of_the_pod() {
+    let mut bench = Bench::new("");
+    let pod = bench.unschedulable_pod();
+    bench.run(4.0);
+    bench.launch(0);
+    bench.with(|provisioner, world, agenda| provisioner.observe(&Change::PodUnschedulable(pod), world, agenda));
+    bench.run(13.0);
+    assert!(!bench.calendar.iter().any(|(_, event)| *event == Event::Window), "the timer of 10 s is out of date");
+    bench.run(14.0);
+    assert!(bench.calendar.iter().any(|(_, event)| *event == Event::Window), "the restarted timer ends at 14 s");
+}
