@@ -169,6 +169,11 @@ impl Case {
         case
     }
 
+    fn find(&self, name: &str) -> usize {
+        let mut nodes = self.cluster.nodes.iter();
+        nodes.position(|node| node.view.name == name).unwrap_or_else(|| panic!("no node {name}"))
+    }
+
     fn instant(&self) -> Instant {
         let since = self.now.since(Time::ZERO + Duration::from_hours(24));
         let wall = self.wall_at_zero + jiff::SignedDuration::from_micros(since.as_micros());
@@ -407,7 +412,7 @@ impl Case {
         match name.as_str() {
             "wait" => self.now += span(what),
             "bind" => {
-                let node = self.cluster.find(text(&what["node"]));
+                let node = self.find(text(&what["node"]));
                 self.add_pods(Some(node), &what["pod"]);
                 if !flag(&what["consolidatable"], true) {
                     self.cluster.nodes[node].view.consolidatable = false;
@@ -415,7 +420,7 @@ impl Case {
                 self.memory.state.mark_unconsolidated(self.now);
             }
             "set" => {
-                let node = self.cluster.find(text(&what["node"]));
+                let node = self.find(text(&what["node"]));
                 let mut view = self.cluster.nodes[node].view.clone();
                 for (key, value) in what.as_object().into_iter().flatten() {
                     match key.as_str() {
@@ -433,7 +438,7 @@ impl Case {
             }
             "remove" => {
                 for name in list(what) {
-                    let node = self.cluster.find(text(name));
+                    let node = self.find(text(name));
                     let view = &mut self.cluster.nodes[node].view;
                     (view.managed, view.registered, view.initialized, view.marked_for_deletion) =
                         (false, false, false, true);

@@ -78,10 +78,6 @@ impl TestCluster {
         self.pools.iter().position(|pool| pool.name == name).map(PoolIndex)
     }
 
-    pub fn find(&self, name: &str) -> usize {
-        self.nodes.iter().position(|node| node.view.name == name).unwrap_or_else(|| panic!("no node {name}"))
-    }
-
     /// Labels of a node of a type, as the provider and Karpenter write them.
     pub fn labels_of(&self, view: &NodeView) -> Labels {
         let mut all = Labels::new();

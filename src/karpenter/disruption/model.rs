@@ -180,8 +180,8 @@ pub struct Rules {
     pub empty_by_cost: bool,
     /// Feature gate `SpotToSpotConsolidation`; default false.
     pub spot_to_spot: bool,
-    /// A saving is estimated with the offerings that the replacement's requirements allow (core past 1.14.0); else with any
-    /// available offering of its cheapest type.
+    /// A saving is estimated with the offerings that the replacement's requirements allow (core past 1.14.0, recorded with
+    /// 1.14.1); else with any available offering of its cheapest type (core 1.14.0, which AWS's 1.14.1 is built on).
     pub savings_of_allowed_offerings: bool,
 }
 
@@ -281,7 +281,7 @@ impl Rules {
             balanced: modern,
             empty_by_cost: modern,
             spot_to_spot,
-            savings_of_allowed_offerings: false,
+            savings_of_allowed_offerings: modern,
         }
     }
 }
