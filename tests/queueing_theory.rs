@@ -43,8 +43,8 @@ fn run(rate: f64, processing: &Distribution, pods: u32, hours: i64, replication:
     let seconds = end.as_secs_f64();
     let statistics = plane.statistics(end, queue);
     Result {
-        wait: statistics.mean_wait().as_secs_f64(),
-        sojourn: statistics.mean_sojourn().as_secs_f64(),
+        wait: statistics.wait.mean().map_or(0.0, Duration::as_secs_f64),
+        sojourn: statistics.sojourn.mean().map_or(0.0, Duration::as_secs_f64),
         in_system: (visible + in_flight) / seconds,
         throughput: statistics.counters.deleted as f64 / seconds,
     }

@@ -171,7 +171,7 @@ impl Sqs {
         queue.statistics.counters.deleted += 1;
         if !message.copy {
             let sojourn = now.since(message.sent);
-            queue.statistics.record_sojourn(sojourn);
+            queue.statistics.sojourn.record(sojourn);
         }
         queue.take_out(messages, now, receipt.slot);
         if queue.duplicates.happens() {
@@ -389,7 +389,7 @@ impl Delivery<'_> {
         let statistics = &mut self.queue.statistics;
         statistics.counters.received += 1;
         if count == 1 {
-            statistics.record_wait(self.now.since(message.sent));
+            statistics.wait.record(self.now.since(message.sent));
         } else {
             statistics.counters.redelivered += 1;
             statistics.counters.duplicates += u64::from(copy);

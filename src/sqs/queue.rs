@@ -99,7 +99,7 @@ impl Queue {
             age: List::default(),
             set_back: List::default(),
             counts: Counts::new(settings.counter_lag.is_some()),
-            statistics: Statistics::new(settings.precision),
+            statistics: Statistics::default(),
             deduplication: Deduplication::default(),
             attempts: Attempts::default(),
             throughput: Throughput::new(partitions),

@@ -39,8 +39,6 @@ pub struct QueueSettings {
     pub counter_lag: Option<Distribution>,
     /// Probability per read of an idle queue of phantom messages.
     pub phantoms: f64,
-    /// Significant digits of the histograms, 1 to 5.
-    pub precision: u8,
 }
 
 /// How messages are ordered and delivered.
@@ -137,7 +135,6 @@ impl QueueSettings {
             back_after_receives: if moto || spec.fifo { 0 } else { 3 },
             counter_lag: (spec.counters.unwrap_or(exact) == Counters::Approximate).then(|| spec.counter_lag.clone()),
             phantoms: spec.phantoms,
-            precision: 3,
         }
     }
 }

@@ -24,6 +24,9 @@ pub(crate) struct Shards {
     /// Bit s is set when shard s may have a message.
     filled: u64,
     sampling: f64,
+    /// The shards in the order in which messages are dealt to them, shuffled anew in each round, so that shares stay even.
+    deal: Vec<u8>,
+    dealt: usize,
 }
 
 /// Marks a message that waits in a shard's heap rather than in its list.
@@ -31,16 +34,32 @@ const RETURNED: u8 = 0x80;
 
 impl Shards {
     pub fn new(shards: u32, sampling: f64) -> Self {
-        Shards { shards: (0..shards).map(|_| Shard::default()).collect(), filled: 0, sampling }
+        Shards {
+            shards: (0..shards).map(|_| Shard::default()).collect(),
+            filled: 0,
+            sampling,
+            deal: (0..shards as u8).collect(),
+            dealt: 0,
+        }
     }
 
     /// Puts a message that has not been received yet, or one that goes to the back, at the end of its shard.
     #[inline]
     pub fn append(&mut self, messages: &mut Messages, slot: u32, stream: &mut Stream) {
-        let shard = if self.shards.len() == 1 { 0 } else { stream.below(self.shards.len()) };
+        let shard = if self.shards.len() == 1 { 0 } else { self.next_shard(stream) };
         messages[slot].shard = shard as u8;
         self.shards[shard].waiting.push_back(messages, slot);
         self.filled |= 1 << shard;
+    }
+
+    /// One step of a Fisher-Yates shuffle of the round.
+    #[inline]
+    fn next_shard(&mut self, stream: &mut Stream) -> usize {
+        let other = self.dealt + stream.below(self.deal.len() - self.dealt);
+        self.deal.swap(self.dealt, other);
+        let shard = usize::from(self.deal[self.dealt]);
+        self.dealt = (self.dealt + 1) % self.deal.len();
+        shard
     }
 
     /// Puts a message back to its place by the order of sends.

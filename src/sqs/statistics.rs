@@ -1,11 +1,6 @@
 //! What is counted about a queue: calls, messages, waits.
 
-use hdrhistogram::Histogram;
-
-use crate::time::Duration;
-
-/// The longest span a histogram tells apart: the longest retention, in microseconds.
-const LONGEST: u64 = 14 * 24 * 3600 * 1_000_000;
+use crate::engine::Durations;
 
 /// Numbers of messages and calls since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,59 +70,12 @@ impl Requests {
 }
 
 /// Counters and histograms of a queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Statistics {
     /// Numbers of messages and calls.
     pub counters: Counters,
-    /// Sent -> first received, in microseconds.
-    pub wait: Histogram<u64>,
-    /// Sent -> deleted, in microseconds.
-    pub sojourn: Histogram<u64>,
-    /// Sum of the recorded waits.
-    pub wait_sum: Duration,
-    /// Sum of the recorded sojourns.
-    pub sojourn_sum: Duration,
-}
-
-impl Statistics {
-    pub(crate) fn new(precision: u8) -> Self {
-        let empty = || {
-            Histogram::new_with_bounds(1, LONGEST, precision.clamp(1, 5)).expect("these bounds and digits are valid")
-        };
-        Statistics {
-            counters: Counters::default(),
-            wait: empty(),
-            sojourn: empty(),
-            wait_sum: Duration::ZERO,
-            sojourn_sum: Duration::ZERO,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn record_wait(&mut self, wait: Duration) {
-        self.wait.saturating_record(wait.as_micros() as u64);
-        self.wait_sum += wait;
-    }
-
-    #[inline]
-    pub(crate) fn record_sojourn(&mut self, sojourn: Duration) {
-        self.sojourn.saturating_record(sojourn.as_micros() as u64);
-        self.sojourn_sum += sojourn;
-    }
-
-    /// Mean wait; zero without any.
-    #[must_use]
-    pub fn mean_wait(&self) -> Duration {
-        mean(self.wait_sum, self.wait.len())
-    }
-
-    /// Mean sojourn; zero without any.
-    #[must_use]
-    pub fn mean_sojourn(&self) -> Duration {
-        mean(self.sojourn_sum, self.sojourn.len())
-    }
-}
-
-fn mean(sum: Duration, count: u64) -> Duration {
-    if count == 0 { Duration::ZERO } else { sum / i64::try_from(count).unwrap_or(i64::MAX) }
+    /// Sent -> first received.
+    pub wait: Durations,
+    /// Sent -> deleted; second deliveries are not counted.
+    pub sojourn: Durations,
 }
