@@ -113,7 +113,7 @@ impl DataPlane {
                 self.workers[worker].poll_event = event;
             }
             _ => {
-                self.leave_idle(now, worker, end.is_some());
+                self.leave_idle(now, worker, true);
                 let state = &mut self.workers[worker];
                 state.poll = Poll::No;
                 state.poll_event = NO_EVENT;

@@ -1,0 +1,318 @@
+//! How consumers of a queue behave: each test derives its instants by hand.
+
+use forescale::api::decode::{Decode, Problems};
+use forescale::consumer::{DataPlane, Notice, NoticeKind, PodRef, WorkerEventKind};
+use forescale::engine::Streams;
+use forescale::scenario::Scenario;
+use forescale::sqs::{Depth, QueueId};
+use forescale::time::{Duration, Time};
+
+const Q: QueueId = QueueId(0);
+const POD: PodRef = PodRef(0);
+
+fn at(seconds: f64) -> Time {
+    Time::from_secs_f64(seconds)
+}
+
+/// A data plane with one exact queue (`queue` adds fields to it) and one kind of consumer.
+fn plane(queue: &str, sends: &str, consumer: &str) -> DataPlane {
+    let text = format!(
+        "[[queues]]\nname = \"q\"\nservice = \"moto\"\n{queue}\n[[queues.arrivals]]\npattern = \"list\"\nsends = [{sends}]\n\
+         [[consumers]]\ndeployment = \"d\"\nqueue = \"q\"\n{consumer}\n"
+    );
+    let mut problems = Problems::default();
+    let node = forescale::scenario::toml::parse(&text, 0, &mut problems);
+    let scenario = Scenario::decode(&node, &mut problems).unwrap_or_else(|| panic!("{text}\n{problems:?}"));
+    assert!(!problems.has_errors(), "{text}\n{problems:?}");
+    let mut plane = DataPlane::new(&scenario.queues, &scenario.consumers, &Streams::new(1, 0));
+    plane.record_workers();
+    plane
+}
+
+fn notices(plane: &mut DataPlane, until: f64) -> Vec<Notice> {
+    std::iter::from_fn(|| plane.advance(at(until))).collect()
+}
+
+fn steps(plane: &mut DataPlane) -> Vec<(f64, WorkerEventKind)> {
+    plane.take_worker_events().into_iter().map(|event| (event.at.as_secs_f64(), event.kind)).collect()
+}
+
+fn depth(visible: u64, in_flight: u64) -> Depth {
+    Depth { visible, in_flight, delayed: 0 }
+}
+
+/// The worker of the recordings: one message at a time, short polls, a pause after an empty one.
+const RECORDED: &str = "batchSize = 1\nwaitTime = \"0s\"\nidlePoll = \"2s\"\nprocessing = \"20s\"";
+
+#[test]
+fn a_short_polling_worker_polls_at_its_own_phase() {
+    // Ready at 1: polls at 1, 3, 5; the message of 4.2 waits for the poll at 5; done at 25, polls at 25, 27, ...
+    let mut plane = plane("visibilityTimeout = \"120s\"", "{ at = \"4200ms\" }, { at = \"25500ms\" }", RECORDED);
+    plane.add_consumer(at(1.0), POD, 0);
+    assert_eq!(notices(&mut plane, 60.0), []);
+    use WorkerEventKind::{Done, Receive, Start};
+    let expected = [(1.0, Start), (5.0, Receive(1)), (25.0, Done), (27.0, Receive(1)), (47.0, Done)];
+    assert_eq!(steps(&mut plane), expected);
+    // Empty polls: 1, 3; 25; 47, 49, 51, 53, 55, 57 and (at 59 exactly, not over before 61) none more.
+    assert_eq!(plane.statistics(at(60.0), Q).counters.empty_receives, 2 + 1 + 6);
+}
+
+#[test]
+fn a_graceful_worker_finishes_the_message_in_hand() {
+    let mut plane = plane("visibilityTimeout = \"120s\"", "{ at = \"0s\", messages = 2 }", RECORDED);
+    plane.add_consumer(at(1.0), POD, 0);
+    assert_eq!(notices(&mut plane, 6.0), []);
+    plane.begin_stop(at(6.0), POD);
+    assert_eq!(notices(&mut plane, 60.0), [Notice { at: at(21.0), pod: POD, kind: NoticeKind::Stopped }]);
+    assert_eq!(plane.true_counts(Q), depth(1, 0));
+    assert!(!plane.is_running(POD));
+}
+
+#[test]
+fn a_worker_that_dies_leaves_its_message_to_the_timeout() {
+    let consumer = format!("{RECORDED}\nonTerm = \"die\"");
+    let mut plane = plane("visibilityTimeout = \"120s\"", "{ at = \"0s\" }", &consumer);
+    plane.add_consumer(at(1.0), POD, 0);
+    notices(&mut plane, 6.0);
+    plane.begin_stop(at(6.0), POD);
+    assert_eq!(notices(&mut plane, 100.0), [Notice { at: at(6.0), pod: POD, kind: NoticeKind::Stopped }]);
+    assert_eq!(plane.true_counts(Q), depth(0, 1));
+    notices(&mut plane, 121.0);
+    assert_eq!(plane.true_counts(Q), depth(1, 0));
+}
+
+#[test]
+fn an_idle_worker_stops_at_once_and_a_killed_one_says_nothing() {
+    let mut plane = plane("", "{ at = \"100s\" }", RECORDED);
+    plane.add_consumer(at(1.0), POD, 0);
+    plane.add_consumer(at(1.0), PodRef(7), 0);
+    notices(&mut plane, 6.0);
+    plane.begin_stop(at(6.0), POD);
+    plane.kill(at(6.0), PodRef(7));
+    assert_eq!(notices(&mut plane, 99.0), [Notice { at: at(6.0), pod: POD, kind: NoticeKind::Stopped }]);
+    notices(&mut plane, 200.0);
+    assert_eq!(plane.true_counts(Q), depth(1, 0));
+    // Polls at 1, 3 and 5 of each.
+    assert_eq!(plane.statistics(at(200.0), Q).counters.empty_receives, 6);
+}
+
+#[test]
+fn a_job_takes_one_message_or_exits() {
+    let mut plane = plane("", "{ at = \"0s\", messages = 2 }", "client = \"keda-job\"\nprocessing = \"20s\"");
+    plane.add_consumer(at(1.0), POD, 0);
+    plane.add_consumer(at(2.0), PodRef(1), 0);
+    plane.add_consumer(at(3.0), PodRef(2), 0);
+    let exited = |seconds, pod| Notice { at: at(seconds), pod: PodRef(pod), kind: NoticeKind::Exited { ok: true } };
+    // A client that takes one message and is no job would not exit on an empty queue.
+    assert_eq!(notices(&mut plane, 60.0), [exited(21.0, 0), exited(22.0, 1)]);
+    assert_eq!(plane.true_counts(Q), depth(0, 0));
+}
+
+#[test]
+fn a_scaled_job_without_message_exits_at_once() {
+    let text = "[[queues]]\nname = \"q\"\nservice = \"moto\"\n[[consumers]]\njob = \"j\"\nqueue = \"q\"\nwaitTime = \"0s\"\nprocessing = \"20s\"";
+    let mut problems = Problems::default();
+    let node = forescale::scenario::toml::parse(text, 0, &mut problems);
+    let scenario = Scenario::decode(&node, &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
+    let mut plane = DataPlane::new(&scenario.queues, &scenario.consumers, &Streams::new(1, 0));
+    plane.add_consumer(at(3.0), POD, 0);
+    let exited = Notice { at: at(3.0), pod: POD, kind: NoticeKind::Exited { ok: true } };
+    assert_eq!(notices(&mut plane, 60.0), [exited]);
+    assert_eq!(plane.statistics(at(60.0), Q).counters.empty_receives, 1);
+}
+
+#[test]
+fn prefetched_messages_age_in_the_pod() {
+    // Ten at once, five seconds each, timeout 31 s: the message that would start at 30 and end at 35 comes back at 31, and so do
+    // the three behind it. The pod works on nevertheless; its deletes are late, and still succeed by the latest handle.
+    let consumer = "batchSize = 10\nwaitTime = \"20s\"\nprocessing = \"5s\"";
+    let mut plane = plane("visibilityTimeout = \"31s\"", "{ at = \"0s\", messages = 10 }", consumer);
+    plane.add_consumer(at(1.0), POD, 0);
+    notices(&mut plane, 31.5);
+    assert_eq!(plane.true_counts(Q), depth(0, 4));
+    notices(&mut plane, 32.5);
+    assert_eq!(plane.true_counts(Q), depth(4, 0));
+    notices(&mut plane, 60.0);
+    let counters = plane.statistics(at(60.0), Q).counters;
+    assert_eq!((counters.visibility_expired, counters.deleted, counters.redelivered), (4, 10, 0));
+}
+
+#[test]
+fn a_heartbeat_keeps_a_long_message_and_dies_with_the_pod() {
+    let consumer =
+        "batchSize = 1\nwaitTime = \"20s\"\nprocessing = \"100s\"\nheartbeat = { every = \"10s\", to = \"30s\" }";
+    let queue = "visibilityTimeout = \"30s\"";
+    let mut first = plane(queue, "{ at = \"5s\" }", consumer);
+    first.add_consumer(at(1.0), POD, 0);
+    notices(&mut first, 200.0);
+    let counters = first.statistics(at(200.0), Q).counters;
+    assert_eq!((counters.deleted, counters.visibility_expired), (1, 0));
+    // Killed at 47: the last beat was at 45, so the message comes back at 75.
+    let mut second = plane(queue, "{ at = \"5s\" }", consumer);
+    second.add_consumer(at(1.0), POD, 0);
+    notices(&mut second, 47.0);
+    second.kill(at(47.0), POD);
+    notices(&mut second, 74.9);
+    assert_eq!(second.true_counts(Q), depth(0, 1));
+    notices(&mut second, 75.0);
+    assert_eq!(second.true_counts(Q), depth(1, 0));
+}
+
+#[test]
+fn an_early_delete_loses_what_a_crash_interrupts() {
+    let consumer = "client = \"celery\"\nslots = 1\nprefetch = 2\nprocessing = \"10s\"";
+    let mut plane = plane("visibilityTimeout = \"1800s\"", "{ at = \"0s\", messages = 3 }", consumer);
+    plane.add_consumer(at(1.0), POD, 0);
+    notices(&mut plane, 5.0);
+    // One runs and is deleted, two wait in the pod.
+    assert_eq!(plane.true_counts(Q), depth(0, 2));
+    notices(&mut plane, 11.5);
+    assert_eq!(plane.true_counts(Q), depth(0, 1));
+    plane.kill(at(12.0), POD);
+    notices(&mut plane, 1801.0);
+    assert_eq!(plane.true_counts(Q), depth(1, 0));
+    assert_eq!(plane.totals(0).lost, 1);
+}
+
+#[test]
+fn batched_deletes_wait_for_each_other() {
+    let consumer = "client = \"spring-cloud-aws\"\nprocessing = \"2s\"";
+    let mut plane = plane("", "{ at = \"1s\", messages = 3 }", consumer);
+    plane.add_consumer(at(0.0), POD, 0);
+    notices(&mut plane, 3.9);
+    assert_eq!(plane.true_counts(Q), depth(0, 3));
+    notices(&mut plane, 4.0);
+    assert_eq!(plane.true_counts(Q), depth(0, 0));
+    // SIGTERM in the middle of a poll (polls at 0 and, after the messages of 1, from 1 on, every 10 s): it waits for the answer.
+    plane.begin_stop(at(5.0), POD);
+    assert_eq!(notices(&mut plane, 60.0), [Notice { at: at(11.0), pod: POD, kind: NoticeKind::Stopped }]);
+}
+
+#[test]
+fn released_messages_come_back_at_once() {
+    let consumer = "batchSize = 10\nwaitTime = \"20s\"\nprocessing = \"5s\"\nonTerm = \"release\"";
+    let mut plane = plane("visibilityTimeout = \"300s\"", "{ at = \"0s\", messages = 10 }", consumer);
+    plane.add_consumer(at(1.0), POD, 0);
+    notices(&mut plane, 12.0);
+    plane.begin_stop(at(12.0), POD);
+    // Two are done, the third is in hand, seven are released.
+    assert_eq!(plane.true_counts(Q), depth(7, 1));
+    assert_eq!(notices(&mut plane, 60.0), [Notice { at: at(16.0), pod: POD, kind: NoticeKind::Stopped }]);
+    assert_eq!(plane.true_counts(Q), depth(7, 0));
+}
+
+#[test]
+fn a_drain_has_a_limit() {
+    let consumer = "client = \"shoryuken\"\nwaitTime = \"20s\"\nslots = 2\nprocessing = \"30s\"";
+    let mut plane = plane("visibilityTimeout = \"60s\"", "{ at = \"0s\", messages = 3 }", consumer);
+    plane.add_consumer(at(1.0), POD, 0);
+    notices(&mut plane, 5.0);
+    assert_eq!(plane.true_counts(Q), depth(1, 2));
+    plane.begin_stop(at(5.0), POD);
+    assert_eq!(notices(&mut plane, 60.0), [Notice { at: at(13.0), pod: POD, kind: NoticeKind::Stopped }]);
+    notices(&mut plane, 61.0);
+    assert_eq!(plane.true_counts(Q), depth(3, 0));
+}
+
+#[test]
+fn failures_back_off_and_end_in_the_dead_letter_queue() {
+    // Always fails after 1 s. Receives at 0, 1 + 10 = 11, 12 + 20 = 32; then the poll at 33 + 40 = 73 moves it.
+    let consumer = "batchSize = 1\nwaitTime = \"20s\"\nprocessing = \"1s\"\npoison = 1.0\nonError = \"backoff\"";
+    let mut plane = plane("maxReceiveCount = 3", "{ at = \"0s\" }", consumer);
+    plane.add_consumer(at(0.0), POD, 0);
+    notices(&mut plane, 72.9);
+    let received: Vec<f64> =
+        steps(&mut plane).iter().filter(|(_, k)| matches!(k, WorkerEventKind::Receive(_))).map(|(t, _)| *t).collect();
+    assert_eq!(received, [0.0, 11.0, 32.0]);
+    let dlq = plane.find_queue("q-dlq").expect("implied by maxReceiveCount");
+    assert_eq!(plane.true_counts(dlq), depth(0, 0));
+    notices(&mut plane, 73.0);
+    assert_eq!((plane.true_counts(Q), plane.true_counts(dlq)), (depth(0, 0), depth(1, 0)));
+}
+
+#[test]
+fn a_crash_is_noticed_and_the_message_comes_back() {
+    let consumer = "batchSize = 1\nwaitTime = \"20s\"\nprocessing = \"10s\"\ncrashes = 1.0";
+    let mut plane = plane("visibilityTimeout = \"30s\"", "{ at = \"0s\" }", consumer);
+    plane.add_consumer(at(0.0), POD, 0);
+    let all = notices(&mut plane, 29.9);
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].kind, NoticeKind::Crashed);
+    assert!(all[0].at < at(10.0));
+    assert_eq!(plane.true_counts(Q), depth(0, 1));
+    notices(&mut plane, 30.0);
+    assert_eq!(plane.true_counts(Q), depth(1, 0));
+}
+
+#[test]
+fn waiting_costs_no_events_and_is_counted_all_the_same() {
+    let mut plane = plane("", "", "batchSize = 1\nwaitTime = \"20s\"\nprocessing = \"1s\"");
+    for pod in 0..100 {
+        plane.add_consumer(at(0.0), PodRef(pod), 0);
+    }
+    notices(&mut plane, 1.0);
+    let before = plane.events_made();
+    notices(&mut plane, 3600.0);
+    assert_eq!(plane.events_made(), before);
+    assert_eq!(plane.next_event(), None);
+    // 3,600 / 20 polls of each.
+    assert_eq!(plane.statistics(at(3600.0), Q).counters.empty_receives, 18_000);
+    // A second reading counts nothing twice.
+    assert_eq!(plane.statistics(at(3600.0), Q).counters.empty_receives, 18_000);
+}
+
+#[test]
+fn a_pod_that_waits_too_long_exits() {
+    let consumer = "batchSize = 1\nwaitTime = \"20s\"\nprocessing = \"1s\"\nidleExit = \"30s\"";
+    let mut plane = plane("", "{ at = \"10s\" }", consumer);
+    plane.add_consumer(at(0.0), POD, 0);
+    let exited = Notice { at: at(41.0), pod: POD, kind: NoticeKind::Exited { ok: true } };
+    assert_eq!(notices(&mut plane, 100.0), [exited]);
+}
+
+#[test]
+fn busy_time_is_exact() {
+    let mut plane =
+        plane("", "{ at = \"10s\", messages = 2 }", "batchSize = 1\nwaitTime = \"20s\"\nprocessing = \"4s\"");
+    plane.add_consumer(at(0.0), POD, 0);
+    notices(&mut plane, 12.0);
+    assert_eq!(plane.busy(at(12.0), POD), Duration::from_secs(2));
+    notices(&mut plane, 30.0);
+    assert_eq!(plane.busy(at(30.0), POD), Duration::from_secs(8));
+}
+
+#[test]
+fn one_group_serialises_all_consumers() {
+    // One message group, 1 s each, three pods: no message before the one ahead is deleted.
+    let queue = "fifo = true";
+    let mut plane =
+        plane(queue, "{ at = \"0s\", messages = 5 }", "batchSize = 1\nwaitTime = \"20s\"\nprocessing = \"1s\"");
+    for pod in 0..3 {
+        plane.add_consumer(at(0.0), PodRef(pod), 0);
+    }
+    notices(&mut plane, 4.5);
+    assert_eq!(plane.true_counts(Q), depth(0, 1));
+    notices(&mut plane, 5.0);
+    assert_eq!(plane.statistics(at(5.0), Q).counters.deleted, 5);
+}
+
+#[test]
+fn data_events_come_before_control_events_of_the_same_instant() {
+    let mut plane = plane("", "{ at = \"60s\" }", RECORDED);
+    assert_eq!(plane.next_event(), Some(at(60.0)));
+    notices(&mut plane, 60.0);
+    assert_eq!(plane.attributes(at(60.0), Q).map(|a| a.visible), Ok(1));
+}
+
+#[test]
+fn a_lost_poll_hides_a_message_for_its_timeout() {
+    let consumer = "client = \"boto3\"\nwaitTime = \"20s\"\nprocessing = \"1s\"\norphanedPolls = true";
+    let mut plane = plane("visibilityTimeout = \"30s\"", "{ at = \"10s\" }", consumer);
+    plane.add_consumer(at(0.0), POD, 0);
+    notices(&mut plane, 5.0);
+    plane.begin_stop(at(5.0), POD);
+    assert_eq!(notices(&mut plane, 39.9).len(), 1);
+    assert_eq!(plane.true_counts(Q), depth(0, 1));
+    notices(&mut plane, 40.0);
+    assert_eq!(plane.true_counts(Q), depth(1, 0));
+}
