@@ -44,6 +44,8 @@ object! {
         pub disruption_first_pass: Option<Duration>,
         /// Time from the end of a disruption pass that did nothing to the next.
         pub disruption_poll: Duration = Duration::from_secs(10),
+        /// What each look at a draining node adds to the second between two looks.
+        pub drain_poll_slip: Duration = Duration::from_millis(20),
         /// How long a consolidation command waits before it is validated.
         pub disruption_validation: Duration = Duration::from_secs(15),
     }

@@ -1,5 +1,7 @@
 //! `[cloud]`: who makes the nodes.
 
+use super::Scenario;
+use super::simulation::Profile;
 use crate::api::decode::Problems;
 use crate::api::tree::{Node, Value};
 use crate::engine::Distribution;
@@ -27,6 +29,17 @@ object! {
         pub kwok_launched: Distribution = Distribution::Constant(Duration::from_millis(140)),
         /// KWOK only: from a Node's creation to Ready.
         pub kwok_ready: Distribution = Distribution::Uniform { min: Duration::from_millis(50), max: Duration::from_millis(300) },
+    }
+}
+
+impl Scenario {
+    /// Who makes the nodes of pools that name no node class.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        self.cloud.provider.unwrap_or(match self.simulation.profile {
+            Profile::Aws => Provider::Aws,
+            Profile::Kwok => Provider::Kwok,
+        })
     }
 }
 

@@ -23,9 +23,7 @@ use crate::ec2::kwok;
 use crate::ec2::prices::Prices;
 use crate::engine::Streams;
 use crate::scenario::Scenario;
-use crate::scenario::cloud::Provider;
 use crate::scenario::node_groups::{GroupCapacityType, NodeGroup};
-use crate::scenario::simulation::Profile;
 use crate::time::{Duration, Time};
 use crate::units::{Resource, Resources, Usd};
 
@@ -98,15 +96,6 @@ fn add_catalogues(
         classes.insert(name_of(&class.metadata), id);
     }
     Ok(classes)
-}
-
-/// Who makes the nodes.
-#[must_use]
-pub fn provider(scenario: &Scenario) -> Provider {
-    scenario.cloud.provider.unwrap_or(match scenario.simulation.profile {
-        Profile::Aws => Provider::Aws,
-        Profile::Kwok => Provider::Kwok,
-    })
 }
 
 fn name_of(metadata: &ObjectMeta) -> String {
