@@ -316,3 +316,16 @@ fn grace_and_termination_follow_the_pod() {
     let pod = &run.cluster.pods[0];
     assert_eq!(pod.deletion_grace, Duration::from_secs(30));
 }
+
+#[test]
+fn hundreds_of_pods_are_paced_by_the_client_rate() {
+    let slow = FIXED.replace("kubeAPIQPS = 200", "kubeAPIQPS = 20").replace("kubeAPIBurst = 300", "kubeAPIBurst = 30");
+    for (replicas, last) in [(100, 4.8), (700, 34.8)] {
+        let mut run = Run::new(&format!("{slow}{}{}", group(1, "2000"), deployment("web", replicas, "")));
+        run.until(60.0);
+        let created = run.times(|change| matches!(change, Change::PodCreated(_)));
+        assert_eq!(created.len(), replicas as usize);
+        let end = created.last().copied().unwrap_or(0.0);
+        assert!((end - last).abs() < 0.15, "{replicas} pods: the last at {end} s");
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::api::meta::Labels;
 use crate::api::pod::{PodSpec, Taint, TaintEffect};
+use crate::units::{Cpu, Memory};
 
 /// Taints that every daemon tolerates (`AddOrUpdateDaemonPodTolerations`), with their effect.
 const TOLERATED: [(&str, TaintEffect); 6] = [
@@ -11,6 +12,13 @@ const TOLERATED: [(&str, TaintEffect); 6] = [
     ("node.kubernetes.io/memory-pressure", TaintEffect::NoSchedule),
     ("node.kubernetes.io/pid-pressure", TaintEffect::NoSchedule),
     ("node.kubernetes.io/unschedulable", TaintEffect::NoSchedule),
+];
+
+/// Daemons of an EKS node by default: name, CPU and memory that they request (VPC CNI, kube-proxy and EBS CSI add-ons).
+pub const EKS_DAEMONS: [(&str, Cpu, Memory); 3] = [
+    ("aws-node", Cpu::from_milli(50), Memory::ZERO),
+    ("kube-proxy", Cpu::from_milli(100), Memory::ZERO),
+    ("ebs-csi-node", Cpu::from_milli(30), Memory::from_mib(120)),
 ];
 
 /// Whether a node is to run a pod of the template: labels fit, and every hard taint is tolerated.

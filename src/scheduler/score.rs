@@ -110,6 +110,14 @@ pub fn spread_weight(size: usize) -> f64 {
     ((size + 2) as f64).ln()
 }
 
+/// Score of a node by its spread constraints: Σ (matching pods · weight + maxSkew − 1), rounded (`scoreForCount`).
+#[must_use]
+pub fn spread(constraints: impl IntoIterator<Item = (i64, f64, i64)>) -> i64 {
+    let parts =
+        constraints.into_iter().map(|(matching, weight, max_skew)| matching as f64 * weight + (max_skew - 1) as f64);
+    parts.sum::<f64>().round() as i64
+}
+
 /// How many feasible nodes to find before scoring (`schedule_one.go: numFeasibleNodesToFind`). `percentage` 0 = adaptive.
 #[must_use]
 pub fn feasible_nodes_to_find(nodes: usize, percentage: usize) -> usize {

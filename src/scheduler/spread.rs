@@ -161,20 +161,16 @@ impl SpreadCounts {
 
     /// `scoring.go: Score`: Σ (matching · weight + maxSkew − 1), rounded.
     pub fn score(&self, scores: &SoftScores, snapshot: &Snapshot, slot: Slot) -> i64 {
-        let mut sum = 0.0;
-        for (constraint, weight) in self.soft.iter().zip(&scores.weights) {
+        let parts = self.soft.iter().zip(&scores.weights).filter_map(|(constraint, weight)| {
             let domain = snapshot.topologies[constraint.key].domains[slot];
-            if domain == NO_DOMAIN {
-                continue;
-            }
             let matching = if constraint.per_node {
                 i64::from(snapshot.groups[constraint.group].counts[slot])
             } else {
                 constraint.sums.get(domain as usize).copied().unwrap_or(0)
             };
-            sum += matching as f64 * weight + (constraint.max_skew - 1) as f64;
-        }
-        sum.round() as i64
+            (domain != NO_DOMAIN).then_some((matching, *weight, constraint.max_skew))
+        });
+        super::score::spread(parts)
     }
 }
 
