@@ -1,3 +1,306 @@
-//! One run.
+//! One run: wires the controllers to the calendar and the data plane, and returns what it remembers. No policy here.
+
 pub mod build;
 pub mod changes;
+mod controllers;
+mod data;
+
+use controllers::{Controllers, Event};
+use data::Data;
+
+use crate::cluster::invariants::{self, Violation};
+use crate::cluster::{Change, Cluster, DeploymentId, QueueId, ScaledJobId, World};
+use crate::engine::{Calendar, Durations, Streams};
+use crate::scenario::Scenario;
+use crate::sqs;
+use crate::telemetry::outcome::Ended;
+use crate::telemetry::{Outcome, QueueSample, Recorder, RunInfo};
+use crate::telemetry::outcome::QueueTotals;
+use crate::time::{Duration, Time};
+
+pub use build::BuildError;
+
+/// Rows of counts that a run remembers between events of the control plane, at most.
+const SAMPLES: i64 = 2000;
+/// Most changes that may follow from one event: more is a loop among controllers.
+const MAX_CHANGES_PER_EVENT: usize = 10_000_000;
+
+/// How a scenario is run.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Number of the replication, from 0.
+    pub replication: u32,
+    /// Whether all laws are checked after every sample.
+    pub check_invariants: bool,
+    /// Told now and then how far the run is.
+    pub progress: Option<&'a (dyn Fn(Time, u64) + Sync)>,
+}
+
+impl Options<'_> {
+    /// One replication; laws are checked in debug builds.
+    #[must_use]
+    pub const fn replication(replication: u32) -> Self {
+        Options { replication, check_invariants: cfg!(debug_assertions), progress: None }
+    }
+}
+
+/// Runs a scenario once.
+///
+/// # Errors
+/// When the scenario's region or catalogue cannot be used.
+///
+/// # Panics
+/// When a law is violated while laws are checked: a defect of forescale, named with seed and time.
+pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Outcome, BuildError> {
+    Ok(Run::new(scenario, options)?.to_the_end())
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    options: Options<'a>,
+    calendar: Calendar<Event>,
+    cluster: Cluster,
+    controllers: Controllers,
+    data: Data<'a>,
+    recorder: Recorder,
+    applied: Vec<(Time, crate::cluster::state::Applied)>,
+    changes: Vec<Change>,
+    end: Time,
+    sample_every: Duration,
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario, options: Options<'a>) -> Result<Self, BuildError> {
+        let streams = Streams::new(scenario.simulation.seed, u64::from(options.replication));
+        let beginning = build::build(scenario, streams)?;
+        let data = Data::new(scenario, &beginning.cluster, &streams);
+        let recorder = recorder(scenario, options.replication, &beginning.cluster, &data);
+        let every = Duration::from_micros(scenario.simulation.duration.as_micros() / SAMPLES);
+        let mut run = Run {
+            scenario,
+            options,
+            calendar: Calendar::default(),
+            controllers: Controllers::new(scenario, streams),
+            cluster: beginning.cluster,
+            data,
+            recorder,
+            applied: beginning.applied,
+            changes: Vec::new(),
+            end: Time::ZERO + scenario.simulation.duration,
+            sample_every: every.max(Duration::from_secs(1)),
+        };
+        run.begin();
+        Ok(run)
+    }
+
+    fn begin(&mut self) {
+        for (index, (at, _)) in self.applied.iter().enumerate() {
+            self.calendar.schedule(*at, Event::Apply(index as u32));
+        }
+        for (index, change) in self.scenario.changes.iter().enumerate() {
+            self.calendar.schedule(Time::ZERO + change.at, Event::Change(index as u32));
+        }
+        self.calendar.schedule(Time::ZERO, Event::Sample);
+        let mut world = world(Time::ZERO, &mut self.cluster, self.scenario, &mut self.data);
+        self.controllers.start(&mut world);
+        self.settle(Time::ZERO);
+    }
+
+    fn to_the_end(mut self) -> Outcome {
+        let ended = loop {
+            let next = self.calendar.next_time().unwrap_or(self.end).min(self.end);
+            if let Some(notice) = self.data.plane.advance(next) {
+                data::tell(notice, &mut self.cluster);
+                self.settle(notice.at);
+                continue;
+            }
+            if next >= self.end {
+                break Ended::Duration;
+            }
+            let Some((now, event)) = self.calendar.pop() else { break Ended::Duration };
+            self.handle(now, event);
+            self.settle(now);
+            if let Some(ended) = self.limit(now, event) {
+                break ended;
+            }
+        };
+        let end = if ended == Ended::Duration { self.end } else { self.calendar.now() };
+        self.finish(end, ended)
+    }
+
+    fn handle(&mut self, now: Time, event: Event) {
+        let mut world = world(now, &mut self.cluster, self.scenario, &mut self.data);
+        if self.controllers.handle(event, &mut world) {
+            return;
+        }
+        match event {
+            Event::Apply(index) => self.cluster.apply(now, self.applied[index as usize].1),
+            Event::Change(index) => changes::apply(now, &self.scenario.changes[index as usize], &mut self.cluster),
+            _ => self.sample(now),
+        }
+    }
+
+    /// Hands changes to all who watch until nothing changes any more, and puts what they want on the calendar.
+    fn settle(&mut self, now: Time) {
+        let mut handled = 0;
+        loop {
+            self.cluster.take_changes(&mut self.changes);
+            if handled == self.changes.len() {
+                break;
+            }
+            while handled < self.changes.len() {
+                let change = self.changes[handled];
+                handled += 1;
+                self.recorder.observe(now, &change, &self.cluster);
+                self.data.observe(now, &change, &mut self.cluster);
+                let mut world = world(now, &mut self.cluster, self.scenario, &mut self.data);
+                self.controllers.observe(&change, &mut world);
+            }
+            assert!(handled < MAX_CHANGES_PER_EVENT, "controllers answer each other without end at {now}");
+        }
+        if handled > 0 {
+            self.changes.clear();
+            self.look_at_queues(now);
+        }
+        self.recorder.decisions(self.cluster.take_decisions());
+        self.controllers.collect(&mut self.calendar);
+    }
+
+    fn look_at_queues(&mut self, now: Time) {
+        for index in 0..self.data.plane.queues().len() {
+            let sample = queue_sample(&mut self.data, now, index);
+            self.recorder.queue_sample(now, QueueId(index as u32), &sample, &self.cluster);
+        }
+    }
+
+    fn sample(&mut self, now: Time) {
+        self.look_at_queues(now);
+        if let Some(progress) = self.options.progress {
+            progress(now, self.data.plane.events_made());
+        }
+        if self.options.check_invariants {
+            self.check(now);
+        }
+        self.calendar.schedule(now + self.sample_every, Event::Sample);
+    }
+
+    fn check(&self, now: Time) {
+        let violations = invariants::check(&self.cluster, now);
+        assert!(violations.is_empty(), "{}", self.broken(now, &violations));
+    }
+
+    fn broken(&self, now: Time, violations: &[Violation]) -> String {
+        let seed = self.scenario.simulation.seed;
+        let list: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        format!("seed {seed}, replication {}, at {now}:\n{}", self.options.replication, list.join("\n"))
+    }
+
+    /// Whether the run ends before its duration is over.
+    fn limit(&mut self, now: Time, event: Event) -> Option<Ended> {
+        if !matches!(event, Event::Sample) {
+            return None;
+        }
+        let simulation = &self.scenario.simulation;
+        let sent: u64 = self.data.plane.queues().iter().map(|queue| queue.statistics().counters.sent).sum();
+        if sent > simulation.max_messages {
+            return Some(Ended::MessageLimit);
+        }
+        let existing = self.cluster.unbound.len()
+            + self.cluster.live_nodes.iter().map(|node| self.cluster.nodes[node.index()].pods.len()).sum::<usize>();
+        if existing > simulation.max_pods as usize {
+            return Some(Ended::PodLimit);
+        }
+        (simulation.stop_when_idle && self.is_idle(now)).then_some(Ended::Idle)
+    }
+
+    /// Nothing in the queues, nothing to come, and no node of Karpenter's left.
+    fn is_idle(&self, now: Time) -> bool {
+        let empty = self.data.plane.queues().iter().all(|queue| queue.counts().depth().total() == 0);
+        let later = self.scenario.changes.iter().any(|change| Time::ZERO + change.at > now);
+        empty && !later && now > Time::ZERO && self.data.plane.next_arrival().is_none() && self.cluster.live_nodeclaims.is_empty()
+    }
+
+    fn finish(mut self, end: Time, ended: Ended) -> Outcome {
+        self.look_at_queues(end);
+        if self.options.check_invariants {
+            self.check(end);
+        }
+        for index in 0..self.data.plane.queues().len() {
+            let (totals, wait, sojourn) = totals(&mut self.data, end, index);
+            self.recorder.queue_totals(QueueId(index as u32), totals, wait, sojourn);
+        }
+        self.recorder.finish(end, ended, &self.cluster)
+    }
+}
+
+fn world<'w>(now: Time, cluster: &'w mut Cluster, scenario: &'w Scenario, queues: &'w mut Data<'_>) -> World<'w> {
+    World { now, cluster, scenario, queues }
+}
+
+fn recorder(scenario: &Scenario, replication: u32, cluster: &Cluster, data: &Data<'_>) -> Recorder {
+    let simulation = &scenario.simulation;
+    let info = RunInfo {
+        scenario: String::new(),
+        region: simulation.region.clone(),
+        seed: simulation.seed,
+        replication,
+        warm_up: Time::ZERO + simulation.warm_up,
+    };
+    let price = |queue: &sqs::Queue| (queue.settings().name.clone(), sqs::price::per_million(queue.settings().kind));
+    let mut recorder = Recorder::new(info, data.plane.queues().iter().map(price).collect(), cluster);
+    for index in 0..cluster.deployments.len() {
+        let id = DeploymentId(index as u32);
+        let kind = data.kind(cluster, crate::cluster::pod::Owner::Deployment(id));
+        if let Some(queue) = kind.and_then(|kind| data.queue_of(kind)) {
+            recorder.deployment_consumes(id, queue);
+        }
+    }
+    for index in 0..cluster.scaled_jobs.len() {
+        if let Some(queue) = data.scaled_job_queue(index) {
+            recorder.scaled_job_consumes(ScaledJobId(index as u32), queue);
+        }
+    }
+    recorder
+}
+
+fn queue_sample(data: &mut Data<'_>, now: Time, index: usize) -> QueueSample {
+    let id = sqs::QueueId(index as u16);
+    let depth = data.plane.true_counts(id);
+    let oldest_age = data.plane.age_of_oldest(now, id);
+    let group_blocked = if data.plane.is_blocked(id) { depth.visible as i64 } else { 0 };
+    let lost_in_flight = data.plane.lost_in_flight(id) as i64;
+    let counters = &data.plane.queues()[index].statistics().counters;
+    QueueSample {
+        visible: depth.visible as i64,
+        in_flight: depth.in_flight as i64,
+        delayed: depth.delayed as i64,
+        group_blocked,
+        lost_in_flight,
+        oldest_age,
+        sent: counters.sent as i64,
+        processed: counters.deleted as i64,
+        dead_lettered: counters.dead_lettered as i64,
+    }
+}
+
+fn totals(data: &mut Data<'_>, end: Time, index: usize) -> (QueueTotals, Durations, Durations) {
+    let id = sqs::QueueId(index as u16);
+    let left = data.plane.true_counts(id).total();
+    let statistics = data.plane.statistics(end, id);
+    let counters = &statistics.counters;
+    let totals = QueueTotals {
+        sent: counters.sent,
+        received: counters.received,
+        processed: counters.deleted,
+        expired: counters.visibility_expired,
+        duplicates: counters.duplicates,
+        dead_lettered: counters.dead_lettered,
+        retention_expired: counters.retention_expired,
+        left,
+        requests: counters.requests.total(),
+        last_sent: statistics.last_sent,
+        first_processed: statistics.first_deleted,
+        last_processed: statistics.last_deleted,
+    };
+    (totals, statistics.wait.clone(), statistics.sojourn.clone())
+}

@@ -110,6 +110,28 @@ impl DataPlane {
         self.pods[index].workers.iter().map(|worker| self.worker_busy(now, *worker)).sum()
     }
 
+    /// Messages in flight whose consumer is gone: they wait out their visibility timeout.
+    #[must_use]
+    pub fn lost_in_flight(&self, queue: QueueId) -> u64 {
+        let held: u64 = (self.workers.iter())
+            .filter(|worker| worker.alive && self.consumers[usize::from(worker.consumer)].settings.queue == queue)
+            .map(|worker| u64::from(worker.held))
+            .sum();
+        self.true_counts(queue).in_flight.saturating_sub(held)
+    }
+
+    /// Whether messages are visible that nobody can receive, since their FIFO groups are blocked.
+    #[must_use]
+    pub fn is_blocked(&mut self, queue: QueueId) -> bool {
+        self.sqs.is_blocked(queue)
+    }
+
+    /// When a source sends next; `None` = never again.
+    #[must_use]
+    pub fn next_arrival(&self) -> Option<Time> {
+        (self.next_source.0 < Time::MAX).then_some(self.next_source.0)
+    }
+
     /// Messages that a pod holds.
     #[must_use]
     pub fn held(&self, pod: PodRef) -> u32 {

@@ -144,6 +144,11 @@ impl<T> Slab<T> {
         (self.places.len() - 1) as u32
     }
 
+    /// All places, free ones too.
+    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.places.iter()
+    }
+
     #[inline]
     pub fn free(&mut self, index: u32) {
         self.free.push(index);

@@ -81,6 +81,12 @@ impl<E> Calendar<E> {
         Some((entry.at, entry.event))
     }
 
+    /// The instant of the last event taken.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
     /// How many events have been scheduled so far.
     #[must_use]
     pub fn scheduled(&self) -> u64 {

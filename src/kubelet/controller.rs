@@ -81,7 +81,9 @@ impl Kubelets {
         match *change {
             Change::PodBound(pod) => self.pods.bound(pod, world, agenda),
             Change::PodDeleting(pod) => self.pods.deleting(pod, world, agenda),
-            Change::ConsumerStopped(pod) => self.pods.stopped(pod, world, agenda),
+            Change::ConsumerStopped(pod) => self.pods.stopped(pod, true, world, agenda),
+            Change::ConsumerExited(pod, ok) => self.pods.stopped(pod, ok, world, agenda),
+            Change::ConsumerCrashed(pod) => self.pods.stopped(pod, false, world, agenda),
             Change::PodGone(pod) => {
                 self.pods.gone(pod);
                 if matches!(world.cluster.pods[pod.index()].owner, Owner::DaemonSet(_)) {

@@ -36,6 +36,8 @@ struct Worker {
     start: u32,
     started: Option<Time>,
     crashes: u32,
+    /// Its application ended badly.
+    failed: bool,
     /// Its application has ended, or was killed.
     ended: bool,
 }
@@ -108,7 +110,13 @@ impl PodWorkers {
             Event::Term(pod) => self.term(pod, world, agenda),
             Event::Kill(pod) => self.kill(pod, world, agenda),
             Event::Finish(pod) if world.cluster.pods[pod.index()].exists() => {
-                world.cluster.finish_pod(world.now, pod, Phase::Succeeded, EndReason::Completed);
+                let failed = self.workers.get(&pod).is_some_and(|worker| worker.failed);
+                let (phase, end) = if failed {
+                    (Phase::Failed, EndReason::Failed)
+                } else {
+                    (Phase::Succeeded, EndReason::Completed)
+                };
+                world.cluster.finish_pod(world.now, pod, phase, end);
             }
             Event::Remove(pod) => world.cluster.remove_pod(world.now, pod),
             _ => {}
@@ -233,15 +241,18 @@ impl PodWorkers {
         }
     }
 
-    /// The application has ended of its own accord or on SIGTERM.
-    pub fn stopped(&mut self, pod: PodId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+    /// The application has ended of its own accord or on SIGTERM; `ok` = with exit code 0.
+    pub fn stopped(&mut self, pod: PodId, ok: bool, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let record = &world.cluster.pods[pod.index()];
-        let (owner, terminating) = (record.owner, record.terminating());
+        let terminating = record.terminating();
+        let is_job = matches!(record.owner, Owner::Job(_));
+        let never_restarts = world.cluster.shape_of(pod).spec.restart_policy.as_deref() == Some("Never");
         let Some(worker) = self.workers.get_mut(&pod).filter(|worker| !worker.ended) else { return };
         if terminating {
             self.end(pod, world, agenda);
-        } else if matches!(owner, Owner::Job(_)) {
+        } else if is_job && (ok || never_restarts) {
             worker.ended = true;
+            worker.failed = !ok;
             agenda.at(world.now + FINISH, Event::Finish(pod));
         } else {
             self.restart(pod, world, agenda);

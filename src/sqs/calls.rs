@@ -58,6 +58,7 @@ impl Sqs {
             return Sent::Duplicate;
         }
         counters.sent += 1;
+        queue.statistics.last_sent = Some(now);
         let slot = messages.allocate();
         let message = &mut messages[slot];
         message.id = queue.next_id;
@@ -169,6 +170,8 @@ impl Sqs {
             return Ok(if present { Deleted::Kept } else { Deleted::Nothing });
         }
         queue.statistics.counters.deleted += 1;
+        queue.statistics.first_deleted.get_or_insert(now);
+        queue.statistics.last_deleted = Some(now);
         if !message.copy {
             let sojourn = now.since(message.sent);
             queue.statistics.sojourn.record(sojourn);

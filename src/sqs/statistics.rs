@@ -1,6 +1,7 @@
 //! What is counted about a queue: calls, messages, waits.
 
 use crate::engine::Durations;
+use crate::time::Time;
 
 /// Numbers of messages and calls since the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +63,12 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// All of them, as billed requests.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total_parts().div_ceil(PARTS)
+    }
+
     /// All of them, in parts.
     #[must_use]
     pub const fn total_parts(&self) -> u64 {
@@ -74,6 +81,12 @@ impl Requests {
 pub struct Statistics {
     /// Numbers of messages and calls.
     pub counters: Counters,
+    /// When the last message was sent.
+    pub last_sent: Option<Time>,
+    /// When a consumer deleted its first message.
+    pub first_deleted: Option<Time>,
+    /// When a consumer deleted its last message.
+    pub last_deleted: Option<Time>,
     /// Sent -> first received.
     pub wait: Durations,
     /// Sent -> deleted; second deliveries are not counted.

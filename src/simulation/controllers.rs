@@ -1,0 +1,90 @@
+//! All controllers of a run, the one event type, and who watches what. No policy here.
+
+use crate::cluster::{Change, World};
+use crate::engine::{Agenda, Calendar, Streams};
+use crate::scenario::Scenario;
+use crate::karpenter::provisioning;
+use crate::{hpa, keda, kubelet, replicaset, scheduler};
+
+macro_rules! controllers {
+    ($( $(#[doc = $doc:literal])* $variant:ident $field:ident: $controller:ty, $event:ty, $new:expr; )*) => {
+        /// Something that happens at an instant of the control plane.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Event {
+            $( $(#[doc = $doc])* $variant($event), )*
+            /// An object is applied: its place in the list of the beginning.
+            Apply(u32),
+            /// A timed change: its place in the scenario.
+            Change(u32),
+            /// Counts are written down and laws checked.
+            Sample,
+        }
+
+        /// The controllers and their wishes for later.
+        pub struct Controllers {
+            $( $field: ($controller, Agenda<$event>), )*
+        }
+
+        impl Controllers {
+            /// The controllers of a scenario.
+            #[must_use]
+            pub fn new(scenario: &Scenario, streams: Streams) -> Self {
+                $( let $field: fn(&Scenario, Streams) -> $controller = $new; )*
+                Controllers { $( $field: ($field(scenario, streams), Agenda::default()), )* }
+            }
+
+            /// Hands a change to all who watch.
+            pub fn observe(&mut self, change: &Change, world: &mut World<'_>) {
+                $( self.$field.0.observe(change, world, &mut self.$field.1); )*
+            }
+
+            /// Puts what the controllers want on the calendar.
+            pub fn collect(&mut self, calendar: &mut Calendar<Event>) {
+                $( for (at, event) in self.$field.1.drain() {
+                    calendar.schedule(at, Event::$variant(event));
+                } )*
+            }
+        }
+    };
+}
+
+controllers! {
+    /// KEDA's operator.
+    Keda keda: keda::Operator, keda::Event, |scenario, streams| keda::Operator::new(scenario, streams);
+    /// The HPA controller.
+    Hpa hpa: hpa::Controller, hpa::Event, |scenario, streams| hpa::Controller::new(scenario, streams);
+    /// Deployment, ReplicaSet and Job controllers.
+    ReplicaSet replicaset: replicaset::ReplicaSets, replicaset::Event, |scenario, streams| replicaset::ReplicaSets::new(scenario, streams);
+    /// kube-scheduler.
+    Scheduler scheduler: scheduler::Scheduler, scheduler::Event, |scenario, streams| scheduler::Scheduler::new(scenario, streams);
+    /// Karpenter's provisioner.
+    Provisioning provisioning: provisioning::Provisioner, provisioning::Event, |scenario, streams| provisioning::Provisioner::new(scenario, streams);
+    /// kubelets and the node lifecycle controllers.
+    Kubelet kubelet: kubelet::Kubelets, kubelet::Event, |scenario, streams| kubelet::Kubelets::new(scenario, streams);
+}
+
+impl Controllers {
+    /// Lets the controllers ask for what the scenario plans for them.
+    pub fn start(&mut self, world: &mut World<'_>) {
+        self.keda.0.start(world, &mut self.keda.1);
+        self.hpa.0.start(world, &mut self.hpa.1);
+    }
+
+    /// Hands an event to its controller; `false` when it is not a controller's.
+    pub fn handle(&mut self, event: Event, world: &mut World<'_>) -> bool {
+        match event {
+            Event::Keda(event) => self.keda.0.handle(event, world, &mut self.keda.1),
+            Event::Hpa(event) => {
+                let keda = &mut self.keda.0;
+                let mut external = |object, metric: &str, world: &mut World<'_>| keda.pull(object, metric, world);
+                self.hpa.0.handle(event, world, &mut self.hpa.1, &mut external);
+            }
+            Event::ReplicaSet(event) => self.replicaset.0.handle(event, world, &mut self.replicaset.1),
+            Event::Scheduler(event) => self.scheduler.0.handle(event, world, &mut self.scheduler.1),
+            Event::Provisioning(event) => self.provisioning.0.handle(event, world, &mut self.provisioning.1),
+            Event::Kubelet(event) => self.kubelet.0.handle(event, world, &mut self.kubelet.1),
+            Event::Apply(_) | Event::Change(_) | Event::Sample => return false,
+        }
+        true
+    }
+}

@@ -1,0 +1,131 @@
+//! Between the two planes: pods become consumers, and processes that end are told to the cluster.
+
+use std::collections::BTreeMap;
+
+use crate::cluster::pod::Owner;
+use crate::cluster::{Change, Cluster, PodId, QueueAttributes, QueueId, QueueSource};
+use crate::consumer::{DataPlane, Notice, NoticeKind, PodRef};
+use crate::engine::Streams;
+use crate::scenario::Scenario;
+use crate::scenario::faults::FaultKind;
+use crate::sqs;
+use crate::time::Time;
+
+/// The data plane of a run and what its pods are.
+pub struct Data<'a> {
+    /// Queues, sources and consumers.
+    pub plane: DataPlane,
+    scenario: &'a Scenario,
+    /// Kind of consumer of each Deployment's pods.
+    deployments: Vec<Option<usize>>,
+    /// Kind of consumer of each ScaledJob's pods.
+    scaled_jobs: Vec<Option<usize>>,
+    /// Slot-time of each pod when its CPU was last asked for.
+    cpu_read: BTreeMap<PodId, (Time, f64)>,
+}
+
+impl<'a> Data<'a> {
+    /// The data plane of a scenario.
+    #[must_use]
+    pub fn new(scenario: &'a Scenario, cluster: &Cluster, streams: &Streams) -> Self {
+        let kind_of = |is_job: bool, name: &str| {
+            scenario.consumers.iter().position(|consumer| {
+                let owner = if is_job { &consumer.job } else { &consumer.deployment };
+                owner.as_deref() == Some(name)
+            })
+        };
+        Data {
+            plane: DataPlane::new(&scenario.queues, &scenario.consumers, streams),
+            scenario,
+            deployments: cluster.deployments.iter().map(|deployment| kind_of(false, &deployment.name)).collect(),
+            scaled_jobs: cluster.scaled_jobs.iter().map(|scaled_job| kind_of(true, &scaled_job.name)).collect(),
+            cpu_read: BTreeMap::new(),
+        }
+    }
+
+    /// The kind of consumer that the pods of an owner are.
+    #[must_use]
+    pub fn kind(&self, cluster: &Cluster, owner: Owner) -> Option<usize> {
+        match owner {
+            Owner::Deployment(id) => self.deployments.get(id.index()).copied().flatten(),
+            Owner::Job(id) => {
+                let scaled_job = cluster.jobs[id.index()].owner?;
+                self.scaled_jobs.get(scaled_job.index()).copied().flatten()
+            }
+            Owner::DaemonSet(_) | Owner::None => None,
+        }
+    }
+
+    /// The queue that a kind of consumer reads.
+    #[must_use]
+    pub fn queue_of(&self, kind: usize) -> Option<QueueId> {
+        self.plane.find_queue(&self.scenario.consumers[kind].queue).map(|queue| QueueId(u32::from(queue.0)))
+    }
+
+    /// The queue that the Jobs of a ScaledJob read.
+    #[must_use]
+    pub fn scaled_job_queue(&self, index: usize) -> Option<QueueId> {
+        self.queue_of(self.scaled_jobs.get(index).copied().flatten()?)
+    }
+
+    /// Starts, stops and kills processes as their pods do.
+    pub fn observe(&mut self, now: Time, change: &Change, cluster: &mut Cluster) {
+        match *change {
+            Change::PodWorking(pod) => {
+                let kind = self.kind(cluster, cluster.pods[pod.index()].owner);
+                if let Some(kind) = kind.filter(|_| !self.plane.is_running(PodRef(pod.0))) {
+                    self.plane.add_consumer(now, PodRef(pod.0), kind);
+                }
+            }
+            Change::PodTerm(pod) => {
+                let running = self.plane.is_running(PodRef(pod.0));
+                self.plane.begin_stop(now, PodRef(pod.0));
+                if !running && self.kind(cluster, cluster.pods[pod.index()].owner).is_some() {
+                    cluster.announce(Change::ConsumerStopped(pod));
+                }
+            }
+            Change::PodKilled(pod) | Change::PodGone(pod) => {
+                self.plane.kill(now, PodRef(pod.0));
+                self.cpu_read.remove(&pod);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether calls of this kind to a queue fail now.
+    fn fails(&self, kind: FaultKind, queue: QueueId, now: Time) -> bool {
+        let name = self.scenario.queues.get(queue.index()).map_or("", |spec| spec.name.as_str());
+        self.scenario.faults.iter().any(|fault| {
+            let from = Time::ZERO + fault.at;
+            let until = fault.duration.map_or(Time::MAX, |duration| from + duration);
+            fault.kind == kind && from <= now && now < until && fault.queue.as_deref().is_none_or(|q| q == name)
+        })
+    }
+}
+
+/// What a notice of the data plane means to the cluster.
+pub fn tell(notice: Notice, cluster: &mut Cluster) {
+    let pod = PodId(notice.pod.0);
+    cluster.announce(match notice.kind {
+        NoticeKind::Stopped => Change::ConsumerStopped(pod),
+        NoticeKind::Exited { ok } => Change::ConsumerExited(pod, ok),
+        NoticeKind::Crashed => Change::ConsumerCrashed(pod),
+    });
+}
+
+impl QueueSource for Data<'_> {
+    fn attributes(&mut self, queue: QueueId, now: Time) -> Option<QueueAttributes> {
+        if self.fails(FaultKind::QueueAttributesFail, queue, now) {
+            return None;
+        }
+        let found = self.plane.attributes(now, sqs::QueueId(queue.0 as u16)).ok()?;
+        Some(QueueAttributes { visible: found.visible, not_visible: found.not_visible, delayed: found.delayed })
+    }
+
+    fn cpu_utilization(&mut self, pod: PodId, from: Time, to: Time) -> Option<f64> {
+        let busy = self.plane.busy(to, PodRef(pod.0)).as_secs_f64();
+        let (since, before) = self.cpu_read.insert(pod, (to, busy)).unwrap_or((from, 0.0));
+        let span = to.since(since).as_secs_f64();
+        (span > 0.0).then(|| (busy - before) / span)
+    }
+}
