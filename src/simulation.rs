@@ -14,8 +14,8 @@ use crate::engine::{Calendar, Durations, Streams};
 use crate::scenario::Scenario;
 use crate::sqs;
 use crate::telemetry::outcome::Ended;
-use crate::telemetry::{Outcome, QueueSample, Recorder, RunInfo};
 use crate::telemetry::outcome::QueueTotals;
+use crate::telemetry::{Outcome, QueueSample, Recorder, RunInfo};
 use crate::time::{Duration, Time};
 
 pub use build::BuildError;
@@ -217,7 +217,11 @@ impl<'a> Run<'a> {
     fn is_idle(&self, now: Time) -> bool {
         let empty = self.data.plane.queues().iter().all(|queue| queue.counts().depth().total() == 0);
         let later = self.scenario.changes.iter().any(|change| Time::ZERO + change.at > now);
-        empty && !later && now > Time::ZERO && self.data.plane.next_arrival().is_none() && self.cluster.live_nodeclaims.is_empty()
+        empty
+            && !later
+            && now > Time::ZERO
+            && self.data.plane.next_arrival().is_none()
+            && self.cluster.live_nodeclaims.is_empty()
     }
 
     fn finish(mut self, end: Time, ended: Ended) -> Outcome {

@@ -111,11 +111,8 @@ impl PodWorkers {
             Event::Kill(pod) => self.kill(pod, world, agenda),
             Event::Finish(pod) if world.cluster.pods[pod.index()].exists() => {
                 let failed = self.workers.get(&pod).is_some_and(|worker| worker.failed);
-                let (phase, end) = if failed {
-                    (Phase::Failed, EndReason::Failed)
-                } else {
-                    (Phase::Succeeded, EndReason::Completed)
-                };
+                let (phase, end) =
+                    if failed { (Phase::Failed, EndReason::Failed) } else { (Phase::Succeeded, EndReason::Completed) };
                 world.cluster.finish_pod(world.now, pod, phase, end);
             }
             Event::Remove(pod) => world.cluster.remove_pod(world.now, pod),

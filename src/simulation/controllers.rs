@@ -2,8 +2,8 @@
 
 use crate::cluster::{Change, World};
 use crate::engine::{Agenda, Calendar, Streams};
-use crate::scenario::Scenario;
 use crate::karpenter::provisioning;
+use crate::scenario::Scenario;
 use crate::{hpa, keda, kubelet, replicaset, scheduler};
 
 macro_rules! controllers {

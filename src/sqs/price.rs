@@ -27,11 +27,14 @@ pub const fn units(payload_bytes: u64) -> u64 {
 /// USD per million requests of a queue, in the first tier.
 #[must_use]
 pub const fn per_million(kind: QueueKind) -> Usd {
-    Usd::from_nano(1_000_000 * match kind {
-        QueueKind::Standard { .. } => STANDARD_NANO[0],
-        QueueKind::Fair => STANDARD_NANO[0] + FAIR_NANO,
-        QueueKind::Fifo { .. } => FIFO_NANO,
-    } as i64)
+    Usd::from_nano(
+        1_000_000
+            * match kind {
+                QueueKind::Standard { .. } => STANDARD_NANO[0],
+                QueueKind::Fair => STANDARD_NANO[0] + FAIR_NANO,
+                QueueKind::Fifo { .. } => FIFO_NANO,
+            } as i64,
+    )
 }
 
 /// Price of a queue's requests, without the free tier; the tiers are those of one queue alone.

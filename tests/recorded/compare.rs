@@ -56,7 +56,11 @@ fn replicas(name: &str, want: &Steps, have: &Steps, length: f64, misses: &mut Ve
     let apart = want.iter().zip(&have).position(|(a, b)| a.1 != b.1 || (a.0 - b.0).abs() > CLOCK.max(PERIOD));
     let apart = apart.or_else(|| (want.len() != have.len()).then(|| want.len().min(have.len())));
     if let Some(at) = apart {
-        misses.push(format!("{name} replicas part at change {at}: recorded {} | simulated {}", shown(want, at), shown(&have, at)));
+        misses.push(format!(
+            "{name} replicas part at change {at}: recorded {} | simulated {}",
+            shown(want, at),
+            shown(&have, at)
+        ));
         return;
     }
     for ((at, value), (other, _)) in want.iter().zip(&have) {
@@ -84,8 +88,7 @@ fn jobs(want: &[f64], have: &[f64], misses: &mut Vec<String>) {
 /// A few steps around the place where two sequences part.
 fn shown(steps: &Steps, at: usize) -> String {
     let from = at.saturating_sub(2);
-    let part: Vec<String> =
-        steps.iter().skip(from).take(5).map(|(time, value)| format!("{value}@{time:.1}")).collect();
+    let part: Vec<String> = steps.iter().skip(from).take(5).map(|(time, value)| format!("{value}@{time:.1}")).collect();
     part.join(" ")
 }
 
@@ -97,7 +100,8 @@ fn claims(verb: &str, want: &[ClaimEvent], have: &[ClaimEvent], misses: &mut Vec
     }
     for (a, b) in want.iter().zip(&have) {
         if (a.at - b.at).abs() > CLOCK {
-            misses.push(format!("NodeClaim {verb} ({}): recorded at {:.2} s, simulated at {:.2} s", a.what, a.at, b.at));
+            misses
+                .push(format!("NodeClaim {verb} ({}): recorded at {:.2} s, simulated at {:.2} s", a.what, a.at, b.at));
         }
     }
 }
@@ -107,7 +111,8 @@ fn grouped(events: &[ClaimEvent]) -> Vec<ClaimEvent> {
     let mut all = events.to_vec();
     let mut start = 0;
     while start < all.len() {
-        let end = all[start..].iter().position(|event| event.at > all[start].at + TOGETHER).map_or(all.len(), |n| start + n);
+        let end =
+            all[start..].iter().position(|event| event.at > all[start].at + TOGETHER).map_or(all.len(), |n| start + n);
         all[start..end].sort_by(|a, b| a.what.cmp(&b.what));
         start = end;
     }

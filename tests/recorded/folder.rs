@@ -51,10 +51,19 @@ impl Folder {
             name: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             run: documents.remove(0),
             sends: rows(&text("sends.csv").unwrap_or_default())
-                .map(|row| Send { first: number(&row[0]), last: number(&row[1]), count: number(&row[3]) as u64, delay: number(&row[4]) })
+                .map(|row| Send {
+                    first: number(&row[0]),
+                    last: number(&row[1]),
+                    count: number(&row[3]) as u64,
+                    delay: number(&row[4]),
+                })
                 .collect(),
             queue: rows(&text("queue.csv").unwrap_or_default())
-                .map(|row| QueueRow { at: number(&row[0]), visible: row[1].parse().ok(), in_flight: row[2].parse().ok() })
+                .map(|row| QueueRow {
+                    at: number(&row[0]),
+                    visible: row[1].parse().ok(),
+                    in_flight: row[2].parse().ok(),
+                })
                 .collect(),
             timeline: rows(&text("timeline.csv")?)
                 .map(|row| Row {

@@ -65,7 +65,8 @@ fn judge(path: &Path, catalogue: &str) -> Result<Vec<String>, String> {
     if show {
         println!("{}\n{}", texts["scenario.toml"], texts["objects.yaml"]);
     }
-    let loaded = load::load_texts("scenario.toml", texts, &load::Options::default()).map_err(|error| error.to_string())?;
+    let loaded =
+        load::load_texts("scenario.toml", texts, &load::Options::default()).map_err(|error| error.to_string())?;
     let options = simulation::Options::replication(0);
     let outcome = simulation::run(&loaded.scenario, options).map_err(|error| error.to_string())?;
     if show {

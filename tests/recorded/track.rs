@@ -105,9 +105,15 @@ impl Track {
             track.replicas.insert(workload.name.clone(), steps);
         }
         track.replicas.remove("daemon");
-        let claims: Vec<&NodeRecord> = outcome.nodes.iter().filter(|node| !matches!(node.info.pool.as_str(), "" | "static")).collect();
+        let claims: Vec<&NodeRecord> =
+            outcome.nodes.iter().filter(|node| !matches!(node.info.pool.as_str(), "" | "static")).collect();
         for node in &claims {
-            let what = format!("{} {} {}", node.info.pool, node.info.instance_type, node.info.capacity_type.map_or("", |c| c.as_str()));
+            let what = format!(
+                "{} {} {}",
+                node.info.pool,
+                node.info.instance_type,
+                node.info.capacity_type.map_or("", |c| c.as_str())
+            );
             track.created.push(ClaimEvent { at: node.claimed.as_secs_f64(), what: what.clone() });
             if let Some(at) = node.draining.or(node.removed) {
                 let what = format!("{what} {}", reason(&node.reason));
@@ -115,9 +121,10 @@ impl Track {
             }
         }
         let nodes = claims.iter().flat_map(|node| {
-            node.registered.map(|at| (at.as_secs_f64(), 1)).into_iter().chain(
-                node.registered.and(node.removed).map(|at| (at.as_secs_f64(), -1)),
-            )
+            node.registered
+                .map(|at| (at.as_secs_f64(), 1))
+                .into_iter()
+                .chain(node.registered.and(node.removed).map(|at| (at.as_secs_f64(), -1)))
         });
         track.counts.insert("nodes", from_changes(nodes.collect()));
         track.counts.insert("ready pods", steps_of(&outcome.pods_ready(None)));

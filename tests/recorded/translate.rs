@@ -67,7 +67,11 @@ fn objects(folder: &Folder, manifests: &mut Vec<String>, applied: &mut Vec<(Stri
         let path = format!("{kind}/{name}");
         if applied.iter().any(|(known, _)| *known == path) {
             if let Some(spec) = object.get("spec") {
-                let _ = write!(changes, "[[changes]]\nat = \"{at}s\"\npatch = {{ \"{path}.spec\" = {} }}\n\n", inline(spec, " = "));
+                let _ = write!(
+                    changes,
+                    "[[changes]]\nat = \"{at}s\"\npatch = {{ \"{path}.spec\" = {} }}\n\n",
+                    inline(spec, " = ")
+                );
             }
             continue;
         }
@@ -87,7 +91,12 @@ fn deployments(folder: &Folder, manifests: &mut Vec<String>, applied: &mut Vec<(
                 let replicas = entry.get("n").and_then(as_number).unwrap_or(0.0);
                 ("Deployment", name, format!("\"replicas\": {replicas}, "), "")
             }
-            None => ("DaemonSet", "daemon", String::new(), r#""tolerations": [{"operator": "Exists"}], "nodeSelector": {"karpenter.sh/nodepool": "np"}, "#),
+            None => (
+                "DaemonSet",
+                "daemon",
+                String::new(),
+                r#""tolerations": [{"operator": "Exists"}], "nodeSelector": {"karpenter.sh/nodepool": "np"}, "#,
+            ),
         };
         let spec = pod_spec(entry.get("podspec"));
         manifests.push(format!(
@@ -163,7 +172,8 @@ fn queue(folder: &Folder, toml: &mut String, queue_changes: &str) {
     for send in &folder.sends {
         let delay = if send.delay > 0.0 { format!(", delay = \"{}s\"", send.delay) } else { String::new() };
         let over = (send.last - send.first).max(0.0);
-        let _ = writeln!(toml, "  {{ at = \"{}s\", messages = {}, over = \"{over}s\"{delay} }},", send.first, send.count);
+        let _ =
+            writeln!(toml, "  {{ at = \"{}s\", messages = {}, over = \"{over}s\"{delay} }},", send.first, send.count);
     }
     toml.push_str("]\n\n");
 }
@@ -177,12 +187,16 @@ fn inputs(folder: &Folder, changes: &mut String) -> Result<String, String> {
         match (text("kind"), text("what")) {
             ("scale", _) => {
                 let replicas = input.get("n").and_then(as_number).unwrap_or(0.0);
-                let _ = write!(changes, "[[changes]]\nat = \"{at}s\"\nscale = {{ \"{}\" = {replicas} }}\n\n", text("name"));
+                let _ =
+                    write!(changes, "[[changes]]\nat = \"{at}s\"\nscale = {{ \"{}\" = {replicas} }}\n\n", text("name"));
             }
             ("action", "queue deleted") => queue.push(format!("{{ at = \"{at}s\", action = \"delete\" }}")),
             ("action", "queue created") => queue.push(format!("{{ at = \"{at}s\", action = \"create\" }}")),
             ("action", "unpaused") => {
-                let _ = write!(changes, "[[changes]]\nat = \"{at}s\"\npatch = {{ \"ScaledObject/so.metadata.annotations\" = {{}} }}\n\n");
+                let _ = write!(
+                    changes,
+                    "[[changes]]\nat = \"{at}s\"\npatch = {{ \"ScaledObject/so.metadata.annotations\" = {{}} }}\n\n"
+                );
             }
             ("action", what) => {
                 let (key, value) = what.split_once('=').unwrap_or((what, "true"));
@@ -236,7 +250,9 @@ fn inline(node: &Node, equals: &str) -> String {
         Value::Int(value) => value.to_string(),
         Value::Float(value) => value.to_string(),
         Value::Str(text) => format!("{text:?}"),
-        Value::List(list) => format!("[{}]", list.iter().map(|item| inline(item, equals)).collect::<Vec<_>>().join(", ")),
+        Value::List(list) => {
+            format!("[{}]", list.iter().map(|item| inline(item, equals)).collect::<Vec<_>>().join(", "))
+        }
         Value::Map(entries) => {
             let fields: Vec<String> =
                 entries.iter().map(|(key, value)| format!("{:?}{equals}{}", key.name, inline(value, equals))).collect();
