@@ -1,9 +1,11 @@
 //! What people look at: the end screen, charts, CSV and JSON.
 
 pub mod chart;
+pub mod comparisons;
 pub mod files;
 pub mod numbers;
 pub mod objectives;
+pub mod points;
 pub mod replications;
 #[cfg(test)]
 mod sample;
@@ -11,6 +13,7 @@ pub mod screen;
 pub mod summary;
 pub mod tables;
 pub mod timeline;
+pub mod tuning;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ mod marks;
 mod palette;
 mod panel;
 mod panels;
+pub mod trade_off;
 
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use std::sync::Once;
 use plotters::backend::DrawingBackend;
 use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
-use plotters::element::{PathElement, Polygon, Rectangle, Text};
+use plotters::element::{Circle, PathElement, Polygon, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontDesc, FontFamily, FontStyle, IntoTextStyle, RGBColor, register_font};
 
@@ -117,6 +117,11 @@ impl<'a, B: DrawingBackend> Canvas<'a, B> {
         points.dedup();
         let width = (width * self.scale).round().max(1.0) as u32;
         Self::done(self.area.draw(&PathElement::new(points, color.stroke_width(width))))
+    }
+
+    /// A filled dot.
+    pub fn dot(&self, at: (f64, f64), radius: f64, color: RGBColor) -> Result<(), ChartError> {
+        Self::done(self.area.draw(&Circle::new(self.pixel(at), (radius * self.scale).round() as i32, color.filled())))
     }
 
     /// A dashed vertical line.
