@@ -22,6 +22,7 @@ pub mod node_groups;
 pub mod objectives;
 pub mod path;
 pub mod queues;
+pub mod reference;
 pub mod series;
 pub mod simulation;
 pub mod toml;
@@ -123,3 +124,6 @@ impl Scenario {
         self.images.get(image).or_else(|| self.images.get("default")).copied().unwrap_or(DEFAULT_IMAGE_SIZE)
     }
 }
+
+#[cfg(test)]
+mod tests;

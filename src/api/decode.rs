@@ -112,6 +112,12 @@ pub trait Decode: Sized {
     fn shape() -> Shape {
         Shape::Scalar
     }
+
+    /// The value as one writes it, for defaults in the reference; empty for values that are shown elsewhere.
+    #[must_use]
+    fn show(&self) -> String {
+        String::new()
+    }
 }
 
 /// What may be written inside a value, one level at a time (types may contain themselves).
@@ -141,8 +147,8 @@ pub struct FieldDoc {
     pub key: String,
     /// What to write.
     pub kind: String,
-    /// Default as source text; `None` = required unless the kind is optional.
-    pub default: Option<&'static str>,
+    /// Default as one writes it; `None` = required unless the kind is optional.
+    pub default: Option<String>,
     /// Whether the file must have it.
     pub required: bool,
     /// Meaning.
@@ -315,6 +321,9 @@ impl<T: Decode> Decode for Option<T> {
     fn shape() -> Shape {
         T::shape()
     }
+    fn show(&self) -> String {
+        self.as_ref().map(T::show).unwrap_or_default()
+    }
     fn describe() -> String {
         T::describe()
     }
@@ -353,6 +362,9 @@ impl<T: Decode> Decode for Vec<T> {
     }
     fn shape() -> Shape {
         Shape::List(T::shape)
+    }
+    fn show(&self) -> String {
+        format!("[{}]", self.iter().map(T::show).collect::<Vec<_>>().join(", "))
     }
     fn describe() -> String {
         format!("a list of {}", T::describe())
@@ -430,8 +442,8 @@ macro_rules! object {
                 vec![ $( $crate::api::decode::FieldDoc {
                     key: $crate::object!(@key $field $($key)?),
                     kind: <$ty as $crate::api::decode::Decode>::describe(),
-                    default: $crate::object!(@text $($default)?),
-                    required: $crate::object!(@text $($default)?).is_none()
+                    default: $crate::object!(@show $ty $(, $default)?),
+                    required: $crate::object!(@show $ty $(, $default)?).is_none()
                         && <$ty as $crate::api::decode::Decode>::absent().is_none(),
                     doc: [ $($fdoc),* ].concat().trim().to_owned(),
                     shape: <$ty as $crate::api::decode::Decode>::shape,
@@ -443,8 +455,11 @@ macro_rules! object {
     (@key $field:ident) => { $crate::api::decode::camel_case(stringify!($field)) };
     (@default $default:expr) => { Some($default) };
     (@default) => { None };
-    (@text $default:expr) => { Some(stringify!($default)) };
-    (@text) => { None::<&'static str> };
+    (@show $ty:ty, $default:expr) => {{
+        let value: $ty = $default;
+        Some($crate::api::decode::Decode::show(&value))
+    }};
+    (@show $ty:ty) => { None::<String> };
 }
 
 /// Declares a `pub enum` of named values and its [`Decode`]: `choice! { pub enum X { A = "A", B = "b" } }`.
@@ -475,6 +490,9 @@ macro_rules! choice {
             }
             fn describe() -> String {
                 [ $( concat!("`", $text, "`") ),* ].join(" | ")
+            }
+            fn show(&self) -> String {
+                format!("\"{}\"", self.as_str())
             }
         }
     };

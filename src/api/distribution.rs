@@ -67,6 +67,32 @@ impl Decode for Distribution {
         EXAMPLE.to_owned()
     }
 
+    fn show(&self) -> String {
+        let family = |name: &str, parameters: String| format!("{{ {name} = {{ {parameters} }} }}");
+        match self {
+            Distribution::Constant(value) => value.show(),
+            Distribution::Exponential { mean } => family("exponential", format!("mean = {}", mean.show())),
+            Distribution::Uniform { min, max } => {
+                family("uniform", format!("min = {}, max = {}", min.show(), max.show()))
+            }
+            Distribution::Lognormal { median, sigma } => {
+                family("lognormal", format!("median = {}, sigma = {sigma}", median.show()))
+            }
+            Distribution::Gamma { mean, shape } => family("gamma", format!("mean = {}, shape = {shape}", mean.show())),
+            Distribution::Weibull { scale, shape } => {
+                family("weibull", format!("scale = {}, shape = {shape}", scale.show()))
+            }
+            Distribution::Empirical(values) => {
+                let listed: Vec<String> = values.iter().map(Duration::show).collect();
+                format!("{{ empirical = [{}] }}", listed.join(", "))
+            }
+            Distribution::Shifted { offset, of, max } => match of.show().strip_suffix(" }") {
+                Some(inner) => format!("{inner}, offset = {}, max = {} }}", offset.show(), max.show()),
+                None => of.show(),
+            },
+        }
+    }
+
     fn shape() -> Shape {
         Shape::Map(Node::shape)
     }

@@ -155,6 +155,9 @@ impl Decode for Duration {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         decode_duration(node, true, problems)
     }
+    fn show(&self) -> String {
+        format!("\"{self}\"")
+    }
     fn describe() -> String {
         "a duration such as \"30s\"".to_owned()
     }
@@ -163,6 +166,9 @@ impl Decode for Duration {
 impl Decode for GoDuration {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         decode_duration(node, false, problems).map(GoDuration)
+    }
+    fn show(&self) -> String {
+        format!("\"{}\"", self.0)
     }
     fn describe() -> String {
         "a duration such as \"30s\"".to_owned()
@@ -175,6 +181,9 @@ impl Decode for NillableDuration {
             return Some(NillableDuration(None));
         }
         decode_duration(node, false, problems).map(|duration| NillableDuration(Some(duration)))
+    }
+    fn show(&self) -> String {
+        self.0.map_or_else(|| "\"Never\"".to_owned(), |duration| format!("\"{duration}\""))
     }
     fn describe() -> String {
         "a duration such as \"30s\", or `Never`".to_owned()
@@ -195,6 +204,9 @@ impl Decode for String {
         problems.error_with_help(node.span, "expected a string", format!("this is {}", node.value.kind()), help);
         None
     }
+    fn show(&self) -> String {
+        format!("\"{self}\"")
+    }
     fn describe() -> String {
         "a string".to_owned()
     }
@@ -208,6 +220,9 @@ impl Decode for bool {
         wrong_kind(node, "`true` or `false`", problems);
         unquote::<bool>(node, problems);
         None
+    }
+    fn show(&self) -> String {
+        self.to_string()
     }
     fn describe() -> String {
         "`true` or `false`".to_owned()
@@ -230,6 +245,9 @@ macro_rules! integer {
                 }
                 narrowed
             }
+            fn show(&self) -> String {
+                self.to_string()
+            }
             fn describe() -> String {
                 if <$ty>::MIN == 0 { "an integer >= 0".to_owned() } else { "an integer".to_owned() }
             }
@@ -250,6 +268,9 @@ impl Decode for f64 {
             }
         }
     }
+    fn show(&self) -> String {
+        self.to_string()
+    }
     fn describe() -> String {
         "a number".to_owned()
     }
@@ -268,6 +289,9 @@ impl Decode for Seconds {
             return None;
         }
         u32::decode(node, problems).map(Seconds)
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
     }
     fn describe() -> String {
         "a whole number of seconds".to_owned()
@@ -325,6 +349,9 @@ impl Decode for Cpu {
         let milli = decode_quantity(node, parse_quantity_milli, problems)?;
         non_negative(milli, node, problems).map(Cpu::from_milli)
     }
+    fn show(&self) -> String {
+        format!("\"{self}\"")
+    }
     fn describe() -> String {
         "a CPU quantity such as \"500m\" or \"2\"".to_owned()
     }
@@ -334,6 +361,9 @@ impl Decode for Memory {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let bytes = decode_quantity(node, parse_quantity, problems)?;
         non_negative(bytes, node, problems).map(Memory::from_bytes)
+    }
+    fn show(&self) -> String {
+        format!("\"{self}\"")
     }
     fn describe() -> String {
         "a memory quantity such as \"512Mi\"".to_owned()

@@ -355,6 +355,34 @@ const KINDS: [(&str, Kind); 12] = [
     ("list", Kind::List),
 ];
 
+/// The patterns with their meanings and fields, for the reference.
+#[must_use]
+pub fn documented() -> Vec<(&'static str, String, Vec<FieldDoc>)> {
+    fn of<T: Documented>() -> (String, Vec<FieldDoc>) {
+        (T::doc(), T::fields())
+    }
+    KINDS
+        .into_iter()
+        .map(|(name, kind)| {
+            let (doc, fields) = match kind {
+                Kind::Poisson => of::<Poisson>(),
+                Kind::Constant => of::<Constant>(),
+                Kind::Ramp => of::<Ramp>(),
+                Kind::Steps => of::<Steps>(),
+                Kind::Sine => of::<Sine>(),
+                Kind::Burst => of::<Burst>(),
+                Kind::OnOff => of::<OnOff>(),
+                Kind::Mmpp => of::<Mmpp>(),
+                Kind::Batch => of::<Batch>(),
+                Kind::Spike => of::<Spike>(),
+                Kind::Trace => of::<Trace>(),
+                Kind::List => of::<List>(),
+            };
+            (name, doc, fields)
+        })
+        .collect()
+}
+
 impl Arrivals {
     /// What all patterns have.
     #[must_use]

@@ -8,6 +8,7 @@ use super::files::{FileError, Files};
 use super::path::{self, PathError, Step};
 use super::{Scenario, convert, manifest, misplaced, toml, validate, yaml};
 use crate::api::decode::{Decode, Problems};
+use crate::api::distribution::read_empirical_files;
 use crate::api::tree::{Node, Span, Value};
 
 /// The tree of a scenario and the files it came from.
@@ -22,6 +23,10 @@ impl Document {
     pub fn read(mut files: Files, scenario_file: u16, problems: &mut Problems) -> Self {
         let text = files.get(scenario_file).map(|file| file.text.clone()).unwrap_or_default();
         let mut root = toml::parse(&text, scenario_file, problems);
+        let mut read =
+            |path: &str| text_of(&mut files, path).map(|text| text.to_string()).map_err(|error| error.to_string());
+        read_catalogue_file(&mut root, &mut read, problems);
+        read_empirical_files(&mut root, &mut read, problems);
         for (pattern, span) in manifest_patterns(&root) {
             for file in open_manifests(&pattern, span, &mut files, problems) {
                 let text = files.get(file).map(|file| file.text.clone()).unwrap_or_default();
@@ -29,9 +34,6 @@ impl Document {
             }
         }
         convert::finish(&mut root);
-        let mut read =
-            |path: &str| text_of(&mut files, path).map(|text| text.to_string()).map_err(|error| error.to_string());
-        read_catalogue_file(&mut root, &mut read, problems);
         Document { root, files }
     }
 

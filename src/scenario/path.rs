@@ -205,7 +205,7 @@ impl<'a> Walk<'a> {
     fn step(&mut self, segment: Segment, rest: &mut Vec<Segment>, path: &str) -> Result<(), PathError> {
         match self.shape {
             Shape::Object { name, fields, .. } => self.into_field(segment, name, fields(), path),
-            Shape::List(element) => self.into_element(&segment, element, path),
+            Shape::List(element) => self.into_element(&segment, element, rest, path),
             Shape::Map(value) => {
                 self.into_entry(segment, rest);
                 self.shape = value();
@@ -216,7 +216,7 @@ impl<'a> Walk<'a> {
                     self.into_entry(segment, rest);
                     Ok(())
                 }
-                Some(Value::List(_)) => self.into_element(&segment, || Shape::Scalar, path),
+                Some(Value::List(_)) => self.into_element(&segment, || Shape::Scalar, rest, path),
                 _ => Err(PathError { message: format!("`{path}` goes into a plain value"), help: None }),
             },
         }
@@ -251,14 +251,19 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn into_element(&mut self, segment: &Segment, element: fn() -> Shape, path: &str) -> Result<(), PathError> {
+    fn into_element(
+        &mut self,
+        segment: &Segment,
+        element: fn() -> Shape,
+        rest: &mut Vec<Segment>,
+        path: &str,
+    ) -> Result<(), PathError> {
         let items = self.node.and_then(Node::items).unwrap_or_default();
         let index = match segment {
             Segment::Position(index) => Some(*index).filter(|index| *index < items.len()),
-            Segment::Name(name) => items
-                .iter()
-                .position(|item| element_names(item).any(|own| own == name))
-                .or_else(|| name.parse().ok().filter(|index| *index < items.len())),
+            Segment::Name(name) => {
+                element_named(items, name, rest).or_else(|| name.parse().ok().filter(|index| *index < items.len()))
+            }
         };
         let Some(index) = index else {
             let wanted = match segment {
@@ -302,6 +307,21 @@ impl<'a> Walk<'a> {
         self.node = self.node.and_then(|node| node.get(&key));
         self.steps.push(Step::Key(key));
     }
+}
+
+/// The element of a name, which may hold dots: then it takes more than one segment, the longest such name wins.
+fn element_named(items: &[Node], name: &str, rest: &mut Vec<Segment>) -> Option<usize> {
+    let position = |name: &str| items.iter().position(|item| element_names(item).any(|own| own == name));
+    let mut found = position(name).map(|index| (index, 0));
+    let mut joined = name.to_owned();
+    for (taken, segment) in rest.iter().rev().enumerate() {
+        let Segment::Name(next) = segment else { break };
+        joined = format!("{joined}.{next}");
+        found = position(&joined).map(|index| (index, taken + 1)).or(found);
+    }
+    let (index, taken) = found?;
+    rest.truncate(rest.len() - taken);
+    Some(index)
 }
 
 /// Names by which an element of a list can be called.

@@ -71,6 +71,9 @@ impl Decode for StartTime {
             }
         }
     }
+    fn show(&self) -> String {
+        jiff::Timestamp::from_second(self.unix_seconds).map(|start| format!("\"{start}\"")).unwrap_or_default()
+    }
     fn describe() -> String {
         "a date and time in UTC such as \"2026-01-05T09:00:00Z\"".to_owned()
     }

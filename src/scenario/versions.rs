@@ -48,6 +48,9 @@ impl Decode for Version {
         }
         version
     }
+    fn show(&self) -> String {
+        format!("\"{}.{}\"", self.major, self.minor)
+    }
     fn describe() -> String {
         "a version such as \"1.35\"".to_owned()
     }
