@@ -9,7 +9,8 @@ use forescale::api::pod::{PodSpec, Taint};
 use forescale::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
 use forescale::engine::{Stream, Streams};
 use forescale::karpenter::scheduling::{
-    BoundPods, ExistingNode, HostPort, Input, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy, Results, Shape, solve,
+    BoundPods, ExistingNode, HostPort, Input, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy, Results, Shape,
+    solve,
 };
 use forescale::time::Time;
 use forescale::units::{Cpu, Memory, Resource, Resources};
@@ -30,7 +31,8 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 const HOST: &str = "kubernetes.io/hostname";
 
 fn main() -> ExitCode {
-    let setting = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let setting =
+        |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let first = setting("FORESCALE_DIFFERENTIAL_FIRST", 0);
     let cases = setting("FORESCALE_DIFFERENTIAL_CASES", 2000);
     let mut failed = 0;
@@ -146,7 +148,11 @@ impl Cluster {
     fn input(&self) -> Input<'_> {
         Input {
             catalogues: self.catalogues.iter().collect(),
-            pools: self.pools.iter().map(|(name, spec, catalogue)| Pool { name, spec, catalogue: *catalogue }).collect(),
+            pools: self
+                .pools
+                .iter()
+                .map(|(name, spec, catalogue)| Pool { name, spec, catalogue: *catalogue })
+                .collect(),
             nodes: self
                 .nodes
                 .iter()
@@ -167,7 +173,11 @@ impl Cluster {
                 })
                 .collect(),
             daemon_sets: self.daemons.iter().collect(),
-            shapes: self.shapes.iter().map(|(labels, spec, volumes)| Shape { labels, spec, volumes: *volumes }).collect(),
+            shapes: self
+                .shapes
+                .iter()
+                .map(|(labels, spec, volumes)| Shape { labels, spec, volumes: *volumes })
+                .collect(),
             pods: self.pods.clone(),
             bound: self.bound.clone(),
             options: self.options.clone(),
@@ -223,15 +233,16 @@ fn instance_type(stream: &mut Stream, family: &str, cpu: i64) -> InstanceType {
 
 fn pool(stream: &mut Stream, index: usize) -> Value {
     let mut requirements = Vec::new();
-    let mut require = |stream: &mut Stream, chance: f64, key: &str, operator: &str, values: Vec<String>, floors: bool| {
-        if stream.chance(chance) {
-            let mut requirement = json!({"key": key, "operator": operator, "values": values});
-            if floors && stream.chance(0.15) {
-                requirement["minValues"] = json!(1 + stream.below(3));
+    let mut require =
+        |stream: &mut Stream, chance: f64, key: &str, operator: &str, values: Vec<String>, floors: bool| {
+            if stream.chance(chance) {
+                let mut requirement = json!({"key": key, "operator": operator, "values": values});
+                if floors && stream.chance(0.15) {
+                    requirement["minValues"] = json!(1 + stream.below(3));
+                }
+                requirements.push(requirement);
             }
-            requirements.push(requirement);
-        }
-    };
+        };
     let zones = some(stream, &ZONES);
     require(stream, 0.4, ZONE, "In", zones, true);
     let excluded = vec![(*pick(stream, &ZONES)).to_owned()];
@@ -327,7 +338,8 @@ fn daemon(stream: &mut Stream, index: usize) -> Value {
         spec["nodeSelector"] = json!({"team": "red"});
     }
     if stream.chance(0.2) {
-        spec["containers"] = json!([{"ports": [{"hostPort": 8080 + index}], "resources": {"requests": {"cpu": "50m"}}}]);
+        spec["containers"] =
+            json!([{"ports": [{"hostPort": 8080 + index}], "resources": {"requests": {"cpu": "50m"}}}]);
     }
     spec
 }
@@ -356,7 +368,8 @@ fn shape(stream: &mut Stream, index: usize) -> (Labels, PodSpec, u32) {
     let requests = requests(stream, 1);
     if stream.chance(0.1) {
         let ip = *pick(stream, &["0.0.0.0", "10.0.0.1", "10.0.0.2"]);
-        spec["containers"] = json!([{"ports": [{"hostPort": 8080, "hostIP": ip}], "resources": {"requests": requests}}]);
+        spec["containers"] =
+            json!([{"ports": [{"hostPort": 8080, "hostIP": ip}], "resources": {"requests": requests}}]);
     }
     let labels = Labels::from([("app".to_owned(), app), ("tier".to_owned(), (*pick(stream, &["x", "y"])).to_owned())]);
     (labels, pod_spec(&spec, &requests), stream.below(3) as u32)
@@ -377,7 +390,11 @@ fn node_side(stream: &mut Stream, spec: &mut Value) {
     let term = |stream: &mut Stream| {
         let (key, values) = *pick(
             stream,
-            &[(ZONE, &["z1", "z2"][..]), ("rack", &["r1", "r3"][..]), ("karpenter.kwok.sh/instance-family", &["a", "b"][..])],
+            &[
+                (ZONE, &["z1", "z2"][..]),
+                ("rack", &["r1", "r3"][..]),
+                ("karpenter.kwok.sh/instance-family", &["a", "b"][..]),
+            ],
         );
         let operator = *pick(stream, &["In", "In", "NotIn", "Exists", "DoesNotExist"]);
         let values = if operator.ends_with("In") { some(stream, values) } else { Vec::new() };
@@ -385,7 +402,8 @@ fn node_side(stream: &mut Stream, spec: &mut Value) {
     };
     if stream.chance(0.2) {
         let terms: Vec<Value> = (0..1 + stream.below(2)).map(|_| term(stream)).collect();
-        spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = json!({"nodeSelectorTerms": terms});
+        spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
+            json!({"nodeSelectorTerms": terms});
     }
     if stream.chance(0.25) {
         let terms: Vec<Value> = (0..1 + stream.below(2))

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use forescale::api::meta::{LabelExpression, LabelSelector, Labels, SelectorOperator};
-use forescale::api::pod::{NodeInclusionPolicy, PodAffinityTerm, PodSpec, Taint, TaintEffect, Toleration, WhenUnsatisfiable};
+use forescale::api::pod::{
+    NodeInclusionPolicy, PodAffinityTerm, PodSpec, Taint, TaintEffect, Toleration, WhenUnsatisfiable,
+};
 use forescale::cluster::catalogue::{CapacityType, Catalogue, TypeId, ZoneId};
 use forescale::karpenter::scheduling::go_sort::sort_slice;
 use forescale::karpenter::scheduling::requirement::{Effect, Requirement};
@@ -149,7 +151,8 @@ pub fn solve(input: &Input<'_>, seed: u64) -> Plan {
         return Plan { pending: (0..input.pods.len()).collect(), ..Plan::default() };
     }
     let mut plain = Plain::new(input, seed);
-    let mut data: Vec<PodData> = input.pods.iter().map(|pod| plain.data(pod.shape, input.shapes[pod.shape].spec)).collect();
+    let mut data: Vec<PodData> =
+        input.pods.iter().map(|pod| plain.data(pod.shape, input.shapes[pod.shape].spec)).collect();
     for pod in 0..data.len() {
         plain.update(pod, &data[pod]);
     }
@@ -192,7 +195,8 @@ impl<'a> Plain<'a> {
         let mut remaining: Vec<BTreeMap<Resource, i64>> = input.pools.iter().map(|pool| limits(pool.spec)).collect();
         let mut nodes: Vec<usize> = (0..input.nodes.len()).filter(|node| input.nodes[*node].target).collect();
         for node in nodes.iter().map(|node| &input.nodes[*node]) {
-            let pool = input.pools.iter().position(|pool| node.labels.get(labels::NODE_POOL).is_some_and(|n| n == pool.name));
+            let pool =
+                input.pools.iter().position(|pool| node.labels.get(labels::NODE_POOL).is_some_and(|n| n == pool.name));
             let Some(pool) = pool else { continue };
             for (resource, left) in &mut remaining[pool] {
                 *left -= if *resource == Resource::Nodes { 1 } else { node.capacity.get(*resource) };
@@ -443,7 +447,9 @@ impl<'a> Plain<'a> {
         let (mut compatible, mut reserved) = (false, Vec::new());
         for id in options {
             for offering in catalogue.get(*id).offerings.iter().filter(|o| o.available) {
-                if offering.capacity_type == CapacityType::Reserved && offering_allowed(catalogue, offering, requirements) {
+                if offering.capacity_type == CapacityType::Reserved
+                    && offering_allowed(catalogue, offering, requirements)
+                {
                     compatible = true;
                     let reservation = (*id, offering.zone);
                     if self.held.contains(&(claim.host.clone(), reservation))
@@ -545,7 +551,8 @@ impl<'a> Plain<'a> {
                 if let Some(answer) = type_requirement(catalogue, instance_type, &constraint.key) {
                     all.add(&constraint.key, answer);
                 }
-                let domains = all.get(&constraint.key).iter().flat_map(|r| r.values()).map(str::to_owned).collect::<Vec<_>>();
+                let domains =
+                    all.get(&constraint.key).iter().flat_map(|r| r.values()).map(str::to_owned).collect::<Vec<_>>();
                 counts.extend(domains.into_iter().map(|domain| (domain, 0)));
             }
             if let Some(values) = own.get(&constraint.key).filter(|r| r.effect() == Effect::In) {
@@ -565,7 +572,9 @@ impl<'a> Plain<'a> {
         };
         for (index, node) in self.input.nodes.iter().enumerate() {
             let (own, taints) = requirements(index);
-            if node.has_node && node.target && group.admits(&taints, &own)
+            if node.has_node
+                && node.target
+                && group.admits(&taints, &own)
                 && let Some(domain) = node.labels.get(&key)
             {
                 group.counts.entry(domain.clone()).or_insert(0);
@@ -676,7 +685,8 @@ impl Group {
                 if self.min_domains.is_some_and(|wanted| supported.len() < wanted as usize) {
                     least = 0;
                 }
-                let valid = within(node).into_iter().filter(|(_, count)| count + own - least <= self.constraint.max_skew);
+                let valid =
+                    within(node).into_iter().filter(|(_, count)| count + own - least <= self.constraint.max_skew);
                 let best = valid.min_by_key(|(domain, count)| (*count, rank(0, domain)));
                 best.map(|(domain, _)| domain.clone()).into_iter().collect()
             }
@@ -691,9 +701,11 @@ impl Group {
                     return held;
                 }
                 let of_pod = within(pod);
-                let shared = of_pod.iter().filter(|(domain, _)| node.has(domain)).min_by_key(|(domain, _)| rank(1, domain));
+                let shared =
+                    of_pod.iter().filter(|(domain, _)| node.has(domain)).min_by_key(|(domain, _)| rank(1, domain));
                 let first = of_pod.iter().min_by_key(|(domain, _)| rank(2, domain));
-                let both: BTreeSet<String> = shared.into_iter().chain(first).map(|(domain, _)| (*domain).clone()).collect();
+                let both: BTreeSet<String> =
+                    shared.into_iter().chain(first).map(|(domain, _)| (*domain).clone()).collect();
                 both.into_iter().collect()
             }
         }
@@ -740,7 +752,14 @@ fn template<'a>(input: &'a Input<'a>, pool: usize, daemons: &mut [PodSpec]) -> O
             }),
         }
     }
-    Some(Template { pool: index, catalogue, taints: template.spec.taints.clone(), requirements, options, daemons: groups })
+    Some(Template {
+        pool: index,
+        catalogue,
+        taints: template.spec.taints.clone(),
+        requirements,
+        options,
+        daemons: groups,
+    })
 }
 
 fn daemon_runs(pod: &mut PodSpec, taints: &[Taint], pool: &Requirements, catalogue: &Catalogue, id: TypeId) -> bool {
@@ -794,9 +813,8 @@ fn limits(spec: &forescale::api::karpenter::NodePoolSpec) -> BTreeMap<Resource, 
 
 fn type_meets(catalogue: &Catalogue, id: TypeId, requirements: &Requirements) -> bool {
     requirements.iter().all(|(key, wanted)| {
-        type_requirement(catalogue, catalogue.get(id), key).is_none_or(|has| {
-            has.intersects(wanted) || (wanted.allows_absence() && has.allows_absence())
-        })
+        type_requirement(catalogue, catalogue.get(id), key)
+            .is_none_or(|has| has.intersects(wanted) || (wanted.allows_absence() && has.allows_absence()))
     })
 }
 
@@ -906,7 +924,11 @@ fn selector(selector: Option<&LabelSelector>, keys: &[String], pod_labels: &Labe
     for key in keys {
         if let Some(value) = pod_labels.get(key) {
             let values = vec![value.clone()];
-            selector.match_expressions.push(LabelExpression { key: key.clone(), operator: SelectorOperator::In, values });
+            selector.match_expressions.push(LabelExpression {
+                key: key.clone(),
+                operator: SelectorOperator::In,
+                values,
+            });
         }
     }
     selector.match_expressions.sort_by_key(|e| (e.key.clone(), e.operator as u8, e.values.clone()));
