@@ -3,25 +3,22 @@
 //! here too. `FORESCALE_RECORDED_KEDA` names another folder of recorded runs (`tests/data/recorded/README.md`); the `k` and `f`
 //! runs take part.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use forescale::api::decode::{Decode, Problems, defaults};
-use forescale::api::keda::{ScaledJob, ScaledObject};
+use forescale::api::decode::Problems;
+use forescale::api::keda::Trigger;
 use forescale::api::tree::{Node, Value};
-use forescale::cluster::pod::{EndReason, Owner, PodShape};
-use forescale::cluster::state::Applied;
-use forescale::cluster::workload;
-use forescale::cluster::{
-    Change, Cluster, DeploymentId, JobId, PodId, QueueAttributes, QueueId, QueueSource, ScaledJobId, ScaledObjectId,
-    ShapeId, World,
-};
-use forescale::engine::{Agenda, Streams};
-use forescale::scenario::{Scenario, yaml};
+use forescale::cluster::{Change, Cluster, PodId, QueueAttributes, QueueId, QueueSource, ScaledObjectId};
+use forescale::hpa;
+use forescale::scenario::yaml;
 use forescale::time::{Duration, Time};
-use forescale::{hpa, keda};
+
+#[path = "support/driver.rs"]
+mod driver;
+
+use driver::{Driver, Happening, decode, decode_yaml, recorded_clocks};
 
 /// A recorded pass later than this, in seconds, and up to `BUSY` was held up by the recorder's machine.
 const LATE: f64 = 0.3;
@@ -29,11 +26,6 @@ const LATE: f64 = 0.3;
 const BUSY: f64 = 4.0;
 /// What follows a clock of its own may be this far from the recording, in seconds.
 const NEAR: f64 = 2.0;
-/// The ReplicaSet controller follows a new count this late.
-const REPLICASET: Duration = Duration::from_millis(20);
-/// A pod is Ready this long after its creation.
-const POD_READY: Duration = Duration::from_millis(2000);
-
 fn main() -> ExitCode {
     let folder = std::env::var("FORESCALE_RECORDED_KEDA").unwrap_or_else(|_| "tests/data/recorded".to_owned());
     let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
@@ -46,7 +38,7 @@ fn main() -> ExitCode {
     let mut matched = 0;
     for path in &runs {
         let recording = Recording::read(path);
-        let misses = Replay::new(&recording).run(&recording);
+        let misses = replay(&recording);
         if misses.is_empty() {
             matched += 1;
         } else {
@@ -219,251 +211,59 @@ impl Recording {
     }
 }
 
-#[derive(Clone, Debug)]
-enum Happening {
-    Apply(Applied),
-    Input(String),
-    JobSucceeded(u32),
-    ReplicaSet,
-    Ready(PodId),
-    Hpa(hpa::Event),
-    Keda(keda::Event),
+/// Runs KEDA and the HPA against the recorded queue; returns where the counts differ.
+fn replay(recording: &Recording) -> Vec<String> {
+    let (applied, object) = recording.object();
+    let of_jobs = object.get("kind").and_then(Node::as_str) == Some("ScaledJob");
+    let mut scenario = recorded_clocks();
+    let phase = recording.run.at(&["clocks", "whole_second_t_s"]).map_or(0.0, number);
+    scenario.clocks.whole_second = Duration::from_secs_f64(phase);
+    if of_jobs {
+        // The second of the two reconciles at the beginning sets the phase.
+        scenario.clocks.keda_first_poll = Some(Duration::from_millis(150));
+    }
+    let queue = queue_name(&decode::<Vec<Trigger>>(object.at(&["spec", "triggers"]).unwrap_or(object)));
+    scenario.queues.push(decode_yaml(&format!("name: {queue}")));
+    let mut driver = Driver::new(scenario, RecordedQueue::of(recording));
+    if of_jobs {
+        driver.add_scaled_job(applied, decode(object));
+    } else {
+        driver.add_scaled_object(applied, decode(object), recording.start() as u32);
+    }
+    for (at, what) in recording.inputs() {
+        driver.at(at, Happening::Input(input, what));
+    }
+    let succeeded = recording.rows.iter().filter(|row| row.actor == "job" && row.what == "succeeded");
+    for (index, row) in succeeded.enumerate() {
+        driver.at(row.at, Happening::JobSucceeded(index as u32));
+    }
+    let pulls: Vec<f64> = recording.rows.iter().filter(|row| row.what == "served").map(|row| row.at).collect();
+    driver.run(recording.length(), |now, happening| held_up(&pulls, now, happening));
+    let mut recorded = recording.counts(of_jobs);
+    if !of_jobs {
+        // The beginning is no change: the row that tells of it, and the application.
+        let start = recording.start();
+        let is_beginning = recorded.first().is_some_and(|(_, count)| *count == start);
+        recorded.drain(..usize::from(is_beginning));
+        driver.counts.remove(0);
+    }
+    compare(&recorded, &driver.counts)
 }
 
-struct Replay {
-    scenario: Scenario,
-    cluster: Cluster,
-    queue: RecordedQueue,
-    hpa: hpa::Controller,
-    keda: keda::Operator,
-    calendar: BTreeMap<(Time, u64), Happening>,
-    sequence: u64,
-    /// Instants of the recorded pulls.
-    pulls: Vec<f64>,
-    predicted: Vec<(f64, i64)>,
-    of_jobs: bool,
+fn queue_name(triggers: &[Trigger]) -> String {
+    let url = triggers.iter().find_map(|trigger| trigger.metadata.get("queueURL")).cloned();
+    url.unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-fn decode<T: Decode>(node: &Node) -> T {
-    let mut problems = Problems::default();
-    T::decode(node, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list))
-}
-
-fn shape() -> PodShape {
-    PodShape {
-        spec: Arc::new(decode(&yaml::parse("containers: [{name: c}]", 0, &mut Problems::default()).remove(0))),
-        labels: Arc::new([("app".to_owned(), "worker".to_owned())].into()),
-        annotations: Arc::default(),
-        requests: forescale::units::Resources::ZERO,
-        priority: 0,
-        may_preempt: true,
-        grace: Duration::from_secs(30),
-    }
-}
-
-impl Replay {
-    fn new(recording: &Recording) -> Self {
-        let (applied, object) = recording.object();
-        let mut scenario: Scenario = defaults();
-        let phase = recording.run.at(&["clocks", "whole_second_t_s"]).map_or(0.0, number);
-        scenario.clocks.whole_second = Duration::from_secs_f64(phase);
-        scenario.clocks.keda_poll_slip = Duration::from_micros(500);
-        scenario.clocks.hpa_first_pass = Some(scenario.clocks.hpa_sync_period);
-        let of_jobs = object.get("kind").and_then(Node::as_str) == Some("ScaledJob");
-        scenario.clocks.keda_first_poll = Some(Duration::from_millis(if of_jobs { 150 } else { 90 }));
-        let streams = Streams::new(1, 0);
-        let mut cluster = Cluster::new(streams.open("uid", 0));
-        let shape = cluster.add_shape(shape());
-        let url = |triggers: &[forescale::api::keda::Trigger]| {
-            let url = triggers.iter().find_map(|trigger| trigger.metadata.get("queueURL")).cloned();
-            url.unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned()
-        };
-        let (queue, target) = if of_jobs {
-            let object: ScaledJob = decode(object);
-            let queue = url(&object.spec.triggers);
-            add_scaled_job(&mut cluster, object, shape);
-            (queue, Applied::ScaledJob(ScaledJobId(0)))
-        } else {
-            let object: ScaledObject = decode(object);
-            let queue = url(&object.spec.triggers);
-            let replicas = recording.start() as u32;
-            add_scaled_object(&mut cluster, object, shape, replicas);
-            (queue, Applied::ScaledObject(ScaledObjectId(0)))
-        };
-        let spec = format!("name: {queue}");
-        scenario.queues.push(decode(&yaml::parse(&spec, 0, &mut Problems::default()).remove(0)));
-        let mut replay = Replay {
-            hpa: hpa::Controller::new(&scenario, streams),
-            keda: keda::Operator::new(&scenario, streams),
-            queue: RecordedQueue::of(recording),
-            scenario,
-            cluster,
-            calendar: BTreeMap::new(),
-            sequence: 0,
-            pulls: recording.rows.iter().filter(|row| row.what == "served").map(|row| row.at).collect(),
-            predicted: Vec::new(),
-            of_jobs,
-        };
-        if !of_jobs {
-            replay.at(Time::ZERO, Happening::Apply(Applied::Deployment(DeploymentId(0))));
-        }
-        replay.at(Time::from_secs_f64(applied), Happening::Apply(target));
-        for (at, what) in recording.inputs() {
-            replay.at(Time::from_secs_f64(at), Happening::Input(what));
-        }
-        let mut finished = 0;
-        for row in recording.rows.iter().filter(|row| row.actor == "job" && row.what == "succeeded") {
-            replay.at(Time::from_secs_f64(row.at), Happening::JobSucceeded(finished));
-            finished += 1;
-        }
-        replay
-    }
-
-    fn at(&mut self, at: Time, happening: Happening) {
-        self.sequence += 1;
-        self.calendar.insert((at, self.sequence), happening);
-    }
-
-    fn run(mut self, recording: &Recording) -> Vec<String> {
-        let end = Time::from_secs_f64(recording.length());
-        while let Some(((now, _), happening)) = self.calendar.pop_first() {
-            if now > end {
-                break;
-            }
-            match self.held_up(now, &happening) {
-                Some(later) => self.at(later, happening),
-                None => self.step(now, happening),
-            }
-        }
-        let mut recorded = recording.counts(self.of_jobs);
-        if !self.of_jobs {
-            // The beginning is no change: the row that tells of it, and the application.
-            recorded.retain({
-                let mut first = true;
-                move |(_, count)| !std::mem::take(&mut first) || *count != recording.start()
-            });
-            self.predicted.remove(0);
-        }
-        compare(&recorded, &self.predicted)
-    }
-
-    /// When the recorded pull of this pass came, if the machine held it up.
-    fn held_up(&self, now: Time, happening: &Happening) -> Option<Time> {
-        let pass = matches!(happening, Happening::Hpa(hpa::Event::Pass { .. }));
-        let now = now.as_secs_f64();
-        let next = self.pulls.iter().copied().find(|pull| *pull > now - LATE).filter(|_| pass)?;
-        let late = (LATE..BUSY).contains(&(next - now));
-        late.then(|| Time::from_secs_f64(next))
-    }
-
-    fn step(&mut self, now: Time, happening: Happening) {
-        let (mut from_hpa, mut from_keda) = (Agenda::default(), Agenda::default());
-        {
-            let (cluster, queues) = (&mut self.cluster, &mut self.queue);
-            let mut world = World { now, cluster, scenario: &self.scenario, queues };
-            match happening {
-                Happening::Apply(object) => world.cluster.apply(now, object),
-                Happening::Input(what) => input(&what, world.cluster),
-                Happening::JobSucceeded(index) if (index as usize) < world.cluster.jobs.len() => {
-                    world.cluster.finish_job(now, JobId(index), true);
-                }
-                Happening::JobSucceeded(_) => {}
-                Happening::ReplicaSet => replica_set(now, world.cluster, &mut self.calendar, &mut self.sequence),
-                Happening::Ready(pod) => {
-                    if world.cluster.pods[pod.index()].exists() {
-                        world.cluster.start_pod(now, pod);
-                        world.cluster.set_pod_ready(now, pod, true);
-                    }
-                }
-                Happening::Hpa(event) => {
-                    let keda = &mut self.keda;
-                    let mut external =
-                        |object: ScaledObjectId, metric: &str, world: &mut World<'_>| keda.pull(object, metric, world);
-                    self.hpa.handle(event, &mut world, &mut from_hpa, &mut external);
-                }
-                Happening::Keda(event) => self.keda.handle(event, &mut world, &mut from_keda),
-            }
-        }
-        self.deliver(now, &mut from_hpa, &mut from_keda);
-        for (at, event) in from_hpa.drain() {
-            self.at(at, Happening::Hpa(event));
-        }
-        for (at, event) in from_keda.drain() {
-            self.at(at, Happening::Keda(event));
-        }
-    }
-
-    /// Hands all changes to those who watch.
-    fn deliver(&mut self, now: Time, from_hpa: &mut Agenda<hpa::Event>, from_keda: &mut Agenda<keda::Event>) {
-        let mut changes = Vec::new();
-        self.cluster.take_changes(&mut changes);
-        while !changes.is_empty() {
-            for change in std::mem::take(&mut changes) {
-                self.note(now, &change);
-                let (cluster, queues) = (&mut self.cluster, &mut self.queue);
-                let mut world = World { now, cluster, scenario: &self.scenario, queues };
-                self.hpa.observe(&change, &mut world, from_hpa);
-                self.keda.observe(&change, &mut world, from_keda);
-            }
-            self.cluster.take_changes(&mut changes);
-        }
-    }
-
-    fn note(&mut self, now: Time, change: &Change) {
-        match *change {
-            Change::DeploymentSpec(id) => {
-                let replicas = i64::from(self.cluster.deployments[id.index()].replicas);
-                self.predicted.push((now.as_secs_f64(), replicas));
-                self.at(now + REPLICASET, Happening::ReplicaSet);
-            }
-            Change::JobCreated(id) => {
-                self.predicted.push((now.as_secs_f64(), i64::from(id.0) + 1));
-                let shape = self.cluster.jobs[id.index()].shape;
-                let pod = self.cluster.create_pod(now, shape, Owner::Job(id));
-                self.at(now + POD_READY, Happening::Ready(pod));
-            }
-            _ => {}
-        }
-    }
-}
-
-fn add_scaled_object(cluster: &mut Cluster, object: ScaledObject, shape: ShapeId, replicas: u32) {
-    let selector = yaml::parse("matchLabels: {app: worker}", 0, &mut Problems::default()).remove(0);
-    cluster.deployments.push(workload::Deployment {
-        name: object.spec.scale_target_ref.name.clone(),
-        applied: None,
-        replicas,
-        shape,
-        selector: Arc::new(decode(&selector)),
-        pods: Vec::new(),
-        status_replicas: 0,
-        ready_replicas: 0,
-    });
-    cluster.scaled_objects.push(workload::ScaledObject {
-        name: object.metadata.name.unwrap_or_default(),
-        applied: None,
-        spec: Arc::new(object.spec),
-        annotations: Arc::new(object.metadata.annotations),
-        generation: 1,
-        target: Some(DeploymentId(0)),
-        deleted: false,
-    });
-}
-
-fn add_scaled_job(cluster: &mut Cluster, object: ScaledJob, shape: ShapeId) {
-    cluster.scaled_jobs.push(workload::ScaledJob {
-        name: object.metadata.name.unwrap_or_default(),
-        applied: None,
-        spec: Arc::new(object.spec),
-        annotations: Arc::new(object.metadata.annotations),
-        generation: 1,
-        shape,
-        deleted: false,
-    });
+/// When the recorded pull of this pass came, if the machine held it up.
+fn held_up(pulls: &[f64], now: f64, happening: &Happening) -> Option<f64> {
+    let pass = matches!(happening, Happening::Hpa(hpa::Event::Pass { .. }));
+    let next = pulls.iter().copied().find(|pull| *pull > now - LATE).filter(|_| pass)?;
+    (LATE..BUSY).contains(&(next - now)).then_some(next)
 }
 
 /// What was done by hand: annotations; the queue's absence is in the source.
-fn input(what: &str, cluster: &mut Cluster) {
+fn input(cluster: &mut Cluster, what: &str) {
     let Some(object) = cluster.scaled_objects.first_mut() else { return };
     let mut annotations = (*object.annotations).clone();
     if let Some(count) = what.strip_prefix("paused-replicas=") {
@@ -477,21 +277,6 @@ fn input(what: &str, cluster: &mut Cluster) {
     }
     object.annotations = Arc::new(annotations);
     cluster.announce(Change::ScaledObjectAnnotations(ScaledObjectId(0)));
-}
-
-/// Brings the pods of the Deployment to its count, newest first out.
-fn replica_set(now: Time, cluster: &mut Cluster, calendar: &mut BTreeMap<(Time, u64), Happening>, sequence: &mut u64) {
-    let (wanted, shape) = (cluster.deployments[0].replicas as usize, cluster.deployments[0].shape);
-    while cluster.deployments[0].pods.len() < wanted {
-        let pod = cluster.create_pod(now, shape, Owner::Deployment(DeploymentId(0)));
-        *sequence += 1;
-        calendar.insert((now + POD_READY, *sequence), Happening::Ready(pod));
-    }
-    while cluster.deployments[0].pods.len() > wanted {
-        let last = cluster.deployments[0].pods[cluster.deployments[0].pods.len() - 1];
-        cluster.delete_pod(now, last, Duration::ZERO, EndReason::ScaledDown);
-    }
-    cluster.deployments[0].status_replicas = wanted as u32;
 }
 
 /// The same counts in the same order, each near its time.

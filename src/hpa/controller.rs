@@ -59,6 +59,8 @@ struct Entry {
     turn: u32,
     /// The decision of the pass under way, not yet written.
     pending: Option<Decision>,
+    /// The last decision.
+    last: Option<Decision>,
     /// Reasons of the conditions when they were last logged.
     logged: [Option<Reason>; 3],
 }
@@ -106,6 +108,12 @@ impl Controller {
     #[must_use]
     pub fn status(&self, hpa: HpaId) -> Option<&Status> {
         self.entries.iter().find(|entry| entry.hpa == Some(hpa)).map(|entry| &entry.status)
+    }
+
+    /// What the last pass of an HPA decided.
+    #[must_use]
+    pub fn last_decision(&self, hpa: HpaId) -> Option<&Decision> {
+        self.entries.iter().find(|entry| entry.hpa == Some(hpa)).and_then(|entry| entry.last.as_ref())
     }
 
     /// Handles one of its own events. `external` answers pulls of external metrics.
@@ -175,6 +183,7 @@ impl Controller {
                 queued: false,
                 turn: 0,
                 pending: None,
+                last: None,
                 logged: [None; 3],
             });
             self.entries.len() - 1
@@ -311,6 +320,7 @@ impl Controller {
         let entry = &mut self.entries[index];
         let decision =
             reconcile(autoscaler, &self.settings, &mut entry.history, &mut entry.status, &observed, world.now);
+        entry.last = Some(decision.clone());
         entry.pending = decision.rescale().then_some(decision);
         length
     }

@@ -118,6 +118,12 @@ impl Decision {
         self.desired != self.current
     }
 
+    /// Whether stabilization or limits keep the count below what the metrics propose.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        self.proposed.is_some_and(|proposed| proposed > self.desired)
+    }
+
     /// Upstream's reason of the event `SuccessfulRescale`.
     #[must_use]
     pub const fn rescale_reason(&self) -> &'static str {
