@@ -80,7 +80,7 @@ impl<'a> Run<'a> {
             scenario,
             options,
             calendar: Calendar::default(),
-            controllers: Controllers::new(scenario, streams),
+            controllers: Controllers::new(scenario, streams)?,
             cluster: beginning.cluster,
             data,
             recorder,

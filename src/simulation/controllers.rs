@@ -2,6 +2,9 @@
 
 use crate::cluster::{Change, World};
 use crate::engine::{Agenda, Calendar, Streams};
+use super::build::BuildError;
+use crate::ec2::provider as ec2;
+use crate::karpenter::lifecycle::controller as lifecycle;
 use crate::karpenter::provisioning;
 use crate::scenario::Scenario;
 use crate::{hpa, keda, kubelet, replicaset, scheduler};
@@ -27,10 +30,9 @@ macro_rules! controllers {
 
         impl Controllers {
             /// The controllers of a scenario.
-            #[must_use]
-            pub fn new(scenario: &Scenario, streams: Streams) -> Self {
-                $( let $field: fn(&Scenario, Streams) -> $controller = $new; )*
-                Controllers { $( $field: ($field(scenario, streams), Agenda::default()), )* }
+            pub fn new(scenario: &Scenario, streams: Streams) -> Result<Self, BuildError> {
+                $( let $field: fn(&Scenario, Streams) -> Result<$controller, BuildError> = $new; )*
+                Ok(Controllers { $( $field: ($field(scenario, streams)?, Agenda::default()), )* })
             }
 
             /// Hands a change to all who watch.
@@ -50,17 +52,25 @@ macro_rules! controllers {
 
 controllers! {
     /// KEDA's operator.
-    Keda keda: keda::Operator, keda::Event, |scenario, streams| keda::Operator::new(scenario, streams);
+    Keda keda: keda::Operator, keda::Event, |scenario, streams| Ok(keda::Operator::new(scenario, streams));
     /// The HPA controller.
-    Hpa hpa: hpa::Controller, hpa::Event, |scenario, streams| hpa::Controller::new(scenario, streams);
+    Hpa hpa: hpa::Controller, hpa::Event, |scenario, streams| Ok(hpa::Controller::new(scenario, streams));
     /// Deployment, ReplicaSet and Job controllers.
-    ReplicaSet replicaset: replicaset::ReplicaSets, replicaset::Event, |scenario, streams| replicaset::ReplicaSets::new(scenario, streams);
+    ReplicaSet replicaset: replicaset::ReplicaSets, replicaset::Event,
+        |scenario, streams| Ok(replicaset::ReplicaSets::new(scenario, streams));
     /// kube-scheduler.
-    Scheduler scheduler: scheduler::Scheduler, scheduler::Event, |scenario, streams| scheduler::Scheduler::new(scenario, streams);
+    Scheduler scheduler: scheduler::Scheduler, scheduler::Event,
+        |scenario, streams| Ok(scheduler::Scheduler::new(scenario, streams));
     /// Karpenter's provisioner.
-    Provisioning provisioning: provisioning::Provisioner, provisioning::Event, |scenario, streams| provisioning::Provisioner::new(scenario, streams);
+    Provisioning provisioning: provisioning::Provisioner, provisioning::Event,
+        |scenario, streams| Ok(provisioning::Provisioner::new(scenario, streams));
+    /// Karpenter's NodeClaim and Node lifecycle controllers.
+    Lifecycle lifecycle: lifecycle::Lifecycle, lifecycle::Event, |_, streams| Ok(lifecycle::Lifecycle::new(streams));
+    /// The cloud.
+    Cloud cloud: ec2::Ec2, ec2::Event,
+        |scenario, streams| ec2::Ec2::new(scenario, streams).map_err(|error| BuildError(error.to_string()));
     /// kubelets and the node lifecycle controllers.
-    Kubelet kubelet: kubelet::Kubelets, kubelet::Event, |scenario, streams| kubelet::Kubelets::new(scenario, streams);
+    Kubelet kubelet: kubelet::Kubelets, kubelet::Event, |scenario, streams| Ok(kubelet::Kubelets::new(scenario, streams));
 }
 
 impl Controllers {
@@ -68,6 +78,8 @@ impl Controllers {
     pub fn start(&mut self, world: &mut World<'_>) {
         self.keda.0.start(world, &mut self.keda.1);
         self.hpa.0.start(world, &mut self.hpa.1);
+        self.lifecycle.0.start(&mut self.lifecycle.1);
+        self.cloud.0.start(world, &mut self.cloud.1);
     }
 
     /// Hands an event to its controller; `false` when it is not a controller's.
@@ -82,6 +94,8 @@ impl Controllers {
             Event::ReplicaSet(event) => self.replicaset.0.handle(event, world, &mut self.replicaset.1),
             Event::Scheduler(event) => self.scheduler.0.handle(event, world, &mut self.scheduler.1),
             Event::Provisioning(event) => self.provisioning.0.handle(event, world, &mut self.provisioning.1),
+            Event::Lifecycle(event) => self.lifecycle.0.handle(event, world, &mut self.lifecycle.1),
+            Event::Cloud(event) => self.cloud.0.handle(event, world, &mut self.cloud.1),
             Event::Kubelet(event) => self.kubelet.0.handle(event, world, &mut self.kubelet.1),
             Event::Apply(_) | Event::Change(_) | Event::Sample => return false,
         }
