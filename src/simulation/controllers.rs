@@ -1,9 +1,9 @@
 //! All controllers of a run, the one event type, and who watches what. No policy here.
 
-use crate::cluster::{Change, World};
-use crate::engine::{Agenda, Calendar, Streams};
 use super::build::BuildError;
+use crate::cluster::{Change, World};
 use crate::ec2::provider as ec2;
+use crate::engine::{Agenda, Calendar, Streams};
 use crate::karpenter::lifecycle::controller as lifecycle;
 use crate::karpenter::provisioning;
 use crate::scenario::Scenario;
