@@ -24,7 +24,7 @@ mod plain_scheduler;
 mod scheduling;
 
 use plain_scheduler::{Plan, PlannedClaim};
-use scheduling::{decode, pod_spec};
+use scheduling::{decode, pod_spec, resources};
 
 const ZONES: [&str; 3] = ["z1", "z2", "z3"];
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     let first = setting("FORESCALE_DIFFERENTIAL_FIRST", 0);
     let cases = setting("FORESCALE_DIFFERENTIAL_CASES", 2000);
     let mut failed = 0;
+    let mut seen = Seen::default();
     for case in first..first + cases {
         let mut stream = Streams::new(case, 0).open("case", 0);
         let cluster = Cluster::random(&mut stream);
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         let seed = choices.clone().bits();
         let fast = comparable(&solve(&input, &mut choices));
         let plain = plain_scheduler::solve(&input, seed);
+        seen.note(&fast);
         if fast != plain {
             failed += 1;
             if failed <= 3 {
@@ -51,9 +53,35 @@ fn main() -> ExitCode {
             }
         }
     }
+    println!("{seen:?}");
     println!("{} passed, {failed} failed", cases - failed);
     println!("provisioning_differential: passed {} of {cases}", cases - failed);
     if failed == 0 && cases > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What the cases exercised.
+#[derive(Debug, Default)]
+struct Seen {
+    pods_on_nodes: usize,
+    pods_on_claims: usize,
+    pods_pending: usize,
+    passes_with_more_than_12_claims: usize,
+    lowered_min_values: usize,
+    reserved_claims: usize,
+}
+
+impl Seen {
+    fn note(&mut self, plan: &Plan) {
+        self.pods_on_nodes += plan.existing.iter().map(|(_, pods)| pods.len()).sum::<usize>();
+        self.pods_on_claims += plan.claims.iter().map(|claim| claim.pods.len()).sum::<usize>();
+        self.pods_pending += plan.pending.len();
+        self.passes_with_more_than_12_claims += usize::from(plan.claims.len() > 12);
+        self.lowered_min_values += plan.claims.iter().filter(|claim| claim.min_values_relaxed).count();
+        let reserved = |claim: &&PlannedClaim| {
+            claim.requirements.get("karpenter.sh/capacity-type").is_some_and(|types| types.single() == Some("reserved"))
+        };
+        self.reserved_claims += plan.claims.iter().filter(reserved).count();
+    }
 }
 
 fn comparable(results: &Results) -> Plan {
@@ -299,7 +327,7 @@ fn node(stream: &mut Stream, index: usize, pools: &[(String, NodePoolSpec, Optio
         labels.insert("karpenter.sh/nodepool".to_owned(), pick(stream, pools).0.clone());
         labels.insert("karpenter.sh/capacity-type".to_owned(), (*pick(stream, &["spot", "on-demand"])).to_owned());
     }
-    let capacity = Resources::new(Cpu::from_milli(4000), Memory::from_mib(8192)).with(Resource::Pods, 10);
+    let capacity = resources(&json!({"cpu": "4", "memory": "8Gi", "pods": "10"}));
     let used = Resources::new(Cpu::from_milli(stream.below(4000) as i64), Memory::from_mib(stream.below(6000) as i64));
     let taint = || decode::<Taint>(&json!({"key": "dedicated", "value": "x", "effect": "NoSchedule"}));
     NodeRecord {
@@ -414,7 +442,8 @@ fn node_side(stream: &mut Stream, spec: &mut Value) {
 }
 
 fn key(stream: &mut Stream) -> &'static str {
-    *pick(stream, &[ZONE, ZONE, HOST, HOST, "rack", "karpenter.sh/capacity-type"])
+    let keys = [ZONE, ZONE, HOST, HOST, "rack", "karpenter.sh/capacity-type"];
+    keys[stream.below(keys.len())]
 }
 
 fn selector(stream: &mut Stream, index: usize) -> Value {

@@ -153,8 +153,8 @@ pub fn solve(input: &Input<'_>, seed: u64) -> Plan {
     let mut plain = Plain::new(input, seed);
     let mut data: Vec<PodData> =
         input.pods.iter().map(|pod| plain.data(pod.shape, input.shapes[pod.shape].spec)).collect();
-    for pod in 0..data.len() {
-        plain.update(pod, &data[pod]);
+    for (pod, data) in data.iter().enumerate() {
+        plain.update(pod, data);
     }
     let mut queue: Vec<usize> = (0..data.len()).collect();
     queue.sort_by_key(|pod| {

@@ -54,7 +54,7 @@ pub(super) struct Daemons {
 
 impl Daemons {
     pub(super) fn new(input: &Input<'_>) -> Self {
-        Daemons { pods: input.daemon_sets.iter().map(|pod| PodSpec::clone(pod)).collect() }
+        Daemons { pods: input.daemon_sets.iter().copied().cloned().collect() }
     }
 
     /// Whether a DaemonSet would run on nodes of that type (`isDaemonPodCompatible`).
