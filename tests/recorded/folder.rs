@@ -57,7 +57,7 @@ impl Folder {
                     count: number(&row[3]) as u64,
                     delay: number(&row[4]),
                 })
-                .collect(),
+                .fold(Vec::new(), add_send),
             queue: rows(&text("queue.csv").unwrap_or_default())
                 .map(|row| QueueRow {
                     at: number(&row[0]),
@@ -84,6 +84,16 @@ impl Folder {
     pub fn number(&self, path: &[&str]) -> Option<f64> {
         self.run.at(path).and_then(as_number)
     }
+}
+
+/// Adds a row of sends. The recorder sends one burst after the other: a row that seems to begin before the former ended names the
+/// time at which its sender was set up, and its messages went out just before its last.
+fn add_send(mut sends: Vec<Send>, mut send: Send) -> Vec<Send> {
+    if sends.last().is_some_and(|former: &Send| send.first < former.last) {
+        send.first = send.last;
+    }
+    sends.push(send);
+    sends
 }
 
 /// The items of a list; none if it is no list.

@@ -1,6 +1,6 @@
 //! What is compared: replica counts, NodeClaims, and counts over time, of a recording and of an outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forescale::telemetry::{NodeRecord, Outcome, Series, WorkloadKey};
 use forescale::time::Time;
@@ -37,8 +37,15 @@ impl Track {
         let mut removed: Vec<(f64, &str)> = Vec::new();
         let (mut ready, mut nodes) = (Vec::new(), Vec::new());
         let mut ready_since: BTreeMap<&str, bool> = BTreeMap::new();
+        let mut daemons: BTreeSet<&str> = BTreeSet::new();
         for row in folder.timeline.iter().filter(|row| row.at <= length) {
             let object = row.object.as_str();
+            if row.actor == "pod" && row.what == "created" && row.value.starts_with("ds-") {
+                daemons.insert(object);
+            }
+            if daemons.contains(object) {
+                continue;
+            }
             match (row.actor.as_str(), row.what.as_str()) {
                 ("deployment", "replicas") => {
                     let value = row.value.parse().unwrap_or(0);

@@ -35,7 +35,8 @@ fn simulation(folder: &Folder, toml: &mut String) {
         "[simulation]\nduration = \"{length}s\"\nseed = 1\nprofile = \"kwok\"\nmanifests = [\"objects.yaml\"]\n\n\
          [cloud]\nprovider = \"kwok\"\ncatalogue = \"catalogue.json\"\n\n\
          [latencies]\npodStart = \"1.99s\"\nappStart = \"0s\"\npodCleanup = \"1s\"\nschedulerAttempt = \"20ms\"\n\
-         provisionerSolve = \"20ms\"\nprovisionerSolvePerPod = \"0s\"\n\n"
+         provisionerSolve = \"20ms\"\nprovisionerSolvePerPod = \"0s\"\n\n\
+         [scheduler]\nclientQPS = 200\nclientBurst = 300\n\n[controllerManager]\nkubeAPIQPS = 200\nkubeAPIBurst = 300\n\n"
     );
     if !folder.name.starts_with('n') {
         toml.push_str(
@@ -99,8 +100,9 @@ fn deployments(folder: &Folder, manifests: &mut Vec<String>, applied: &mut Vec<(
             ),
         };
         let spec = pod_spec(entry.get("podspec"));
+        let grace = if spec.contains("terminationGracePeriodSeconds") { "" } else { "\"terminationGracePeriodSeconds\": 60, " };
         manifests.push(format!(
-            r#"{{"apiVersion": "apps/v1", "kind": "{kind}", "metadata": {{"name": "{name}"}}, "spec": {{{replicas}"selector": {{"matchLabels": {{"app": "{name}"}}}}, "template": {{"metadata": {{"labels": {{"app": "{name}"}}}}, "spec": {{{tolerate}{spec}"terminationGracePeriodSeconds": 60, "containers": [{{"name": "c", "image": "w", "resources": {{"requests": {{"cpu": "{cpu}", "memory": "{memory}"}}}}}}]}}}}}}}}"#
+            r#"{{"apiVersion": "apps/v1", "kind": "{kind}", "metadata": {{"name": "{name}"}}, "spec": {{{replicas}"selector": {{"matchLabels": {{"app": "{name}"}}}}, "template": {{"metadata": {{"labels": {{"app": "{name}"}}}}, "spec": {{{tolerate}{spec}{grace}"containers": [{{"name": "c", "image": "w", "resources": {{"requests": {{"cpu": "{cpu}", "memory": "{memory}"}}}}}}]}}}}}}}}"#
         ));
         applied.push((format!("{kind}/{name}"), at));
     }
@@ -129,13 +131,21 @@ fn worker(folder: &Folder, manifests: &mut Vec<String>, toml: &mut String) {
     if is_job {
         return;
     }
-    let replicas = worker.get("replicas").and_then(as_number).unwrap_or(0.0);
+    let replicas = replicas_at_first(folder).unwrap_or_else(|| worker.get("replicas").and_then(as_number).unwrap_or(0.0));
     let grace = worker.get("terminationGracePeriodSeconds").and_then(as_number).unwrap_or(30.0);
     let requests = worker.get("requests").map(|node| inline(node, ": ")).unwrap_or_else(|| "{}".to_owned());
     let spec = pod_spec(worker.get("podSpec"));
     manifests.push(format!(
         r#"{{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {{"name": "worker"}}, "spec": {{"replicas": {replicas}, "selector": {{"matchLabels": {{"app": "worker"}}}}, "template": {{"metadata": {{"labels": {{"app": "worker", "kind": "worker"}}}}, "spec": {{{spec}"terminationGracePeriodSeconds": {grace}, "containers": [{{"name": "c", "image": "w", "resources": {{"requests": {requests}}}}}]}}}}}}}}"#
     ));
+}
+
+/// What KEDA's first write replaced, when no row tells of a replica count before it: the recording outranks `worker.replicas`.
+fn replicas_at_first(folder: &Folder) -> Option<f64> {
+    let is_scale = |row: &&Row| row.actor == "keda" && row.object == "scale" && row.what.contains("->");
+    let first = folder.timeline.iter().find(is_scale)?;
+    let told = folder.timeline.iter().any(|row| row.actor == "deployment" && row.what == "replicas" && row.at < first.at);
+    if told { None } else { first.what.split("->").next()?.parse().ok() }
 }
 
 /// The fields of a pod spec, each followed by a comma.
