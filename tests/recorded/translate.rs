@@ -100,7 +100,8 @@ fn deployments(folder: &Folder, manifests: &mut Vec<String>, applied: &mut Vec<(
             ),
         };
         let spec = pod_spec(entry.get("podspec"));
-        let grace = if spec.contains("terminationGracePeriodSeconds") { "" } else { "\"terminationGracePeriodSeconds\": 60, " };
+        let grace =
+            if spec.contains("terminationGracePeriodSeconds") { "" } else { "\"terminationGracePeriodSeconds\": 60, " };
         manifests.push(format!(
             r#"{{"apiVersion": "apps/v1", "kind": "{kind}", "metadata": {{"name": "{name}"}}, "spec": {{{replicas}"selector": {{"matchLabels": {{"app": "{name}"}}}}, "template": {{"metadata": {{"labels": {{"app": "{name}"}}}}, "spec": {{{tolerate}{spec}{grace}"containers": [{{"name": "c", "image": "w", "resources": {{"requests": {{"cpu": "{cpu}", "memory": "{memory}"}}}}}}]}}}}}}}}"#
         ));
@@ -131,7 +132,8 @@ fn worker(folder: &Folder, manifests: &mut Vec<String>, toml: &mut String) {
     if is_job {
         return;
     }
-    let replicas = replicas_at_first(folder).unwrap_or_else(|| worker.get("replicas").and_then(as_number).unwrap_or(0.0));
+    let replicas =
+        replicas_at_first(folder).unwrap_or_else(|| worker.get("replicas").and_then(as_number).unwrap_or(0.0));
     let grace = worker.get("terminationGracePeriodSeconds").and_then(as_number).unwrap_or(30.0);
     let requests = worker.get("requests").map(|node| inline(node, ": ")).unwrap_or_else(|| "{}".to_owned());
     let spec = pod_spec(worker.get("podSpec"));
@@ -144,7 +146,8 @@ fn worker(folder: &Folder, manifests: &mut Vec<String>, toml: &mut String) {
 fn replicas_at_first(folder: &Folder) -> Option<f64> {
     let is_scale = |row: &&Row| row.actor == "keda" && row.object == "scale" && row.what.contains("->");
     let first = folder.timeline.iter().find(is_scale)?;
-    let told = folder.timeline.iter().any(|row| row.actor == "deployment" && row.what == "replicas" && row.at < first.at);
+    let told =
+        folder.timeline.iter().any(|row| row.actor == "deployment" && row.what == "replicas" && row.at < first.at);
     if told { None } else { first.what.split("->").next()?.parse().ok() }
 }
 
