@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod change;
 pub mod decision;
+pub mod disruption;
 pub mod ids;
 pub mod instance;
 pub mod invariants;

@@ -206,10 +206,7 @@ impl Provisioner {
     fn carry_out(&mut self, plan: Plan, world: &mut World<'_>) {
         let window = nomination_window(world.scenario);
         for claim in plan.nominated {
-            let record = &mut world.cluster.nodeclaims[claim.index()];
-            if record.exists() {
-                record.nominated_until = Some(world.now + window);
-            }
+            world.cluster.nominate_nodeclaim(claim, world.now + window);
         }
         self.tell_failures(plan.failures, world);
         let (claims, pods) = (plan.claims.len(), plan.claims.iter().map(|(_, claim)| claim.pods.len()).sum::<usize>());
@@ -314,7 +311,8 @@ fn restart(timers: &mut Vec<u32>, index: usize) -> u32 {
 }
 
 /// How long a nominated node is kept from disruption (`statenode.go: nominationWindow`).
-fn nomination_window(scenario: &Scenario) -> Duration {
+#[must_use]
+pub fn nomination_window(scenario: &Scenario) -> Duration {
     (scenario.clocks.batch_max * 2).max(Duration::from_secs(10))
 }
 

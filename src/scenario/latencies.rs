@@ -19,6 +19,10 @@ object! {
         pub provisioner_solve: Distribution = Distribution::Lognormal { median: Duration::from_millis(100), sigma: 0.5 },
         /// Added per pending pod to the scheduling simulation.
         pub provisioner_solve_per_pod: Duration = Duration::from_millis(1),
+        /// One scheduling simulation of Karpenter's disruption loop: fixed part. Searches stop after a minute (several nodes) or three (one node).
+        pub disruption_simulation: Duration = Duration::from_millis(20),
+        /// Added per pod to such a simulation.
+        pub disruption_simulation_per_pod: Duration = Duration::from_millis(1),
         /// CreateFleet, merging of requests included.
         pub create_fleet: Distribution = Distribution::Lognormal { median: Duration::from_secs(2), sigma: 0.45 },
         /// EC2 instance from launch to running, when billing starts.

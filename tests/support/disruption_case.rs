@@ -447,6 +447,10 @@ impl Case {
                 }
                 self.memory.state.mark_unconsolidated(self.now);
             }
+            "quiet" => {
+                let node = self.find(text(what));
+                self.cluster.nodes[node].view.consolidatable = true;
+            }
             "forget" => self.memory = Memory::default(),
             other => panic!("unknown event {other}"),
         }

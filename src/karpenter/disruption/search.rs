@@ -283,3 +283,123 @@ pub fn single_node(
     found.consolidated = found.over_budget.is_empty();
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+    use crate::karpenter::disruption::command::Simulation;
+    use crate::karpenter::disruption::model::{NodeView, PoolView, Rules};
+    use crate::units::Resources;
+
+    /// Answers that up to so many nodes can be deleted, and remembers the sizes asked for.
+    struct UpTo(usize, Vec<usize>, Duration);
+
+    impl Simulator for UpTo {
+        fn simulate(&mut self, removed: &[NodeIndex], _: bool) -> Simulation {
+            self.1.push(removed.len());
+            let error = (removed.len() > self.0).then(|| "no room".to_owned());
+            Simulation { error, cost: self.2, ..Simulation::default() }
+        }
+    }
+
+    fn candidates(count: usize) -> Vec<Candidate> {
+        let one = |i: usize| Candidate {
+            node: NodeIndex(i),
+            id: i as u32,
+            pool: PoolIndex(i % 2),
+            instance_type: Some(TypeId(0)),
+            zone: Some(ZoneId(0)),
+            capacity_type: Some(CapacityType::OnDemand),
+            price: (count - i) as f64,
+            rescheduling_cost: 2.0,
+            lifetime_weighted_cost: 1.0,
+            reschedulable_pods: 1,
+        };
+        (0..count).map(one).collect()
+    }
+
+    fn catalogue() -> Catalogue {
+        let offering = Offering { zone: ZoneId(0), capacity_type: CapacityType::OnDemand, price: 1.0, available: true };
+        let only = InstanceType {
+            name: "only".to_owned(),
+            labels: Vec::new(),
+            capacity: Resources::ZERO,
+            allocatable: Resources::ZERO,
+            offerings: vec![offering],
+        };
+        Catalogue { zones: vec!["z".to_owned()], types: vec![only] }
+    }
+
+    fn observed(catalogue: &Catalogue, nodes: usize) -> Observed<'_> {
+        let pool = |name: &str| PoolView {
+            name: name.to_owned(),
+            policy: crate::api::karpenter::ConsolidationPolicy::WhenEmptyOrUnderutilized,
+            consolidate_after: Some(Duration::ZERO),
+            budgets: Vec::new(),
+            replicas: None,
+            expire_after: None,
+            tracked_cost: None,
+        };
+        Observed {
+            catalogue,
+            pools: vec![pool("a"), pool("b")],
+            nodes: (0..nodes).map(|i| NodeView::new(i as u32, &format!("n{i}"), PoolIndex(0))).collect(),
+            rules: Rules::of_minor(14, false),
+        }
+    }
+
+    fn unlimited() -> Budgets {
+        [(PoolIndex(0), 1000), (PoolIndex(1), 1000)].into()
+    }
+
+    fn multi(count: usize, fits: usize, cost: Duration) -> (Found, Vec<usize>) {
+        let catalogue = catalogue();
+        let observed = observed(&catalogue, count);
+        let mut simulator = UpTo(fits, Vec::new(), cost);
+        let found = multi_node(&observed, &mut simulator, unlimited(), candidates(count), &Totals::new());
+        (found, simulator.1)
+    }
+
+    #[test]
+    fn point_14_only_prefixes_on_the_path_of_the_bisection_are_tried() {
+        assert_eq!(multi(10, 0, Duration::ZERO).1, [6, 3, 2]);
+        assert_eq!(multi(10, 10, Duration::ZERO).1, [6, 8, 9, 10]);
+        let (found, sizes) = multi(200, 200, Duration::ZERO);
+        assert_eq!((sizes.last(), found.commands[0].candidates.len()), (Some(&101), 101));
+    }
+
+    #[test]
+    fn point_01_a_search_over_several_nodes_stops_after_a_minute_with_what_it_has() {
+        let (found, sizes) = multi(10, 10, Duration::from_secs(25));
+        assert_eq!(sizes, [6, 8, 9]);
+        assert_eq!((found.commands[0].candidates.len(), found.cost), (8, MULTI_NODE_TIMEOUT));
+        let (found, _) = multi(10, 0, Duration::from_secs(61));
+        assert!(found.commands.is_empty() && found.timed_out && found.consolidated);
+    }
+
+    #[test]
+    fn single_node_takes_pools_in_turn_and_stops_after_three_minutes() {
+        let catalogue = catalogue();
+        let observed = observed(&catalogue, 6);
+        let order: Vec<usize> = interleave(candidates(6), &[PoolIndex(0), PoolIndex(1)], &[PoolIndex(1)])
+            .iter()
+            .map(|c| c.node.0)
+            .collect();
+        assert_eq!(order, [1, 0, 3, 2, 5, 4], "the pool left unseen comes first");
+        let mut simulator = UpTo(0, Vec::new(), Duration::from_secs(181));
+        let found = single_node(&observed, &mut simulator, &unlimited(), candidates(6), &Totals::new(), &[]);
+        assert!(found.timed_out && !found.consolidated);
+        assert_eq!((simulator.1.len(), found.unseen_pools), (1, vec![PoolIndex(1)]));
+    }
+
+    #[test]
+    fn a_spent_budget_keeps_the_method_from_calling_the_cluster_consolidated() {
+        let catalogue = catalogue();
+        let observed = observed(&catalogue, 4);
+        let mut simulator = UpTo(0, Vec::new(), Duration::ZERO);
+        let spent: Budgets = [(PoolIndex(0), 0), (PoolIndex(1), 9)].into();
+        let found = single_node(&observed, &mut simulator, &spent, candidates(4), &Totals::new(), &[]);
+        assert_eq!((found.over_budget.len(), found.consolidated), (2, false));
+    }
+}

@@ -1,0 +1,153 @@
+//! What the loop tells about its decisions, each kind of event of an object once in a while as upstream's recorder does
+//! (`pkg/controllers/disruption/events/events.go`).
+
+use std::collections::BTreeMap;
+
+use crate::cluster::{Cluster, Controller, Decision, NodeClaimId, Subject};
+use crate::time::{Duration, Time};
+
+use super::candidate::Rejection;
+use super::command::Command;
+use super::model::{Method, Observed};
+use super::pass::Note;
+use super::queue::Failure;
+use super::snapshot::claim_of;
+use super::validation::Invalid;
+
+/// Time in which one object's `DisruptionBlocked` is told once, whatever the text.
+const BLOCKED_DEDUPE: Duration = Duration::from_mins(2);
+/// The same for `Unconsolidatable`.
+const UNCONSOLIDATABLE_DEDUPE: Duration = Duration::from_mins(15);
+
+/// Remembers what was told when.
+#[derive(Clone, Debug, Default)]
+pub struct Journal {
+    told: BTreeMap<(NodeClaimId, &'static str), Time>,
+}
+
+impl Journal {
+    fn may_tell(&mut self, claim: NodeClaimId, rule: &'static str, dedupe: Duration, now: Time) -> bool {
+        let known = self.told.get(&(claim, rule));
+        if known.is_some_and(|told| now.since(*told) < dedupe) {
+            return false;
+        }
+        self.told.insert((claim, rule), now);
+        true
+    }
+
+    /// Nodes of Karpenter that could not be candidates of anything.
+    pub fn blocked(&mut self, rejections: &[(u32, Rejection)], now: Time, cluster: &mut Cluster) {
+        for (id, rejection) in rejections {
+            let silent = matches!(rejection, Rejection::InCommand | Rejection::NotManaged);
+            if let Some(claim) = claim_of(*id).filter(|_| !silent)
+                && self.may_tell(claim, "DisruptionBlocked", BLOCKED_DEDUPE, now)
+            {
+                cluster.decide(entry(now, claim, "blocked", "DisruptionBlocked", rejection.to_string()));
+            }
+        }
+    }
+
+    /// Why nodes stay.
+    pub fn notes(&mut self, notes: &[Note], now: Time, cluster: &mut Cluster) {
+        for note in notes {
+            let Some(claim) = claim_of(note.node) else { continue };
+            let (rule, detail) = match &note.reason {
+                Some(reason) if note.method == Method::Drift => ("DisruptionBlocked", reason.to_string()),
+                Some(reason) => ("Unconsolidatable", reason.to_string()),
+                None => ("Budget", format!("{}: the budget of its NodePool is used up", note.method.name())),
+            };
+            let dedupe = if rule == "DisruptionBlocked" { BLOCKED_DEDUPE } else { UNCONSOLIDATABLE_DEDUPE };
+            if self.may_tell(claim, rule, dedupe, now) {
+                cluster.decide(entry(now, claim, "hold", rule, detail));
+            }
+        }
+    }
+
+    /// A NodeClaim is gone.
+    pub fn forget(&mut self, claim: NodeClaimId) {
+        self.told.retain(|(known, _), _| *known != claim);
+    }
+}
+
+fn entry(at: Time, claim: NodeClaimId, action: &'static str, rule: &'static str, detail: String) -> Decision {
+    let subject = Subject::NodeClaim(claim);
+    Decision { at, controller: Controller::Disruption, subject, action, rule, from: None, to: None, detail }
+}
+
+/// The subject of a command: its first node.
+fn subject(command: &Command) -> Subject {
+    let first = command.candidates.first().and_then(|candidate| claim_of(candidate.id));
+    first.map_or(Subject::Cluster, Subject::NodeClaim)
+}
+
+fn told_of(command: &Command, observed: &Observed<'_>) -> String {
+    let names: Vec<&str> = command.candidates.iter().map(|c| observed.node(c.node).name.as_str()).collect();
+    let pods: usize = command.candidates.iter().map(|candidate| candidate.reschedulable_pods).sum();
+    let savings = command.estimated_savings(observed.catalogue, observed.rules.savings_of_allowed_offerings);
+    let by: Vec<String> = command
+        .replacements
+        .iter()
+        .map(|replacement| {
+            let first = replacement.types.iter().take(5).map(|id| observed.catalogue.get(*id).name.as_str());
+            let more = replacement.types.len().saturating_sub(5);
+            let rest = if more > 0 { format!(" and {more} other(s)") } else { String::new() };
+            format!("{}{rest}", first.collect::<Vec<_>>().join(", "))
+        })
+        .collect();
+    let by = if by.is_empty() { String::new() } else { format!(" by {}", by.join("; ")) };
+    format!("{} {}{by} saves ${savings:.2} an hour, {pods} pods move", command.decision(), names.join(", "))
+}
+
+/// A command as it is told; made while the state that it refers to is at hand.
+pub struct Told {
+    subject: Subject,
+    action: &'static str,
+    rule: &'static str,
+    counts: (i64, i64),
+    detail: String,
+}
+
+impl Told {
+    /// Of a command.
+    #[must_use]
+    pub fn of(command: &Command, observed: &Observed<'_>) -> Self {
+        Told {
+            subject: subject(command),
+            action: command.decision(),
+            rule: command.reason().as_str(),
+            counts: (command.candidates.len() as i64, command.replacements.len() as i64),
+            detail: told_of(command, observed),
+        }
+    }
+
+    /// The command begins.
+    pub fn begins(self, at: Time, cluster: &mut Cluster) {
+        let Told { subject, action, rule, counts, detail } = self;
+        cluster.decide_count(at, Controller::Disruption, subject, action, rule, counts, detail);
+    }
+
+    /// The command was abandoned when it was looked at again.
+    pub fn abandoned(self, invalid: &Invalid, at: Time, cluster: &mut Cluster) {
+        cluster.decide(Decision {
+            at,
+            controller: Controller::Disruption,
+            subject: self.subject,
+            action: "abandon",
+            rule: "ConsolidationRejected",
+            from: None,
+            to: None,
+            detail: format!("{} ({}): {}", invalid, invalid.as_str(), self.detail),
+        });
+    }
+}
+
+/// A running command failed.
+pub fn failed(claims: &[NodeClaimId], failure: Failure, at: Time, cluster: &mut Cluster) {
+    let detail = match failure {
+        Failure::ReplacementGone => "a replacement is gone: the nodes stay",
+        Failure::Timeout => "a replacement was not ready in time: the nodes stay",
+    };
+    if let Some(first) = claims.first() {
+        cluster.decide(entry(at, *first, "abandon", "CommandFailed", detail.to_owned()));
+    }
+}

@@ -1,0 +1,183 @@
+//! From the cluster to the plain inputs of the cores.
+
+use crate::cluster::nodeclaim::NodeClaim;
+use crate::cluster::{Cluster, NodeClaimId, NodePoolId};
+use crate::engine::Stream;
+use crate::karpenter::provisioning;
+use crate::karpenter::scheduling::labels;
+use crate::karpenter::state::{self, DO_NOT_DISRUPT, Observation, StateNode};
+use crate::scenario::Scenario;
+use crate::scenario::cloud::Provider;
+use crate::scenario::simulation::Profile;
+use crate::time::Time;
+
+use super::budget::BudgetRule;
+use super::cost;
+use super::model::{NodeView, Observed, PoolIndex, PoolView, Rules};
+use super::simulate::{Base, PodIdentity};
+
+/// Ids of nodes that Karpenter does not own begin here; those of its own are the ids of their NodeClaims.
+const ALIEN: u32 = 1 << 31;
+
+/// The rules of the scenario's versions and gates.
+#[must_use]
+pub fn rules(scenario: &Scenario) -> Rules {
+    let minor = if scenario.versions.karpenter_cost_ratio_order() { 14 } else { 13 };
+    let mut rules = Rules::of_minor(minor, scenario.karpenter.spot_to_spot_consolidation);
+    let kwok = match scenario.cloud.provider {
+        Some(provider) => provider == Provider::Kwok,
+        None => scenario.simulation.profile == Profile::Kwok,
+    };
+    rules.savings_of_allowed_offerings &= kwok || scenario.versions.karpenter.at_least(1, 15);
+    rules
+}
+
+/// The cluster as one instant of the disruption loop sees it.
+pub struct Snapshot<'a> {
+    /// Pools and nodes.
+    pub observed: Observed<'a>,
+    observation: Observation<'a>,
+    pools: Vec<NodePoolId>,
+}
+
+/// The NodeClaim behind an id of a node.
+#[must_use]
+pub fn claim_of(id: u32) -> Option<NodeClaimId> {
+    (id < ALIEN).then_some(NodeClaimId(id))
+}
+
+impl<'a> Snapshot<'a> {
+    /// Looks at the cluster. Nodes come in an order drawn from `ties`, as upstream's come from a map. `in_command` tells
+    /// which NodeClaims belong to a running command.
+    #[must_use]
+    pub fn take(
+        cluster: &'a Cluster,
+        scenario: &Scenario,
+        rules: Rules,
+        in_command: impl Fn(NodeClaimId) -> bool,
+        ties: &mut Stream,
+    ) -> Self {
+        let mut options = provisioning::options(scenario);
+        options.reserved_strict = false;
+        let mut observation = state::observe(cluster, options);
+        shuffle(&mut observation, ties);
+        let pools: Vec<NodePoolId> = (0..cluster.nodepools.len() as u32)
+            .map(NodePoolId)
+            .filter(|id| cluster.nodepools[id.index()].applied.is_some() && !cluster.nodepools[id.index()].deleted)
+            .collect();
+        let class = pools.first().map_or(0, |pool| cluster.nodepools[pool.index()].node_class.index());
+        let mut observed = Observed {
+            catalogue: &cluster.catalogues[class],
+            pools: pools.iter().map(|pool| pool_view(cluster, *pool)).collect(),
+            nodes: Vec::with_capacity(observation.nodes.len()),
+            rules,
+        };
+        for node in &observation.nodes {
+            let mut view = node_view(cluster, *node, &pools);
+            view.in_command = node.claim.is_some_and(&in_command);
+            observed.nodes.push(view);
+        }
+        for i in 0..observed.pools.len() {
+            let own = cluster.live_nodeclaims.iter().map(|id| &cluster.nodeclaims[id.index()]);
+            let prices = own.filter(|claim| claim.pool == pools[i] && claim.launched.is_some());
+            let total = prices.map(|claim| claim_price(&observed, claim)).fold(0.0, |sum, price| sum + price);
+            observed.pools[i].tracked_cost = Some(total);
+        }
+        Snapshot { observed, observation, pools }
+    }
+
+    /// What simulations need, with the pending pods.
+    #[must_use]
+    pub fn base(&self, cluster: &'a Cluster, whole_second: Time) -> Base<'a> {
+        let mut input = self.observation.input.clone();
+        let pending = cluster.unbound.iter().filter(|id| {
+            state::is_provisionable(cluster, **id) && state::validate(&cluster.shape_of(**id).spec).is_ok()
+        });
+        input.pods = pending.map(|id| state::scheduling_pod(cluster, *id, whole_second, false)).collect();
+        let pods = self.observation.nodes.iter().map(|node| {
+            let bound = node.node.map_or(&[][..], |node| &cluster.nodes[node.index()].pods);
+            let identity = |id: &crate::cluster::PodId| {
+                let pod = state::scheduling_pod(cluster, *id, whole_second, false);
+                PodIdentity { shape: pod.shape, created: pod.created, uid: pod.uid }
+            };
+            bound.iter().map(identity).collect()
+        });
+        let index = |id: &NodePoolId| self.pools.iter().position(|pool| pool == id).unwrap_or(0);
+        Base {
+            input,
+            pods: pods.collect(),
+            pools: self.observation.pools.iter().map(|id| PoolIndex(index(id))).collect(),
+        }
+    }
+
+    /// The pool behind an index.
+    #[must_use]
+    pub fn pool(&self, index: PoolIndex) -> NodePoolId {
+        self.pools[index.0]
+    }
+}
+
+fn shuffle(observation: &mut Observation<'_>, ties: &mut Stream) {
+    for i in (1..observation.nodes.len()).rev() {
+        let other = ties.below(i + 1);
+        observation.nodes.swap(i, other);
+        observation.input.nodes.swap(i, other);
+    }
+}
+
+fn claim_price(observed: &Observed<'_>, claim: &NodeClaim) -> f64 {
+    let mut view = NodeView::new(0, "", PoolIndex(0));
+    (view.instance_type, view.zone, view.capacity_type) = (claim.instance_type, claim.zone, claim.capacity_type);
+    cost::node_price(&view, observed.catalogue)
+}
+
+fn pool_view(cluster: &Cluster, id: NodePoolId) -> PoolView {
+    let record = &cluster.nodepools[id.index()];
+    let spec = &record.object.spec;
+    PoolView {
+        name: record.name.clone(),
+        policy: spec.disruption.consolidation_policy,
+        consolidate_after: spec.disruption.consolidate_after.0,
+        budgets: spec.disruption.effective_budgets().iter().map(BudgetRule::read).collect(),
+        replicas: spec.replicas,
+        expire_after: spec.template.spec.expire_after.0,
+        tracked_cost: None,
+    }
+}
+
+fn node_view(cluster: &Cluster, state: StateNode, pools: &[NodePoolId]) -> NodeView {
+    let labels = state.labels(cluster);
+    let named = labels.get(labels::NODE_POOL);
+    let pool = pools.iter().position(|pool| Some(&cluster.nodepools[pool.index()].name) == named).map(PoolIndex);
+    let node = state.node.map(|id| &cluster.nodes[id.index()]);
+    let id = match (state.claim, state.node) {
+        (Some(claim), _) => claim.0,
+        (None, Some(node)) => ALIEN + node.0,
+        (None, None) => ALIEN,
+    };
+    let mut view = NodeView::new(id, state.name(cluster), PoolIndex(0));
+    view.pool = pool;
+    view.managed = state.claim.is_some();
+    view.registered = view.managed && node.is_some();
+    view.initialized = state.initialized(cluster);
+    view.ready = node.is_some_and(|node| node.ready);
+    view.marked_for_deletion = state.leaving(cluster);
+    view.do_not_disrupt =
+        node.is_some_and(|node| node.annotations.get(DO_NOT_DISRUPT).is_some_and(|value| value == "true"));
+    if let Some(claim) = state.claim.map(|id| &cluster.nodeclaims[id.index()]) {
+        view.instance_type = claim.instance_type;
+        view.zone = claim.zone;
+        view.capacity_type = claim.capacity_type;
+        view.initialized_at = claim.initialized.unwrap_or(claim.created);
+        view.instance_terminating = claim.instance_terminating;
+        view.nominated_until = claim.nominated_until;
+        view.has_termination_grace_period = claim.termination_grace_period.is_some();
+        view.consolidatable = claim.consolidatable;
+        view.drifted_at = claim.drifted;
+        view.last_pod_event = claim.last_pod_event;
+        view.created_at = claim.created;
+    }
+    let pods = node.map_or(&[][..], |node| &node.pods);
+    view.pods = pods.iter().map(|pod| state::pod_view(cluster, *pod)).collect();
+    view
+}

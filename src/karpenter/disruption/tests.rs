@@ -1,0 +1,437 @@
+//! The loop on a small cluster, driven by hand. NodeClaims are launched, initialized and removed by the tests.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::api::decode::{Decode, Problems, defaults};
+use crate::api::karpenter::NodePool as NodePoolObject;
+use crate::api::pod::PodSpec;
+use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+use crate::cluster::node::Node;
+use crate::cluster::nodeclaim::NodePool;
+use crate::cluster::pod::{Owner, PodShape};
+use crate::cluster::state::Applied;
+use crate::cluster::world::{QueueAttributes, QueueSource};
+use crate::cluster::{Change, Cluster, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, QueueId, ShapeId, World};
+use crate::engine::{Agenda, Streams};
+use crate::karpenter::lifecycle::taints;
+use crate::karpenter::provisioning;
+use crate::karpenter::scheduling::{NewClaim, labels};
+use crate::scenario::Scenario;
+use crate::time::{Duration, Time};
+use crate::units::{Cpu, Memory, Resource, Resources};
+
+struct NoQueues;
+
+impl QueueSource for NoQueues {
+    fn attributes(&mut self, _: QueueId, _: Time) -> Option<QueueAttributes> {
+        None
+    }
+    fn cpu_utilization(&mut self, _: PodId, _: Time, _: Time) -> Option<f64> {
+        None
+    }
+}
+
+struct Bench {
+    scenario: Scenario,
+    cluster: Cluster,
+    disruption: Disruption,
+    calendar: Vec<(Time, u64, Event)>,
+    sequence: u64,
+    now: Time,
+}
+
+fn parse<T: Decode>(toml: &str) -> T {
+    let mut problems = Problems::default();
+    let tree = crate::scenario::toml::parse(toml, 0, &mut problems);
+    T::decode(&tree, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list))
+}
+
+fn seconds(seconds: f64) -> Time {
+    Time::from_secs_f64(seconds)
+}
+
+/// Types `large` (4 CPU) and `small` (2 CPU), priced by their CPU.
+fn catalogue() -> Catalogue {
+    let instance_type = |name: &str, cpu: i64| InstanceType {
+        name: name.to_owned(),
+        labels: vec![(labels::INSTANCE_TYPE.to_owned(), vec![name.to_owned()])],
+        capacity: Resources::new(Cpu::from_milli(cpu), Memory::from_mib(8192)).with(Resource::Pods, 10),
+        allocatable: Resources::new(Cpu::from_milli(cpu - 100), Memory::from_mib(8000)).with(Resource::Pods, 10),
+        offerings: vec![Offering {
+            zone: ZoneId(0),
+            capacity_type: CapacityType::OnDemand,
+            price: cpu as f64,
+            available: true,
+        }],
+    };
+    Catalogue { zones: vec!["z1".to_owned()], types: vec![instance_type("large", 4000), instance_type("small", 2000)] }
+}
+
+const LARGE: TypeId = TypeId(0);
+const SMALL: TypeId = TypeId(1);
+
+impl Bench {
+    fn new(disruption: &str) -> Self {
+        let mut scenario: Scenario = defaults();
+        scenario.clocks.disruption_first_pass = Some(Duration::from_secs(5));
+        scenario.latencies.disruption_simulation = Duration::ZERO;
+        scenario.latencies.disruption_simulation_per_pod = Duration::ZERO;
+        let streams = Streams::new(1, 0);
+        let mut cluster = Cluster::new(streams.open("uid", 0));
+        cluster.catalogues.push(Arc::new(catalogue()));
+        let pool = format!(
+            "metadata = {{ name = \"workers\" }}\nspec = {{ disruption = {{ {disruption} }}, template = {{ spec = {{ requirements = [] }} }} }}"
+        );
+        cluster.nodepools.push(NodePool {
+            name: "workers".to_owned(),
+            object: Arc::new(parse::<NodePoolObject>(&pool)),
+            node_class: NodeClassId(0),
+            generation: 1,
+            applied: None,
+            deleted: false,
+        });
+        cluster.apply(Time::ZERO, Applied::NodePool(NodePoolId(0)));
+        for cpu in ["1500m", "100m"] {
+            let spec: PodSpec =
+                parse(&format!("containers = [{{ resources = {{ requests = {{ cpu = \"{cpu}\" }} }} }}]"));
+            cluster.add_shape(PodShape {
+                requests: spec.requests(),
+                spec: Arc::new(spec),
+                labels: Arc::default(),
+                annotations: Arc::default(),
+                priority: 0,
+                may_preempt: true,
+                grace: Duration::from_secs(30),
+            });
+        }
+        let disruption = Disruption::new(&scenario, streams);
+        let mut bench = Bench { scenario, cluster, disruption, calendar: Vec::new(), sequence: 0, now: Time::ZERO };
+        bench.with(|disruption, world, agenda| disruption.start(world, agenda));
+        bench.settle();
+        bench
+    }
+
+    fn with(&mut self, act: impl FnOnce(&mut Disruption, &mut World<'_>, &mut Agenda<Event>)) {
+        let mut agenda = Agenda::default();
+        let mut queues = NoQueues;
+        let mut world =
+            World { now: self.now, cluster: &mut self.cluster, scenario: &self.scenario, queues: &mut queues };
+        act(&mut self.disruption, &mut world, &mut agenda);
+        for (at, event) in agenda.drain() {
+            self.sequence += 1;
+            self.calendar.push((at, self.sequence, event));
+        }
+    }
+
+    /// Hands over the changes until there are none.
+    fn settle(&mut self) {
+        loop {
+            let mut changes: Vec<Change> = Vec::new();
+            self.cluster.take_changes(&mut changes);
+            if changes.is_empty() {
+                return;
+            }
+            for change in changes {
+                self.with(|disruption, world, agenda| disruption.observe(&change, world, agenda));
+            }
+        }
+    }
+
+    fn run(&mut self, until: f64) {
+        let until = seconds(until);
+        while let Some(next) = (0..self.calendar.len()).min_by_key(|i| (self.calendar[*i].0, self.calendar[*i].1)) {
+            if self.calendar[next].0 > until {
+                break;
+            }
+            let (at, _, event) = self.calendar.remove(next);
+            self.now = at;
+            self.with(|disruption, world, agenda| disruption.handle(event, world, agenda));
+            self.settle();
+        }
+        self.now = until;
+    }
+
+    /// A NodeClaim whose node is initialized.
+    fn node(&mut self, instance_type: TypeId) -> NodeClaimId {
+        let plan = NewClaim {
+            pool: 0,
+            requirements: Arc::default(),
+            options: vec![instance_type],
+            requests: Resources::ZERO,
+            pods: Vec::new(),
+            min_values_relaxed: false,
+        };
+        let mut names = Streams::new(9, self.cluster.nodeclaims.len() as u64).open("names", 0);
+        let record = provisioning::node_claim(&self.cluster, NodePoolId(0), &plan, self.now, &mut names);
+        let claim = self.cluster.create_nodeclaim(record);
+        self.boot(claim);
+        claim
+    }
+
+    /// Launches, registers and initializes.
+    fn boot(&mut self, claim: NodeClaimId) {
+        self.launch(claim);
+        let record = &self.cluster.nodeclaims[claim.index()];
+        let node = Node {
+            name: record.name.clone(),
+            nodeclaim: Some(claim),
+            pool: Some(record.pool),
+            instance: None,
+            instance_type: record.instance_type,
+            capacity_type: record.capacity_type,
+            labels: record.labels.clone(),
+            annotations: Default::default(),
+            taints: Vec::new(),
+            capacity: record.capacity,
+            allocatable: record.allocatable,
+            requested: Resources::ZERO,
+            pods: Vec::new(),
+            ready: false,
+            unschedulable: false,
+            images: Vec::new(),
+            created: self.now,
+            first_ready: None,
+            deleting: None,
+            gone: None,
+        };
+        let node = self.cluster.create_node(node);
+        self.cluster.set_node_ready(self.now, node, true);
+        self.cluster.register_nodeclaim(self.now, claim);
+        self.cluster.initialize_nodeclaim(self.now, claim);
+        self.settle();
+    }
+
+    fn launch(&mut self, claim: NodeClaimId) {
+        let now = self.now;
+        let catalogue = Arc::clone(&self.cluster.catalogues[0]);
+        let record = &mut self.cluster.nodeclaims[claim.index()];
+        let cheapest = record.options.iter().copied().max().expect("options");
+        record.launched = Some(now);
+        record.instance_type = Some(cheapest);
+        record.zone = Some(ZoneId(0));
+        record.capacity_type = Some(CapacityType::OnDemand);
+        record.capacity = catalogue.get(cheapest).capacity;
+        record.allocatable = catalogue.get(cheapest).allocatable;
+        record.labels.insert(labels::INSTANCE_TYPE.to_owned(), catalogue.get(cheapest).name.clone());
+        self.cluster.announce(Change::NodeClaimLaunched(claim));
+        self.settle();
+    }
+
+    fn node_of(&self, claim: NodeClaimId) -> NodeId {
+        self.cluster.nodeclaims[claim.index()].node.expect("a node")
+    }
+
+    fn pod(&mut self, shape: u32, claim: NodeClaimId) -> PodId {
+        let pod = self.cluster.create_pod(self.now, ShapeId(shape), Owner::None);
+        let node = self.node_of(claim);
+        self.cluster.bind(self.now, pod, node);
+        self.cluster.start_pod(self.now, pod);
+        self.settle();
+        pod
+    }
+
+    fn is_deleting(&self, claim: NodeClaimId) -> bool {
+        self.cluster.nodeclaims[claim.index()].deleting.is_some()
+    }
+
+    fn is_tainted(&self, claim: NodeClaimId) -> bool {
+        self.cluster.nodes[self.node_of(claim).index()].has_taint(taints::DISRUPTED)
+    }
+
+    fn rules(&mut self) -> Vec<&'static str> {
+        self.cluster.take_decisions().map(|decision| decision.rule).collect()
+    }
+}
+
+const ALL: &str = "budgets = [{ nodes = \"100%\" }]";
+
+#[test]
+fn point_01_validation_blocks_every_method_and_the_next_pass_follows_success_at_once() {
+    let mut bench = Bench::new(ALL);
+    let empty = bench.node(SMALL);
+    bench.run(6.0);
+    let later = bench.node(SMALL);
+    bench.run(19.9);
+    assert!(!bench.is_deleting(empty), "decided at 5 s, validated at 20 s");
+    bench.run(20.0);
+    assert!(bench.is_deleting(empty) && !bench.is_deleting(later), "the other is not seen before 20 s");
+    bench.run(34.9);
+    assert!(!bench.is_deleting(later));
+    bench.run(35.0);
+    assert!(bench.is_deleting(later), "the next pass began at 20 s, not 10 s later");
+}
+
+#[test]
+fn point_01_idle_passes_are_ten_seconds_apart_counted_from_their_end() {
+    let mut bench = Bench::new(ALL);
+    bench.run(16.0);
+    let empty = bench.node(SMALL);
+    bench.run(39.9);
+    assert!(!bench.is_deleting(empty), "passes at 5, 15 and 25 s");
+    bench.run(40.0);
+    assert!(bench.is_deleting(empty));
+}
+
+#[test]
+fn point_01_a_long_search_delays_its_validation() {
+    let mut bench = Bench::new(ALL);
+    bench.disruption.cost.simulation = Duration::from_secs(4);
+    let first = bench.node(SMALL);
+    let second = bench.node(SMALL);
+    bench.pod(1, first);
+    bench.pod(1, second);
+    bench.run(60.0);
+    let deleted = [first, second].into_iter().find(|claim| bench.is_deleting(*claim)).expect("one is deleted");
+    let at = bench.cluster.nodeclaims[deleted.index()].deleting.expect("a time");
+    assert_eq!(at, seconds(5.0 + 8.0 + 15.0), "two simulations of 4 s, then 15 s");
+}
+
+#[test]
+fn point_02_a_launch_that_is_under_way_stops_everything() {
+    let mut bench = Bench::new(ALL);
+    let empty = bench.node(SMALL);
+    let plan = bench.cluster.nodeclaims[empty.index()].clone();
+    let mut unlaunched = plan;
+    (unlaunched.launched, unlaunched.node, unlaunched.initialized) = (None, None, None);
+    let unlaunched = bench.cluster.create_nodeclaim(unlaunched);
+    bench.settle();
+    bench.run(12.2);
+    bench.launch(unlaunched);
+    bench.run(27.9);
+    assert!(!bench.is_deleting(empty), "polled each second from 5 s on, so seen at 13 s");
+    bench.run(28.0);
+    assert!(bench.is_deleting(empty));
+}
+
+#[test]
+fn point_05_pod_events_restart_the_quiet_time_and_a_restart_of_karpenter_does_so_for_all() {
+    let mut bench = Bench::new("consolidateAfter = \"30s\", budgets = [{ nodes = \"100%\" }]");
+    let claim = bench.node(SMALL);
+    bench.run(29.0);
+    assert!(!bench.cluster.nodeclaims[claim.index()].consolidatable);
+    let pod = bench.pod(1, claim);
+    bench.run(58.0);
+    assert!(!bench.cluster.nodeclaims[claim.index()].consolidatable, "bound at 29 s");
+    bench.run(59.0);
+    assert!(bench.cluster.nodeclaims[claim.index()].consolidatable);
+    bench.with(|disruption, world, agenda| {
+        disruption.handle(Event::Down, world, agenda);
+        disruption.handle(Event::Up, world, agenda);
+    });
+    bench.settle();
+    assert!(!bench.cluster.nodeclaims[claim.index()].consolidatable, "the running pod {pod:?} counts as an event");
+    bench.run(89.0);
+    assert!(bench.cluster.nodeclaims[claim.index()].consolidatable);
+}
+
+#[test]
+fn point_18_the_old_node_is_tainted_at_once_and_deleted_when_its_replacement_is_initialized() {
+    let mut bench = Bench::new(ALL);
+    let old = bench.node(LARGE);
+    bench.pod(0, old);
+    bench.run(20.0);
+    assert!(bench.is_tainted(old) && !bench.is_deleting(old));
+    let replacement = NodeClaimId(1);
+    let record = &bench.cluster.nodeclaims[replacement.index()];
+    assert_eq!(record.options, [SMALL]);
+    assert_eq!(bench.cluster.nodeclaims[old.index()].end, None);
+    bench.run(30.4);
+    bench.boot(replacement);
+    bench.run(30.9);
+    assert!(!bench.is_deleting(old), "the queue looks at it once a second");
+    bench.run(31.0);
+    assert!(bench.is_deleting(old));
+    assert_eq!(bench.cluster.nodeclaims[old.index()].end, Some("Underutilized"));
+    let rules = bench.rules();
+    assert!(rules.contains(&"Underutilized"), "{rules:?}");
+}
+
+#[test]
+fn point_13_a_failed_launch_rolls_back_and_the_old_node_stays() {
+    let mut bench = Bench::new(ALL);
+    let old = bench.node(LARGE);
+    bench.pod(0, old);
+    bench.run(20.5);
+    let replacement = NodeClaimId(1);
+    bench.cluster.delete_nodeclaim(bench.now, replacement, "InsufficientCapacity");
+    bench.cluster.remove_nodeclaim(bench.now, replacement);
+    bench.settle();
+    bench.run(21.0);
+    assert!(!bench.is_tainted(old) && !bench.is_deleting(old));
+    assert_eq!(bench.cluster.nodeclaims[old.index()].marked, None);
+    assert!(bench.rules().contains(&"CommandFailed"));
+    bench.run(45.0);
+    assert_eq!(bench.cluster.nodeclaims.len(), 3, "point 26: no back-off, the same move again");
+}
+
+#[test]
+fn point_18_a_replacement_that_never_comes_up_is_given_up_after_ten_minutes_and_kept() {
+    let mut bench = Bench::new(ALL);
+    let old = bench.node(LARGE);
+    bench.pod(0, old);
+    bench.run(20.5);
+    bench.launch(NodeClaimId(1));
+    bench.run(619.0);
+    assert!(bench.is_tainted(old));
+    bench.run(622.0);
+    assert!(!bench.is_tainted(old) && !bench.is_deleting(NodeClaimId(1)));
+}
+
+#[test]
+fn point_19_a_deletion_does_not_wait_for_its_drain() {
+    let mut bench = Bench::new(ALL);
+    let first = bench.node(SMALL);
+    bench.run(20.0);
+    assert!(bench.is_deleting(first));
+    let second = bench.node(SMALL);
+    bench.run(45.0);
+    assert!(bench.cluster.nodeclaims[first.index()].exists(), "nobody drained it");
+    assert!(bench.is_deleting(second));
+}
+
+#[test]
+fn point_25_prices_wake_nobody_and_the_state_expires_after_five_minutes() {
+    let mut bench = Bench::new(ALL);
+    let old = bench.node(SMALL);
+    bench.pod(0, old);
+    bench.run(30.0);
+    let cheaper = Arc::make_mut(&mut bench.cluster.catalogues[0]);
+    cheaper.types[LARGE.0 as usize].offerings[0].price = 1.0;
+    bench.cluster.announce(Change::Offerings(NodeClassId(0)));
+    bench.settle();
+    bench.run(295.0);
+    assert_eq!(bench.cluster.nodeclaims.len(), 1);
+    bench.run(330.0);
+    assert_eq!(bench.cluster.nodeclaims.len(), 2, "noticed by the first pass after 300 s");
+}
+
+#[test]
+fn point_06_nodes_that_received_pods_are_neither_sources_nor_targets_until_quiet() {
+    let mut bench = Bench::new("consolidateAfter = \"60s\", budgets = [{ nodes = \"100%\" }]");
+    let (first, second) = (bench.node(SMALL), bench.node(SMALL));
+    bench.pod(1, first);
+    bench.run(70.0);
+    bench.pod(1, second);
+    bench.run(129.0);
+    assert!(!bench.is_deleting(first) && !bench.is_deleting(second), "the target was touched at 70 s");
+    bench.run(360.0);
+    assert!(!bench.is_deleting(first) && !bench.is_deleting(second), "quiet since 130 s, which wakes nobody");
+    bench.run(400.0);
+    assert!(bench.is_deleting(first) || bench.is_deleting(second), "the state of 70 s expires at 370 s");
+}
+
+#[test]
+fn a_limit_that_is_exceeded_forbids_the_replacement_and_the_next_pass_takes_the_taint_back() {
+    let mut bench = Bench::new(ALL);
+    let old = bench.node(LARGE);
+    bench.pod(0, old);
+    bench.run(6.0);
+    let pool = Arc::make_mut(&mut bench.cluster.nodepools[0].object);
+    pool.spec.limits = Some([("cpu".to_owned(), crate::api::scalar::Quantity { milli: 3000 })].into());
+    bench.run(20.0);
+    assert_eq!(bench.cluster.nodeclaims.len(), 1);
+    assert!(bench.rules().contains(&"ExceededBy"));
+    bench.run(20.1);
+    assert!(!bench.is_tainted(old));
+}

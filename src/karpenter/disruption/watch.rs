@@ -1,0 +1,174 @@
+//! What disruption notices between its passes: pod events and quiet time, drift, and changes that make moves possible again
+//! (`pkg/controllers/nodeclaim/podevents`, `pkg/controllers/nodeclaim/disruption`, `pkg/controllers/state/cluster.go`).
+
+use std::collections::BTreeMap;
+
+use crate::cluster::pod::Owner as PodOwner;
+use crate::cluster::{Change, Cluster, Controller, Decision, NodeClaimId, NodePoolId, PodId, Subject, World};
+use crate::engine::Agenda;
+use crate::time::Time;
+
+use super::controller::Event;
+use super::drift_detection::{self, HashedTemplate};
+use super::model::Owner;
+use super::pass::Memory;
+use super::quiet::{self, Consolidatable, PodEvent};
+
+/// Watches pods, NodeClaims and NodePools.
+#[derive(Default)]
+pub struct Watch {
+    /// Pods whose deletionTimestamp was seen.
+    terminating: Vec<bool>,
+    /// Numbers that tell restarted timers apart, by NodeClaim.
+    quiet_timers: Vec<u32>,
+    drift_timers: Vec<u32>,
+    /// The hashed part of every generation of a pool's template.
+    templates: BTreeMap<(NodePoolId, u32), HashedTemplate>,
+}
+
+fn at_index<T: Clone + Default>(list: &mut Vec<T>, index: usize) -> &mut T {
+    if list.len() <= index {
+        list.resize(index + 1, T::default());
+    }
+    &mut list[index]
+}
+
+impl Watch {
+    /// Sees a change.
+    pub fn observe(&mut self, change: &Change, memory: &mut Memory, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if wakes(change, world.cluster) {
+            memory.state.mark_unconsolidated(world.now);
+        }
+        match *change {
+            Change::PodBound(pod) => self.pod_event(pod, PodEvent::Bound, world, agenda),
+            Change::PodFinished(pod) => self.pod_event(pod, PodEvent::Terminal, world, agenda),
+            Change::PodDeleting(pod) => {
+                if !std::mem::replace(at_index(&mut self.terminating, pod.index()), true) {
+                    self.pod_event(pod, PodEvent::Terminating, world, agenda);
+                }
+            }
+            Change::NodeClaimLaunched(claim) => self.look_for_drift(claim, world, agenda),
+            Change::NodeClaimInitialized(claim) => self.look_at(claim, world, agenda),
+            Change::NodePoolSpec(pool) => self.pool_changed(pool, world, agenda),
+            _ => {}
+        }
+    }
+
+    /// Karpenter started: every pod that runs somewhere counts as an event of now.
+    pub fn restart(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        for claim in world.cluster.live_nodeclaims.iter().copied().collect::<Vec<_>>() {
+            let node = world.cluster.nodeclaims[claim.index()].node;
+            let pods = node.map_or_else(Vec::new, |node| world.cluster.nodes[node.index()].pods.clone());
+            for pod in pods {
+                self.pod_event(pod, PodEvent::Bound, world, agenda);
+            }
+            self.look_at(claim, world, agenda);
+        }
+    }
+
+    fn pod_event(&mut self, pod: PodId, event: PodEvent, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let record = &world.cluster.pods[pod.index()];
+        let owner = if matches!(record.owner, PodOwner::DaemonSet(_)) { Owner::DaemonSet } else { Owner::Workload };
+        // The pod is read again when its event is handled: the event of one that is gone is lost.
+        let Some(node) = record.node.filter(|_| record.exists()) else { return };
+        let Some(claim) = world.cluster.nodes[node.index()].nodeclaim else { return };
+        if !world.cluster.nodeclaims[claim.index()].exists() {
+            return;
+        }
+        let phase = Time::ZERO + world.scenario.clocks.whole_second;
+        let stored = world.cluster.nodeclaims[claim.index()].last_pod_event;
+        if let Some(at) = quiet::last_pod_event(event, owner, stored, world.now, phase) {
+            world.cluster.note_pod_event(claim, at);
+        }
+        self.look_at(claim, world, agenda);
+    }
+
+    /// Sets condition Consolidatable and the timer at which it becomes true.
+    fn look_at(&mut self, claim: NodeClaimId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let record = &world.cluster.nodeclaims[claim.index()];
+        if !record.exists() {
+            return;
+        }
+        let pool = &world.cluster.nodepools[record.pool.index()];
+        let spec = &pool.object.spec;
+        let dynamic = spec.replicas.is_none() && !pool.deleted;
+        let after = spec.disruption.consolidate_after.0.filter(|_| dynamic);
+        let verdict = quiet::consolidatable(after, record.initialized, record.last_pod_event, world.now);
+        world.cluster.set_consolidatable(claim, verdict == Consolidatable::Yes);
+        let timer = at_index(&mut self.quiet_timers, claim.index());
+        *timer = timer.wrapping_add(1);
+        if let Consolidatable::NotBefore(at) = verdict {
+            agenda.at(at, Event::Quiet(claim, *timer));
+        }
+    }
+
+    /// The timer of a quiet time ended.
+    pub fn quiet(&mut self, claim: NodeClaimId, timer: u32, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if self.quiet_timers.get(claim.index()) == Some(&timer) {
+            self.look_at(claim, world, agenda);
+        }
+    }
+
+    fn pool_changed(&mut self, pool: NodePoolId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let record = &world.cluster.nodepools[pool.index()];
+        self.templates.insert((pool, record.generation), HashedTemplate::of(&record.object.spec));
+        let own = |id: &NodeClaimId| world.cluster.nodeclaims[id.index()].pool == pool;
+        for claim in world.cluster.live_nodeclaims.iter().copied().filter(own).collect::<Vec<_>>() {
+            self.look_at(claim, world, agenda);
+            self.look_for_drift(claim, world, agenda);
+        }
+    }
+
+    /// The timer of the next look for drift ended.
+    pub fn drift_timer(&mut self, claim: NodeClaimId, timer: u32, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if self.drift_timers.get(claim.index()) == Some(&timer) {
+            self.look_for_drift(claim, world, agenda);
+        }
+    }
+
+    fn look_for_drift(&mut self, claim: NodeClaimId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let record = &world.cluster.nodeclaims[claim.index()];
+        let pool = &world.cluster.nodepools[record.pool.index()];
+        if !record.exists() || record.launched.is_none() || pool.deleted {
+            return;
+        }
+        let made_from = self.templates.get(&(record.pool, record.pool_generation));
+        let drift = made_from.and_then(|made| drift_detection::detect(made, &record.labels, &pool.object.spec));
+        let before = record.drifted.is_some();
+        let phase = Time::ZERO + world.scenario.clocks.whole_second;
+        let since = drift.map(|_| world.now.floor_second(phase));
+        world.cluster.set_drifted(claim, since);
+        if let Some(drift) = drift.filter(|_| !before) {
+            world.cluster.decide(Decision {
+                at: world.now,
+                controller: Controller::Disruption,
+                subject: Subject::NodeClaim(claim),
+                action: "drift",
+                rule: drift.as_str(),
+                from: None,
+                to: None,
+                detail: "it is no longer what its NodePool would make".to_owned(),
+            });
+        }
+        let timer = at_index(&mut self.drift_timers, claim.index());
+        *timer = timer.wrapping_add(1);
+        agenda.at(world.now + drift_detection::RECHECK, Event::Drift(claim, *timer));
+    }
+}
+
+/// Whether a change may make a move possible (`MarkUnconsolidated` and its callers).
+fn wakes(change: &Change, cluster: &Cluster) -> bool {
+    match *change {
+        Change::PodBound(_)
+        | Change::PodGone(_)
+        | Change::NodeCreated(_)
+        | Change::NodeGone(_)
+        | Change::NodeClaimLaunched(_)
+        | Change::NodeClaimInitialized(_)
+        | Change::NodeClaimGone(_)
+        | Change::NodePoolSpec(_) => true,
+        Change::NodeClaimDeleting(claim) => cluster.nodeclaims[claim.index()].marked.is_none(),
+        Change::NodeClaimMarked(claim) => cluster.nodeclaims[claim.index()].marked.is_none(),
+        _ => false,
+    }
+}
