@@ -10,7 +10,9 @@ use forescale::hpa::normalize::{self, Bounds, Policy, Rules, ScalingRules};
 use forescale::hpa::pod_metrics::{
     self, ContainerRequest, InitContainer, PodMetric, PodMetricView, PodMetrics, PodPhase, PodView,
 };
-use forescale::hpa::reconcile::{Autoscaler, Observed, Rule, Selector, reconcile, record_failed_scale, record_scale};
+use forescale::hpa::reconcile::{
+    Autoscaler, Observed, Rule, Selector, reconcile, record_failed_get_scale, record_failed_scale, record_scale,
+};
 use forescale::hpa::replica_calculator::{self as calculator, Counts, Proposal};
 use forescale::hpa::settings::{Capabilities, Enqueue, HpaEvent, Settings, Tolerances, enqueue};
 use forescale::hpa::status::{Condition, Reason, Status};
@@ -558,12 +560,16 @@ fn one_pass(input: &Value) -> Value {
     let observed = Observed {
         counts,
         selector: match text_of(&input["selector"]) {
-            "unparsable" | "empty" => Selector::Invalid,
+            "" => Selector::Valid,
             "ambiguous" => Selector::Ambiguous,
-            _ => Selector::Valid,
+            _ => Selector::Invalid,
         },
         readings: list(&input["metrics"]).iter().map(|value| reading(input, value)).collect(),
     };
+    if input["scale_get_fails"] == json!(true) || input["get_scale_fails"] == json!(true) {
+        record_failed_get_scale(&mut status);
+        return json!({ "replicas": counts.spec, "error": "error", "able_to_scale_reason": "FailedGetScale" });
+    }
     let decision = reconcile(&autoscaler, &settings, &mut history, &mut status, &observed, NOW);
     let fails = input["scale_update_fails"] == json!(true) && decision.rescale();
     if fails {

@@ -157,7 +157,11 @@ impl Replay {
             let now = Time::from_secs_f64(at);
             let written = match step {
                 Step::Keda { up: true } => autoscaler.min,
-                Step::Keda { up: false } => spec["idleReplicaCount"].as_i64().unwrap_or(0) as i32,
+                // To zero or idle, or from below up to the minimum.
+                Step::Keda { up: false } => {
+                    let to = spec["idleReplicaCount"].as_i64().or(spec["minReplicaCount"].as_i64());
+                    to.unwrap_or(0) as i32
+                }
                 Step::Served(_) | Step::Unmetered => {
                     let readings = match step {
                         Step::Served(value) => vec![Reading::Series(vec![(value * 1000.0).round() as i64])],

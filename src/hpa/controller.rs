@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::history::History;
 use super::observe;
 use super::reconcile::{
-    Autoscaler, Decision, Observed, Rule, Selector, evaluates_metrics, reconcile, record_failed_scale, record_scale,
+    Autoscaler, Decision, Observed, Rule, Selector, evaluates_metrics, reconcile, record_failed_get_scale,
+    record_failed_scale, record_scale,
 };
 use super::settings::{Capabilities, Settings};
 use super::status::{Condition, Reason, Status};
@@ -268,8 +269,7 @@ impl Controller {
         let autoscaler = entry.autoscaler.get_or_insert_with(|| Arc::new(Autoscaler::of_spec(spec))).clone();
         let length = match target {
             None => {
-                entry.status.conditions.able_to_scale =
-                    Some(Condition { status: false, reason: Reason::FailedGetScale });
+                record_failed_get_scale(&mut entry.status);
                 world.scenario.clocks.hpa_pass_dormant
             }
             Some(target) => self.evaluate(index, hpa, target, &autoscaler, world, external),

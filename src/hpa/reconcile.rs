@@ -293,3 +293,8 @@ pub fn record_scale(
 pub fn record_failed_scale(status: &mut Status) {
     status.conditions.able_to_scale = condition(false, Reason::FailedUpdateScale);
 }
+
+/// When the target's scale cannot be read: the pass ends there, nothing else is touched.
+pub fn record_failed_get_scale(status: &mut Status) {
+    status.conditions.able_to_scale = condition(false, Reason::FailedGetScale);
+}
