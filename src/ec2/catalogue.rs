@@ -66,12 +66,11 @@ pub fn build(
 /// changed.
 pub fn refresh_prices(catalogue: &mut Catalogue, region: &str, prices: &mut Prices, now: Time) -> bool {
     let mut changed = false;
-    let regional = data::types_of(region);
     for instance_type in &mut catalogue.types {
-        let Ok(index) = regional.binary_search_by(|r| r.row.name.cmp(&instance_type.name)) else { continue };
+        let Some(regional) = data::find(region, &instance_type.name) else { continue };
         for offering in &mut instance_type.offerings {
             let zone = &catalogue.zones[usize::from(offering.zone.0)];
-            let price = prices.at(now, &regional[index], zone, offering.capacity_type);
+            let price = prices.at(now, regional, zone, offering.capacity_type);
             if let Some(price) = price.filter(|price| *price != offering.price) {
                 offering.price = price;
                 changed = true;

@@ -109,38 +109,62 @@ pub fn instance_type(name: &str) -> Option<&'static TypeRow> {
     rows.binary_search_by(|row| row.name.cmp(name)).ok().map(|i| &rows[i])
 }
 
+/// A region and its types.
+struct Region {
+    name: &'static str,
+    types: Vec<RegionalType>,
+}
+
+/// All regions in alphabetical order; both files are sorted by region and type.
+fn all_regions() -> &'static [Region] {
+    static REGIONS: OnceLock<Vec<Region>> = OnceLock::new();
+    REGIONS.get_or_init(|| {
+        let mut advice = SPOT_ADVISOR.lines().skip(1).filter_map(parse_advice).peekable();
+        let mut regions: Vec<Region> = Vec::new();
+        for (region, name, on_demand) in ON_DEMAND_PRICES.lines().skip(1).filter_map(parse_price) {
+            while advice.next_if(|(key, _)| *key < (region, name)).is_some() {}
+            let spot = advice.next_if(|(key, _)| *key == (region, name)).map(|(_, advice)| advice);
+            let Some(row) = instance_type(name) else { continue };
+            if regions.last().is_none_or(|last| last.name != region) {
+                regions.push(Region { name: region, types: Vec::new() });
+            }
+            if let Some(last) = regions.last_mut() {
+                last.types.push(RegionalType { row, on_demand, spot });
+            }
+        }
+        regions
+    })
+}
+
 /// Regions with on-demand prices, in alphabetical order.
 #[must_use]
 pub fn regions() -> Vec<&'static str> {
-    let mut regions: Vec<&str> =
-        ON_DEMAND_PRICES.lines().skip(1).filter_map(|line| Some(line.split_once(',')?.0)).collect();
-    regions.dedup();
-    regions
+    all_regions().iter().map(|region| region.name).collect()
 }
 
 /// The types that have an on-demand price in `region`, in alphabetical order; empty for an unknown region.
 #[must_use]
-pub fn types_of(region: &str) -> Vec<RegionalType> {
-    let mut advice = rows_of(SPOT_ADVISOR, region).filter_map(parse_advice).peekable();
-    rows_of(ON_DEMAND_PRICES, region)
-        .filter_map(|line| {
-            let (name, price) = line.split_once(',')?;
-            while advice.next_if(|(advised, _)| *advised < name).is_some() {}
-            let spot = advice.next_if(|(advised, _)| *advised == name).map(|(_, advice)| advice);
-            Some(RegionalType { row: instance_type(name)?, on_demand: price.parse().ok()?, spot })
-        })
-        .collect()
+pub fn types_of(region: &str) -> &'static [RegionalType] {
+    let regions = all_regions();
+    regions.binary_search_by(|other| other.name.cmp(region)).map_or(&[], |i| &regions[i].types)
 }
 
-/// The lines of a region without their first column; both files are sorted by region and type.
-fn rows_of(csv: &'static str, region: &str) -> impl Iterator<Item = &'static str> {
-    let after = move |line: &'static str| line.strip_prefix(region).and_then(|rest| rest.strip_prefix(','));
-    csv.lines().map(after).skip_while(Option::is_none).map_while(|rest| rest)
+/// What `region` says about the type of that name.
+#[must_use]
+pub fn find(region: &str, name: &str) -> Option<&'static RegionalType> {
+    let types = types_of(region);
+    types.binary_search_by(|other| other.row.name.cmp(name)).ok().map(|i| &types[i])
 }
 
-fn parse_advice(line: &'static str) -> Option<(&'static str, SpotAdvice)> {
+fn parse_price(line: &'static str) -> Option<(&'static str, &'static str, f64)> {
     let mut fields = line.split(',');
-    let (name, _os, savings, band) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    Some((fields.next()?, fields.next()?, fields.next()?.parse().ok()?))
+}
+
+fn parse_advice(line: &'static str) -> Option<((&'static str, &'static str), SpotAdvice)> {
+    let mut fields = line.split(',');
+    let (region, name, _os) = (fields.next()?, fields.next()?, fields.next()?);
+    let (savings, band) = (fields.next()?, fields.next()?);
     let band = match band {
         "0" => InterruptionBand::Below5,
         "1" => InterruptionBand::To10,
@@ -148,7 +172,7 @@ fn parse_advice(line: &'static str) -> Option<(&'static str, SpotAdvice)> {
         "3" => InterruptionBand::To20,
         _ => InterruptionBand::Above20,
     };
-    Some((name, SpotAdvice { savings_percent: savings.parse().ok()?, band }))
+    Some(((region, name), SpotAdvice { savings_percent: savings.parse().ok()?, band }))
 }
 
 /// Reads one line of the table of instance types.
@@ -203,7 +227,7 @@ mod tests {
     #[test]
     fn prices_and_advice_belong_to_their_type() {
         let virginia = types_of("us-east-1");
-        let of = |name: &str| *virginia.iter().find(|t| t.row.name == name).expect("a priced type");
+        let of = |name: &str| find("us-east-1", name).expect("a priced type");
         let m5 = of("m5.xlarge");
         assert_eq!((m5.on_demand, m5.row.vcpu, m5.row.memory_mib), (0.192, 4, 16_384));
         let advised = virginia.iter().filter(|t| t.spot.is_some()).count();

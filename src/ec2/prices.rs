@@ -92,11 +92,11 @@ fn round(price: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::api::decode::defaults;
-    use crate::ec2::data::types_of;
+    use crate::ec2::data::find;
     use crate::scenario::market::{OfferingSelector, PriceChange};
 
-    fn virginia(name: &str) -> RegionalType {
-        types_of("us-east-1").into_iter().find(|t| t.row.name == name).expect("a priced type")
+    fn virginia(name: &str) -> &'static RegionalType {
+        find("us-east-1", name).expect("a priced type")
     }
 
     fn hours(hours: i64) -> Time {
@@ -111,7 +111,7 @@ mod tests {
         let mut prices = Prices::new(&defaults(), Streams::new(1, 0));
         let logs: Vec<f64> = (0..4000)
             .map(|step| {
-                let price = prices.at(hours(step * 6), &m5, "us-east-1a", CapacityType::Spot).expect("spot");
+                let price = prices.at(hours(step * 6), m5, "us-east-1a", CapacityType::Spot).expect("spot");
                 (price / mean).ln()
             })
             .collect();
@@ -136,10 +136,10 @@ mod tests {
             vec![PriceChange { at: Duration::from_hours(1), offerings: only_m5, per_hour: None, factor: Some(2.0) }];
         let mut prices = Prices::new(&market, Streams::new(1, 0));
         let spot = CapacityType::Spot;
-        assert_eq!(prices.at(hours(0), &m5, "us-east-1a", spot), Some(0.048));
-        assert_eq!(prices.at(hours(0), &m5, "us-east-1b", spot), Some(0.06));
-        assert_eq!(prices.at(hours(1), &m5, "us-east-1b", spot), Some(0.12));
-        assert_eq!(prices.at(hours(1), &m5, "us-east-1a", CapacityType::OnDemand), Some(0.192));
-        assert_eq!(prices.at(hours(1), &virginia("c5.large"), "us-east-1a", CapacityType::OnDemand), Some(0.085));
+        assert_eq!(prices.at(hours(0), m5, "us-east-1a", spot), Some(0.048));
+        assert_eq!(prices.at(hours(0), m5, "us-east-1b", spot), Some(0.06));
+        assert_eq!(prices.at(hours(1), m5, "us-east-1b", spot), Some(0.12));
+        assert_eq!(prices.at(hours(1), m5, "us-east-1a", CapacityType::OnDemand), Some(0.192));
+        assert_eq!(prices.at(hours(1), virginia("c5.large"), "us-east-1a", CapacityType::OnDemand), Some(0.085));
     }
 }

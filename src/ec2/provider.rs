@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::batcher::{BatchOptions, Batcher};
 use super::catalogue::UnknownRegion;
 use super::classes::{NodeSource, source};
-use super::data::{self, RegionalType};
+use super::data;
 use super::launch::FleetRequest;
 use super::limits::{Quotas, TokenBucket};
 use super::pools::{PoolKey, Pools};
@@ -53,6 +53,8 @@ pub enum Event {
     Notice(InstanceId),
     /// EC2 takes an instance back.
     TakeBack(InstanceId),
+    /// An instance is gone without notice.
+    Lose(InstanceId),
     /// The scenario's fault of that number begins.
     Fault(u32),
 }
@@ -90,7 +92,6 @@ pub struct Ec2 {
     quotas: Quotas,
     pools: Pools,
     prices: Prices,
-    regional: BTreeMap<&'static str, RegionalType>,
     unavailable: UnavailableOfferings,
     sweep_phase: Duration,
     sweeping: bool,
@@ -106,9 +107,7 @@ impl Ec2 {
     /// When an EC2 region has no prices; a KWOK cluster needs none.
     pub fn new(scenario: &Scenario, streams: Streams) -> Result<Self, UnknownRegion> {
         let region = scenario.simulation.region.as_str();
-        let regional: BTreeMap<&str, RegionalType> =
-            data::types_of(region).into_iter().map(|regional| (regional.row.name, regional)).collect();
-        if regional.is_empty() && scenario.cloud.catalogue.is_none() {
+        if data::types_of(region).is_empty() && scenario.cloud.catalogue.is_none() {
             return Err(UnknownRegion { region: region.to_owned(), known: data::regions().join(", ") });
         }
         let phase = streams.open("refusal sweep phase", 0).unit() * SWEEP.as_secs_f64();
@@ -123,7 +122,6 @@ impl Ec2 {
             quotas: Quotas::of(&scenario.market),
             pools: Pools::new(&scenario.market, region, streams),
             prices: Prices::new(&scenario.market, streams),
-            regional,
             unavailable: UnavailableOfferings::default(),
             sweep_phase: Duration::from_secs_f64(phase),
             sweeping: false,
@@ -172,6 +170,7 @@ impl Ec2 {
             }
             Event::Notice(id) => self.give_notice(id, world, agenda),
             Event::TakeBack(id) => self.take_back(id, world, agenda),
+            Event::Lose(id) => self.lose(id, world),
             Event::Fault(number) => self.fault(number, world, agenda),
         }
     }

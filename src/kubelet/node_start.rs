@@ -86,7 +86,7 @@ impl NodeStart {
                     world.scenario.simulation.region
                 )
             }
-            Provider::Kwok => format!("kwok-{:010x}", bits >> 24),
+            Provider::Kwok => format!("kwok-{}-{:08x}", claim.name, bits >> 32),
         };
         let node = self.node_of(world, id, name);
         world.cluster.create_node(node);

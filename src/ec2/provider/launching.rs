@@ -165,8 +165,8 @@ impl Ec2 {
         let catalogue = world.cluster.catalogues[class.index()].clone();
         let instance_type = catalogue.get(pool.instance_type);
         let zone = catalogue.zone(pool.zone);
-        let regional = self.regional.get(instance_type.name.as_str()).copied();
-        let real = regional.and_then(|regional| self.prices.at(world.now, &regional, zone, capacity_type));
+        let regional = data::find(&world.scenario.simulation.region, &instance_type.name);
+        let real = regional.and_then(|regional| self.prices.at(world.now, regional, zone, capacity_type));
         let offering = Offering { zone: pool.zone, capacity_type, price: pool.price, available: true };
         let price = Usd::from_f64(real.unwrap_or(pool.price));
         let instance = add_instance(world, id, class, pool.instance_type, &offering, price);

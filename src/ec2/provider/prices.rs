@@ -8,6 +8,7 @@ use crate::cluster::instance::InstanceState;
 use crate::cluster::{Change, InstanceId, NodeClassId, World};
 use crate::ec2::catalogue::refresh_prices;
 use crate::ec2::classes::{NodeSource, source};
+use crate::ec2::data;
 use crate::engine::Agenda;
 use crate::scenario::Scenario;
 use crate::time::{Duration, Time};
@@ -59,7 +60,7 @@ impl Ec2 {
             }
             let catalogue = &world.cluster.catalogues[instance.node_class.index()];
             let name = catalogue.get(instance.instance_type).name.as_str();
-            let Some(regional) = self.regional.get(name) else { continue };
+            let Some(regional) = data::find(&world.scenario.simulation.region, name) else { continue };
             let price = self.prices.at(world.now, regional, catalogue.zone(instance.zone), instance.capacity_type);
             if let Some(price) = price {
                 let id = InstanceId(number as u32);

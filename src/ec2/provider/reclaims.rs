@@ -3,12 +3,15 @@
 use super::{Ec2, Event, WatchedPool};
 use crate::cluster::catalogue::CapacityType;
 use crate::cluster::instance::InstanceState;
-use crate::cluster::{Change, InstanceId, NodeClaimId, Subject, World};
+use crate::cluster::{Change, InstanceId, NodeClaimId, NodeId, Subject, World};
 use crate::ec2::data::{self, TypeRow};
 use crate::ec2::pools::PoolKey;
 use crate::engine::Agenda;
-use crate::scenario::faults::FaultKind;
+use crate::scenario::faults::{Fault, FaultKind};
 use crate::time::Duration;
+
+/// Label of the nodes of a node group.
+const NODE_GROUP_LABEL: &str = "eks.amazonaws.com/nodegroup";
 
 impl Ec2 {
     /// Makes a Spot instance a possible victim.
@@ -107,31 +110,56 @@ impl Ec2 {
         }
     }
 
-    /// A fault of the scenario: notices for a share of the Spot instances it names.
+    /// A fault of the scenario that takes instances: Spot ones with notice, or any without.
     pub(super) fn fault(&mut self, number: u32, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let fault = &world.scenario.faults[number as usize];
-        if fault.kind != FaultKind::SpotInterruption {
+        let loss = fault.kind == FaultKind::NodeLoss;
+        if !loss && fault.kind != FaultKind::SpotInterruption {
             return;
         }
-        let concerned = |id: &InstanceId| {
-            let instance = &world.cluster.instances[id.index()];
-            let zone = world.cluster.catalogues[instance.node_class.index()].zone(instance.zone);
-            let pool = instance.nodeclaim.map(|claim| world.cluster.nodeclaims[claim.index()].pool);
-            let pool = pool.map(|pool| world.cluster.nodepools[pool.index()].name.as_str());
-            instance.state < InstanceState::ShuttingDown
-                && instance.capacity_type == CapacityType::Spot
-                && fault.zone.as_deref().is_none_or(|wanted| wanted == zone)
-                && fault.nodes.as_deref().is_none_or(|wanted| pool == Some(wanted))
-        };
-        let mut victims: Vec<InstanceId> =
-            (0..world.cluster.instances.len() as u32).map(InstanceId).filter(concerned).collect();
+        let over = fault.duration.unwrap_or(Duration::ZERO).as_secs_f64();
         let mut stream = self.streams.open("fault victims", u64::from(number));
+        let mut victims = concerned(fault, loss, world);
         stream.shuffle(&mut victims);
         victims.truncate((victims.len() as f64 * fault.share).round() as usize);
-        let over = fault.duration.unwrap_or(Duration::ZERO).as_secs_f64();
         for victim in victims {
             let delay = Duration::from_secs_f64(over * stream.unit());
-            agenda.at(world.now + delay, Event::Notice(victim));
+            let event = if loss { Event::Lose(victim) } else { Event::Notice(victim) };
+            agenda.at(world.now + delay, event);
         }
     }
+
+    /// An instance is gone at once, without notice.
+    pub(super) fn lose(&mut self, id: InstanceId, world: &mut World<'_>) {
+        if self.is_up(id, world) {
+            let detail = "the instance is gone without notice".to_owned();
+            Self::log(world, Subject::Instance(id), "lose", "NodeLoss", detail);
+            world.cluster.mark_interrupted(id);
+            world.cluster.set_instance_state(world.now, id, InstanceState::Terminated);
+        }
+    }
+}
+
+/// Instances that a fault concerns: all of its pool or node group and zone; with notice only Spot ones.
+fn concerned(fault: &Fault, loss: bool, world: &World<'_>) -> Vec<InstanceId> {
+    let cluster = &world.cluster;
+    let is_concerned = |id: &InstanceId| {
+        let instance = &cluster.instances[id.index()];
+        let zone = cluster.catalogues[instance.node_class.index()].zone(instance.zone);
+        let pool = instance.nodeclaim.map(|claim| cluster.nodeclaims[claim.index()].pool);
+        let group = |wanted: &str| {
+            let of_instance = |node: &&NodeId| cluster.nodes[node.index()].instance == Some(*id);
+            let node = cluster.live_nodes.iter().find(of_instance).map(|node| &cluster.nodes[node.index()]);
+            node.and_then(|node| node.labels.get(NODE_GROUP_LABEL)).is_some_and(|name| name == wanted)
+        };
+        let named = |wanted: &str| match pool {
+            Some(pool) => cluster.nodepools[pool.index()].name == wanted,
+            None => group(wanted),
+        };
+        instance.state < InstanceState::ShuttingDown
+            && (loss || instance.capacity_type == CapacityType::Spot)
+            && fault.zone.as_deref().is_none_or(|wanted| wanted == zone)
+            && fault.nodes.as_deref().is_none_or(named)
+    };
+    (0..cluster.instances.len() as u32).map(InstanceId).filter(is_concerned).collect()
 }

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use super::expiration::Worker;
 use super::launch::{AfterFailure, after_failure};
 use super::progress::{self, Liveness, NodeView};
-use super::taints::{INITIALIZED_LABEL, REGISTERED_LABEL};
+use super::taints::{DO_NOT_SYNC_TAINTS_LABEL, INITIALIZED_LABEL, REGISTERED_LABEL};
 use super::termination::{ClaimStep, INSTANCE_POLL, deadline, finalize_claim};
 use crate::api::meta::Labels;
 use crate::cluster::nodeclaim::LaunchError;
 use crate::cluster::{Change, Controller, Decision, InstanceId, NodeClaimId, NodeId, PodId, Subject, World};
 use crate::engine::{Agenda, Streams};
-use crate::karpenter::lifecycle::taints::DO_NOT_SYNC_TAINTS_LABEL;
+use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
 
 /// What happens at a time of its own.
@@ -123,6 +123,10 @@ impl Lifecycle {
 
     /// A timed event.
     pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if let Some(end) = world.scenario.outage_end(FaultKind::KarpenterDown, world.now) {
+            agenda.at(end, event);
+            return;
+        }
         match event {
             Event::Reconcile(id, generation) => {
                 if self.claim(id).wake.take(generation) {
