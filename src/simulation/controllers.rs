@@ -4,6 +4,7 @@ use super::build::BuildError;
 use crate::cluster::{Change, World};
 use crate::ec2::provider as ec2;
 use crate::engine::{Agenda, Calendar, Streams};
+use crate::karpenter::disruption::controller as disruption;
 use crate::karpenter::lifecycle::controller as lifecycle;
 use crate::karpenter::provisioning;
 use crate::scenario::Scenario;
@@ -66,6 +67,9 @@ controllers! {
         |scenario, streams| Ok(provisioning::Provisioner::new(scenario, streams));
     /// Karpenter's NodeClaim and Node lifecycle controllers.
     Lifecycle lifecycle: lifecycle::Lifecycle, lifecycle::Event, |_, streams| Ok(lifecycle::Lifecycle::new(streams));
+    /// Karpenter's disruption loop.
+    Disruption disruption: disruption::Disruption, disruption::Event,
+        |scenario, streams| Ok(disruption::Disruption::new(scenario, streams));
     /// The cloud.
     Cloud cloud: ec2::Ec2, ec2::Event,
         |scenario, streams| ec2::Ec2::new(scenario, streams).map_err(|error| BuildError(error.to_string()));
@@ -79,6 +83,7 @@ impl Controllers {
         self.keda.0.start(world, &mut self.keda.1);
         self.hpa.0.start(world, &mut self.hpa.1);
         self.lifecycle.0.start(&mut self.lifecycle.1);
+        self.disruption.0.start(world, &mut self.disruption.1);
         self.cloud.0.start(world, &mut self.cloud.1);
     }
 
@@ -95,6 +100,7 @@ impl Controllers {
             Event::Scheduler(event) => self.scheduler.0.handle(event, world, &mut self.scheduler.1),
             Event::Provisioning(event) => self.provisioning.0.handle(event, world, &mut self.provisioning.1),
             Event::Lifecycle(event) => self.lifecycle.0.handle(event, world, &mut self.lifecycle.1),
+            Event::Disruption(event) => self.disruption.0.handle(event, world, &mut self.disruption.1),
             Event::Cloud(event) => self.cloud.0.handle(event, world, &mut self.cloud.1),
             Event::Kubelet(event) => self.kubelet.0.handle(event, world, &mut self.kubelet.1),
             Event::Apply(_) | Event::Change(_) | Event::Sample => return false,
