@@ -339,6 +339,9 @@ impl<T: Decode> Decode for Box<T> {
     fn shape() -> Shape {
         T::shape()
     }
+    fn show(&self) -> String {
+        self.as_ref().show()
+    }
     fn describe() -> String {
         T::describe()
     }
@@ -347,11 +350,9 @@ impl<T: Decode> Decode for Box<T> {
 impl<T: Decode> Decode for Vec<T> {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let Value::List(items) = &node.value else {
-            problems.error(
-                node.span,
-                format!("expected a list of {}", T::describe()),
-                format!("this is {}", node.value.kind()),
-            );
+            let label = format!("this is {}", node.value.kind());
+            let help = format!("in brackets, each element {}", T::describe());
+            problems.error_with_help(node.span, "expected a list", label, help);
             return None;
         };
         let decoded: Vec<Option<T>> = items.iter().map(|item| T::decode(item, problems)).collect();
@@ -367,7 +368,7 @@ impl<T: Decode> Decode for Vec<T> {
         format!("[{}]", self.iter().map(T::show).collect::<Vec<_>>().join(", "))
     }
     fn describe() -> String {
-        format!("a list of {}", T::describe())
+        format!("a list, each element {}", T::describe())
     }
 }
 
@@ -388,7 +389,7 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
         Shape::Map(T::shape)
     }
     fn describe() -> String {
-        format!("a table whose values are {}", T::describe())
+        format!("a table, each value {}", T::describe())
     }
 }
 

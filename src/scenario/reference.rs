@@ -68,6 +68,10 @@ fn section(field: &FieldDoc, written: &mut BTreeSet<&'static str>, out: &mut Str
         Shape::Object { name, fields, .. } => {
             written.insert(name);
             let fields = fields();
+            if field.key == "queues" {
+                // Arrivals have a section for each pattern.
+                written.insert("Arrivals");
+            }
             table(&fields, out);
             nested(&fields, written, out);
         }
@@ -141,7 +145,7 @@ fn patterns(written: &mut BTreeSet<&'static str>, out: &mut String) {
     });
     let _ = writeln!(
         out,
-        "### `[[queues.arrivals]]`\n\nOne source of messages; `pattern` says which. Every pattern has these fields:\n"
+        "### Arrivals\n\n`[[queues.arrivals]]`: one source of messages; `pattern` says which. Every pattern has these fields:\n"
     );
     table(&common, out);
     for (name, doc, fields) in all {

@@ -10,6 +10,7 @@ mod pods;
 mod queues;
 mod settings;
 mod triggers;
+mod unwise;
 mod workloads;
 
 use std::collections::BTreeSet;
@@ -68,6 +69,7 @@ pub fn check(
     fit::check(&cx, problems);
     queues::check(&cx, problems);
     settings::check(&cx, problems);
+    unwise::check(&cx, problems);
 }
 
 /// A scenario in which nothing can happen.
