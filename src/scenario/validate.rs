@@ -8,6 +8,7 @@ mod names;
 mod node_pools;
 mod pods;
 mod queues;
+mod ranges;
 mod settings;
 mod triggers;
 mod unwise;
@@ -69,6 +70,7 @@ pub fn check(
     fit::check(&cx, problems);
     queues::check(&cx, problems);
     settings::check(&cx, problems);
+    ranges::check(&cx, problems);
     unwise::check(&cx, problems);
 }
 
