@@ -101,8 +101,7 @@ impl Duration {
     /// A span of `seconds` seconds rounded to the microsecond; saturates at `MAX`, NaN gives `ZERO`.
     #[must_use]
     pub fn from_secs_f64(seconds: f64) -> Self {
-        let micros = (seconds * MICROS_PER_SECOND as f64).round();
-        Duration((micros as i64).clamp(-Self::MAX.0, Self::MAX.0))
+        Duration(round_half_away(seconds * MICROS_PER_SECOND as f64).clamp(-Self::MAX.0, Self::MAX.0))
     }
 
     /// Microseconds.
@@ -122,6 +121,14 @@ impl Duration {
     pub fn max_zero(self) -> Self {
         Duration(self.0.max(0))
     }
+}
+
+/// The nearest integer, halves away from zero; saturates. As `f64::round`, without a call of a library function.
+#[inline]
+fn round_half_away(x: f64) -> i64 {
+    let whole = x as i64;
+    let rest = x - whole as f64;
+    whole.saturating_add(i64::from(rest >= 0.5)).saturating_sub(i64::from(rest <= -0.5))
 }
 
 impl Add<Duration> for Time {
@@ -248,6 +255,21 @@ mod tests {
         assert_eq!(Time::from_micros(5_299_999).floor_second(phase), Time::from_micros(4_300_000));
         assert_eq!(Time::from_micros(5_300_000).floor_second(phase), Time::from_micros(5_300_000));
         assert_eq!(Time::from_micros(100_000).floor_second(phase), Time::ZERO);
+    }
+
+    #[test]
+    fn seconds_are_rounded_half_away_from_zero() {
+        for (seconds, micros) in [
+            (0.000_000_5, 1),
+            (-0.000_000_5, -1),
+            (0.000_000_499_999, 0),
+            (1.999_999_6, 2_000_000),
+            (f64::NAN, 0),
+            (f64::INFINITY, Duration::MAX.as_micros()),
+            (f64::NEG_INFINITY, -Duration::MAX.as_micros()),
+        ] {
+            assert_eq!(Duration::from_secs_f64(seconds).as_micros(), micros, "{seconds}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Source {
     end: Time,
     template: SendMessage,
     next: Time,
-    pending: Option<Emission>,
+    extra: Extra,
     refused: Option<SendMessage>,
     resume_at: Time,
     arrivals_stream: Stream,
@@ -31,19 +31,13 @@ pub struct Source {
     poison_stream: Stream,
 }
 
-/// One message that a generator emits: when (nanoseconds after the source's start) and what is special about it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Emission {
-    pub nanos: u64,
+/// What is special about one message of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Extra {
     /// See [`SendMessage::work`]; `None` = the source's.
     pub work: Option<f32>,
+    /// `None` = the source's.
     pub delay: Option<Duration>,
-}
-
-impl Emission {
-    pub const fn at(nanos: u64) -> Self {
-        Emission { nanos, work: None, delay: None }
-    }
 }
 
 impl Source {
@@ -69,7 +63,7 @@ impl Source {
             },
             common,
             next: Time::MAX,
-            pending: None,
+            extra: Extra::default(),
             refused: None,
             resume_at: Time::MAX,
             arrivals_stream: open("traffic/arrivals"),
@@ -102,7 +96,13 @@ impl Source {
             self.next = if self.resume_at == Time::MAX { Time::MAX } else { self.resume_at.max(self.next) };
             return message;
         }
-        let mut message = self.peek();
+        let mut message = self.template;
+        if let Some(work) = self.extra.work {
+            message.work = work;
+        }
+        if self.extra.delay.is_some() {
+            message.delay = self.extra.delay;
+        }
         message.group = self.groups.draw(&mut self.groups_stream);
         message.poison = self.poison_stream.chance(self.common.poison);
         self.step();
@@ -116,21 +116,11 @@ impl Source {
         self.next = again_at;
     }
 
-    fn peek(&self) -> SendMessage {
-        let emission = self.pending.unwrap_or(Emission::at(0));
-        SendMessage {
-            work: emission.work.unwrap_or(self.template.work),
-            delay: emission.delay.or(self.template.delay),
-            ..self.template
-        }
-    }
-
     #[inline]
     fn step(&mut self) {
-        self.pending = self.generator.next(&mut self.arrivals_stream);
-        self.next = match &self.pending {
-            Some(emission) => {
-                let at = Time::from_micros(self.start_nanos.saturating_add(emission.nanos) / 1000);
+        self.next = match self.generator.next(&mut self.arrivals_stream, &mut self.extra) {
+            Some(nanos) => {
+                let at = Time::from_micros(self.start_nanos.saturating_add(nanos) / 1000);
                 if at < self.end { at } else { Time::MAX }
             }
             None => Time::MAX,

@@ -154,6 +154,7 @@ impl DataPlane {
             attempt: None,
             armed: false,
         };
+        let after_batch = settings.poll_mode == PollMode::AfterBatch;
         let mut received = std::mem::take(&mut self.received);
         received.clear();
         let answer = self.sqs.receive(now, queue, &call, &mut received);
@@ -193,7 +194,10 @@ impl DataPlane {
                     }
                 }
                 self.workers[worker].taken += if lost { 0 } else { count };
-                if latency > Duration::ZERO || lost {
+                if after_batch && !lost {
+                    // It polls again when it has worked off what it holds.
+                    Outcome::Over
+                } else if latency > Duration::ZERO || lost {
                     self.poll_after(now + latency.max(NEXT_POLL), worker)
                 } else {
                     Outcome::Again
@@ -273,7 +277,9 @@ impl DataPlane {
         state.poll = Poll::No;
         state.wait_index = NONE;
         if now >= state.idle_from {
-            let over = now.since(state.idle_from).as_micros() / consumer.cycle.as_micros().max(1);
+            let elapsed = now.since(state.idle_from);
+            // Most waits are short: spare them the division.
+            let over = if elapsed < consumer.cycle { 0 } else { elapsed.as_micros() / consumer.cycle.as_micros() };
             let count = over as u64 + u64::from(cut);
             if count > 0 {
                 self.sqs.count_empty_receives(consumer.settings.queue, count);

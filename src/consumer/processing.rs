@@ -51,21 +51,20 @@ impl DataPlane {
             end += latency.sample(&mut consumer.latencies);
         }
         self.slots[slot] = end;
-        let index = self.deliveries.add(Delivery {
-            receipt: message.receipt,
-            worker,
-            event: NO_EVENT,
-            begin_event: NO_EVENT,
-            previous: NONE,
-            next: NONE,
-            receive_count: message.receive_count,
-            fate,
-            deleted: false,
-            received: now,
-            deadline: message.deadline,
-            start,
-            end,
-        });
+        let (index, delivery) = self.deliveries.place();
+        delivery.receipt = message.receipt;
+        delivery.worker = worker;
+        delivery.event = NO_EVENT;
+        delivery.begin_event = NO_EVENT;
+        delivery.previous = NONE;
+        delivery.next = NONE;
+        delivery.receive_count = message.receive_count;
+        delivery.fate = fate;
+        delivery.deleted = false;
+        delivery.received = now;
+        delivery.deadline = message.deadline;
+        delivery.start = start;
+        delivery.end = end;
         self.hold(worker, index);
         let event_kind = if fate == Fate::Crash { Kind::Crash } else { Kind::Complete };
         self.deliveries[index].event = self.events.add(end, event_kind, index);
@@ -150,7 +149,10 @@ impl DataPlane {
             self.deliveries.free(index);
         }
         // Those who wait already come before the worker that is free only now.
-        self.dispatch(now, queue);
+        let waiting = &self.waiting[usize::from(queue.0)];
+        if !waiting.workers.is_empty() || !waiting.cycling.is_empty() {
+            self.dispatch(now, queue);
+        }
         self.after_completion(now, worker);
     }
 

@@ -120,6 +120,39 @@ pub(crate) struct Delivery {
     pub end: Time,
 }
 
+impl Delivery {
+    const BLANK: Delivery = Delivery {
+        receipt: Receipt { slot: NONE, generation: 0, id: 0 },
+        worker: NONE,
+        event: NO_EVENT,
+        begin_event: NO_EVENT,
+        previous: NONE,
+        next: NONE,
+        receive_count: 0,
+        fate: Fate::Done,
+        deleted: false,
+        received: Time::ZERO,
+        deadline: Time::ZERO,
+        start: Time::ZERO,
+        end: Time::ZERO,
+    };
+}
+
+impl Slab<Delivery> {
+    /// A place for a delivery, of which the caller sets every field: cheaper than to move a whole one in.
+    #[inline]
+    pub fn place(&mut self) -> (u32, &mut Delivery) {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.places.push(Delivery::BLANK);
+                (self.places.len() - 1) as u32
+            }
+        };
+        (index, &mut self.places[index as usize])
+    }
+}
+
 /// Things in numbered places, of which the last freed is used first.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {

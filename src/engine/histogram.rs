@@ -1,16 +1,18 @@
 //! Distributions of durations: exact count, sum, minimum and maximum; quantiles to three significant digits.
 
-use hdrhistogram::Histogram as Hdr;
-
 use crate::time::Duration;
 
-/// Significant decimal digits of a quantile.
-const DIGITS: u8 = 3;
+/// Bits of a value that its bucket keeps: buckets are at most 1/1024 of their values wide, three significant digits.
+const KEPT_BITS: u32 = 11;
+/// Buckets per power of two.
+const HALF: usize = 1 << (KEPT_BITS - 1);
 
 /// Durations of something, mergeable without loss over runs and shards.
 #[derive(Clone, Debug)]
 pub struct Durations {
-    buckets: Hdr<u64>,
+    /// Counts by bucket, up to the largest one used. Values below 2048 µs have a bucket each; above, each power of two has 1024.
+    buckets: Vec<u64>,
+    count: u64,
     sum: i128,
     min: Duration,
     max: Duration,
@@ -18,15 +20,35 @@ pub struct Durations {
 
 impl Default for Durations {
     fn default() -> Self {
-        let buckets = Hdr::new(DIGITS).expect("three digits are within the range of the histogram");
-        Durations { buckets, sum: 0, min: Duration::MAX, max: Duration::ZERO }
+        Durations { buckets: Vec::new(), count: 0, sum: 0, min: Duration::MAX, max: Duration::ZERO }
     }
+}
+
+/// The bucket of a number of microseconds.
+#[inline]
+fn bucket_of(micros: u64) -> usize {
+    let shift = (u64::BITS - micros.leading_zeros()).saturating_sub(KEPT_BITS);
+    shift as usize * HALF + (micros >> shift) as usize
+}
+
+/// The largest number of microseconds in a bucket.
+fn largest_in(bucket: usize) -> u64 {
+    let shift = (bucket / HALF).saturating_sub(1);
+    let kept = (bucket - shift * HALF) as u64;
+    ((kept + 1) << shift) - 1
 }
 
 impl Durations {
     /// Counts one duration; a negative one counts as zero.
+    #[inline]
     pub fn record(&mut self, value: Duration) {
-        self.record_n(value, 1);
+        let value = value.max_zero();
+        let micros = value.as_micros().unsigned_abs();
+        *self.bucket_mut(micros) += 1;
+        self.count += 1;
+        self.sum += i128::from(micros);
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
     }
 
     /// Counts the same duration `count` times.
@@ -36,15 +58,30 @@ impl Durations {
         }
         let value = value.max_zero();
         let micros = value.as_micros().unsigned_abs();
-        self.buckets.record_n(micros, count).expect("the histogram grows to the range of 63 bits");
+        *self.bucket_mut(micros) += count;
+        self.count += count;
         self.sum += i128::from(value.as_micros()) * i128::from(count);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
     }
 
+    #[inline]
+    fn bucket_mut(&mut self, micros: u64) -> &mut u64 {
+        let bucket = bucket_of(micros);
+        if bucket >= self.buckets.len() {
+            // In steps of a power of two: a few times in a whole run.
+            self.buckets.resize((bucket / HALF + 1) * HALF, 0);
+        }
+        &mut self.buckets[bucket]
+    }
+
     /// Adds all durations of another histogram.
     pub fn merge(&mut self, other: &Durations) {
-        self.buckets.add(&other.buckets).expect("the histogram grows to the range of the other");
+        if other.buckets.len() > self.buckets.len() {
+            self.buckets.resize(other.buckets.len(), 0);
+        }
+        self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, others)| *mine += others);
+        self.count += other.count;
         self.sum += other.sum;
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
@@ -53,7 +90,7 @@ impl Durations {
     /// How many were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.buckets.len()
+        self.count
     }
 
     /// Exact mean to the microsecond; `None` when nothing was counted.
@@ -82,7 +119,13 @@ impl Durations {
         if self.count() == 0 {
             return None;
         }
-        let micros = self.buckets.value_at_quantile(quantile);
+        let rank = ((quantile * self.count as f64).ceil() as u64).clamp(1, self.count);
+        let mut below = 0;
+        let bucket = self.buckets.iter().position(|count| {
+            below += count;
+            below >= rank
+        });
+        let micros = largest_in(bucket.unwrap_or(0));
         Some(Duration::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)).clamp(self.min, self.max))
     }
 
@@ -95,7 +138,9 @@ impl Durations {
         if limit < self.min {
             return 0.0;
         }
-        self.buckets.quantile_below(limit.as_micros().unsigned_abs())
+        let bucket = bucket_of(limit.as_micros().unsigned_abs());
+        let within: u64 = self.buckets.iter().take(bucket + 1).sum();
+        within as f64 / self.count as f64
     }
 }
 

@@ -51,6 +51,7 @@ pub struct Family(u64);
 
 impl Family {
     /// The stream of member `number`.
+    #[inline]
     #[must_use]
     pub fn member(&self, number: u64) -> Stream {
         Stream(Xoshiro256PlusPlus::seed_from_u64(self.0 ^ split_mix(number)))
@@ -59,6 +60,7 @@ impl Family {
 
 impl Stream {
     /// Uniform 64 bits.
+    #[inline]
     pub fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
@@ -69,8 +71,15 @@ impl Stream {
     }
 
     /// Uniform in 0..`n` without bias beyond 2⁻⁶⁴·n. `n` must be positive.
+    #[inline]
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.bits()) * n as u128) >> 64) as usize
+    }
+
+    /// Exponential with mean 1. Round what is made of it to an integer tick at once.
+    #[inline]
+    pub fn exponential(&mut self) -> f64 {
+        rand_distr::Distribution::sample(&rand_distr::Exp1, &mut self.0)
     }
 
     /// True with probability `p`.

@@ -1,6 +1,6 @@
 //! The calls that producers and consumers make.
 
-use super::message::{Messages, NO_GROUP, NONE, State};
+use super::message::{Message, Messages, NO_GROUP, NONE, State};
 use super::order::Order;
 use super::price::units;
 use super::queue::Queue;
@@ -111,15 +111,18 @@ impl Sqs {
         }
         let max = room.min(u64::from(receive.max)) as u32;
         let first = out.len();
+        let mut payload = 0;
         let missed = receive.long && depth.visible > 0 && queue.empty_long_polls.happens();
         if max > 0 && depth.visible > 0 && !missed {
-            let mut delivery = Delivery { queue, messages, timers: &mut self.timers, now, receive, out };
+            let mut delivery = Delivery { queue, messages, timers: &mut self.timers, now, receive, out, payload: 0 };
             let exhausted = delivery.fill(max);
-            self.move_exhausted(now, id, exhausted);
+            payload = delivery.payload;
+            if exhausted != NONE {
+                self.move_exhausted(now, id, exhausted);
+            }
         }
         let queue = &mut self.queues[usize::from(id.0)];
         let count = (out.len() - first) as u32;
-        let payload: u64 = out[first..].iter().map(|r| u64::from(self.messages[r.receipt.slot].size)).sum();
         queue.statistics.counters.requests.receive_parts += units(payload) * PARTS;
         if count == 0 {
             queue.statistics.counters.empty_receives += 1;
@@ -287,15 +290,15 @@ fn repeat(
     for receipt in receipts {
         messages[receipt.slot].deadline = deadline;
         timers.add(deadline, Timer::Visible { slot: receipt.slot, generation: receipt.generation });
-        out.push(received(messages, *receipt));
+        out.push(received_of(&messages[receipt.slot], receipt.slot));
     }
     Some(receipts.len() as u32)
 }
 
-fn received(messages: &Messages, receipt: Receipt) -> Received {
-    let message = &messages[receipt.slot];
+#[inline]
+fn received_of(message: &Message, slot: u32) -> Received {
     Received {
-        receipt,
+        receipt: Receipt { slot, generation: message.generation, id: message.id },
         receive_count: message.receive_count,
         deadline: message.deadline,
         sent: message.sent,
@@ -313,6 +316,8 @@ struct Delivery<'a> {
     now: Time,
     receive: &'a ReceiveMessage,
     out: &'a mut Vec<Received>,
+    /// Bytes delivered.
+    payload: u64,
 }
 
 impl Delivery<'_> {
@@ -383,24 +388,21 @@ impl Delivery<'_> {
         message.state = State::InFlight;
         message.received = self.receive.requested;
         message.deadline = (self.now + timeout).min(self.receive.requested + MAX_VISIBILITY);
-        let receipt = Receipt { slot, generation: message.generation, id: message.id };
+        let received = received_of(message, slot);
         let (group, count, copy) = (message.group, message.receive_count, message.copy);
+        self.payload += u64::from(message.size);
         if self.receive.armed {
-            let timer = Timer::Visible { slot, generation: message.generation };
-            self.timers.add(message.deadline, timer);
+            self.timers.add(message.deadline, Timer::Visible { slot, generation: message.generation });
         }
         let statistics = &mut self.queue.statistics;
         statistics.counters.received += 1;
         if count == 1 {
-            statistics.wait.record(self.now.since(message.sent));
+            statistics.wait.record(self.now.since(received.sent));
         } else {
             statistics.counters.redelivered += 1;
             statistics.counters.duplicates += u64::from(copy);
         }
-        self.queue.counts.change(self.now, |depth| {
-            depth.visible -= 1;
-            depth.in_flight += 1;
-        });
+        self.queue.counts.take(self.now);
         if count == self.queue.settings.back_after_receives && !copy {
             self.set_back(slot);
         }
@@ -409,7 +411,7 @@ impl Delivery<'_> {
             Order::Fair(tenants) => tenants.count_taken(self.messages, self.now, group),
             Order::Fifo(groups) => groups.count_in_flight(group, true),
         }
-        self.out.push(received(self.messages, receipt));
+        self.out.push(received);
     }
 
     /// Takes a message that was received too often out of the age list; its retention gets a timer of its own.

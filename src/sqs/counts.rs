@@ -72,7 +72,9 @@ impl Counts {
     /// The largest counts so far, each for itself.
     #[must_use]
     pub fn peak(&self) -> Depth {
-        self.peak
+        let mut peak = self.peak;
+        raise(&mut peak, &self.window_high);
+        peak
     }
 
     /// Message-seconds until `now`: integrals of visible and in-flight messages over time.
@@ -87,24 +89,63 @@ impl Counts {
     /// The smallest and largest counts since the last call, which begins a new window.
     pub fn take_window(&mut self) -> (Depth, Depth) {
         let window = (self.window_low, self.window_high);
+        raise(&mut self.peak, &self.window_high);
         self.window_low = self.depth;
         self.window_high = self.depth;
         window
     }
 
-    /// Changes the counts at `now`.
+    /// A message becomes visible that was not there before.
     #[inline]
+    pub(crate) fn appear(&mut self, now: Time) {
+        self.pass(now);
+        self.depth.visible += 1;
+        self.window_high.visible = self.window_high.visible.max(self.depth.visible);
+        self.keep(now);
+    }
+
+    /// A visible message goes into flight.
+    #[inline]
+    pub(crate) fn take(&mut self, now: Time) {
+        self.pass(now);
+        self.depth.visible -= 1;
+        self.depth.in_flight += 1;
+        self.window_low.visible = self.window_low.visible.min(self.depth.visible);
+        self.window_high.in_flight = self.window_high.in_flight.max(self.depth.in_flight);
+        self.keep(now);
+    }
+
+    /// A message in flight is deleted.
+    #[inline]
+    pub(crate) fn finish(&mut self, now: Time) {
+        self.pass(now);
+        self.depth.in_flight -= 1;
+        self.window_low.in_flight = self.window_low.in_flight.min(self.depth.in_flight);
+        self.keep(now);
+    }
+
+    /// Any other change.
     pub(crate) fn change(&mut self, now: Time, change: impl FnOnce(&mut Depth)) {
+        self.pass(now);
+        change(&mut self.depth);
+        raise(&mut self.window_high, &self.depth);
+        lower(&mut self.window_low, &self.depth);
+        self.keep(now);
+    }
+
+    /// Lets time pass at the present counts.
+    #[inline]
+    fn pass(&mut self, now: Time) {
         if now > self.since {
-            let span = (now.as_micros() - self.since.as_micros()) as u128;
+            let span = u128::from(now.as_micros() - self.since.as_micros());
             self.area_visible += u128::from(self.depth.visible) * span;
             self.area_in_flight += u128::from(self.depth.in_flight) * span;
             self.since = now;
         }
-        change(&mut self.depth);
-        raise(&mut self.peak, &self.depth);
-        raise(&mut self.window_high, &self.depth);
-        lower(&mut self.window_low, &self.depth);
+    }
+
+    #[inline]
+    fn keep(&mut self, now: Time) {
         if let Some(history) = &mut self.history {
             remember(history, now, self.depth);
         }

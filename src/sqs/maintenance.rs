@@ -138,7 +138,8 @@ impl Sqs {
                 });
                 match &mut queue.order {
                     Order::Fifo(groups) => groups.refresh(messages, group),
-                    _ => queue.show(messages, slot),
+                    Order::Standard(shards) => shards.insert_delayed(messages, slot, &mut queue.order_stream),
+                    Order::Fair(tenants) => tenants.insert(messages, slot, false),
                 }
             }
             State::Lingering => {

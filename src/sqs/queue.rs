@@ -207,7 +207,7 @@ impl Queue {
             }
         } else {
             messages[slot].state = State::Visible;
-            self.counts.change(now, |depth| depth.visible += 1);
+            self.counts.appear(now);
             self.show(messages, slot);
         }
     }
@@ -249,12 +249,12 @@ impl Queue {
     #[inline]
     pub(crate) fn take_out(&mut self, messages: &mut Messages, now: Time, slot: u32) {
         let state = messages[slot].state;
-        self.counts.change(now, |depth| match state {
-            State::Visible => depth.visible -= 1,
-            State::InFlight => depth.in_flight -= 1,
-            State::Delayed => depth.delayed -= 1,
+        match state {
+            State::InFlight => self.counts.finish(now),
+            State::Visible => self.counts.change(now, |depth| depth.visible -= 1),
+            State::Delayed => self.counts.change(now, |depth| depth.delayed -= 1),
             State::Free | State::Lingering => {}
-        });
+        }
         match &mut self.order {
             Order::Standard(shards) => {
                 if state == State::Visible {

@@ -62,6 +62,12 @@ impl Shards {
         shard
     }
 
+    /// Puts a message whose delay has ended to its place by the order of sends.
+    pub fn insert_delayed(&mut self, messages: &mut Messages, slot: u32, stream: &mut Stream) {
+        messages[slot].shard = if self.shards.len() == 1 { 0 } else { self.next_shard(stream) as u8 };
+        self.reinsert(messages, slot);
+    }
+
     /// Puts a message back to its place by the order of sends.
     pub fn reinsert(&mut self, messages: &mut Messages, slot: u32) {
         let message = &mut messages[slot];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::rates::{Piece, Rates, unit_exponential};
 use super::trace::{self, Event, Rows};
-use super::{Emission, nanos};
+use super::{Extra, nanos};
 use crate::engine::{Distribution, Stream};
 use crate::scenario::arrivals::{Arrivals, Batch, Burst, List, Mmpp, OnOff, Sine, Spike, Steps, Trace};
 use crate::time::Duration;
@@ -102,24 +102,25 @@ impl Generator {
         }
     }
 
-    /// The next message; `None` = no more.
+    /// When the next message comes, in nanoseconds after the source's start; `None` = no more. What is special about it goes to
+    /// `extra`, which patterns without such messages leave alone.
     #[inline]
-    pub fn next(&mut self, stream: &mut Stream) -> Option<Emission> {
+    pub fn next(&mut self, stream: &mut Stream, extra: &mut Extra) -> Option<u64> {
         match self {
             Generator::Poisson { mean, now } => {
-                *now += (unit_exponential(stream) * *mean).round() as u64;
-                Some(Emission::at(*now))
+                *now += (stream.exponential() * *mean + 0.5) as u64;
+                Some(*now)
             }
             Generator::Even { gap, count } => {
                 let at = (*count as f64 * *gap).round() as u64;
                 *count += 1;
-                Some(Emission::at(at))
+                Some(at)
             }
-            other => other.next_other(stream),
+            other => other.next_other(stream, extra),
         }
     }
 
-    fn next_other(&mut self, stream: &mut Stream) -> Option<Emission> {
+    fn next_other(&mut self, stream: &mut Stream, extra: &mut Extra) -> Option<u64> {
         let seconds = match self {
             Generator::Silent | Generator::Poisson { .. } | Generator::Even { .. } => None,
             Generator::Rates(rates) => rates.next(stream),
@@ -132,13 +133,15 @@ impl Generator {
             Generator::Phases { phases, index, now, end } => next_of_phases(phases, index, now, end, stream),
             Generator::Burst { burst, round, sent } => return next_of_burst(burst, round, sent),
             Generator::Batch { batch, now, left } => Some(next_of_batch(batch, now, left, stream)),
-            Generator::Events { events, index, round, repeat } => return next_of_events(events, index, round, *repeat),
+            Generator::Events { events, index, round, repeat } => {
+                return next_of_events(events, index, round, *repeat, extra);
+            }
             Generator::Counts { buckets, index, round, repeat, pending } => {
                 next_of_counts(buckets, index, round, *repeat, pending, stream)
             }
-            Generator::List { list, index, sent } => return next_of_list(list, index, sent),
+            Generator::List { list, index, sent } => return next_of_list(list, index, sent, extra),
         }?;
-        Some(Emission::at((seconds * NANOS).round() as u64))
+        Some((seconds * NANOS).round() as u64)
     }
 }
 
@@ -251,7 +254,7 @@ fn next_of_phases(
     }
 }
 
-fn next_of_burst(burst: &Burst, round: &mut u64, sent: &mut u64) -> Option<Emission> {
+fn next_of_burst(burst: &Burst, round: &mut u64, sent: &mut u64) -> Option<u64> {
     if *sent == burst.messages {
         let every = burst.every.filter(|every| *every > Duration::ZERO && burst.messages > 0)?;
         *round += nanos(every);
@@ -263,7 +266,7 @@ fn next_of_burst(burst: &Burst, round: &mut u64, sent: &mut u64) -> Option<Emiss
         return None;
     }
     *sent += 1;
-    Some(Emission::at(nanos(burst.at) + *round + within as u64))
+    Some(nanos(burst.at) + *round + within as u64)
 }
 
 fn next_of_batch(batch: &Batch, now: &mut f64, left: &mut u64, stream: &mut Stream) -> f64 {
@@ -299,7 +302,13 @@ fn from_trace(spec: &Trace) -> Generator {
     }
 }
 
-fn next_of_events(events: &[Event], index: &mut usize, round: &mut f64, repeat: bool) -> Option<Emission> {
+fn next_of_events(
+    events: &[Event],
+    index: &mut usize,
+    round: &mut f64,
+    repeat: bool,
+    extra: &mut Extra,
+) -> Option<u64> {
     if *index == events.len() {
         let last = events.last()?;
         if !repeat || last.at <= 0.0 {
@@ -311,8 +320,8 @@ fn next_of_events(events: &[Event], index: &mut usize, round: &mut f64, repeat: 
     }
     let event = events[*index];
     *index += 1;
-    let work = (event.work >= 0.0).then_some(-event.work);
-    Some(Emission { nanos: ((*round + event.at) * NANOS).round() as u64, work, delay: None })
+    extra.work = (event.work >= 0.0).then_some(-event.work);
+    Some(((*round + event.at) * NANOS).round() as u64)
 }
 
 fn next_of_counts(
@@ -343,7 +352,7 @@ fn next_of_counts(
     pending.pop()
 }
 
-fn next_of_list(list: &List, index: &mut usize, sent: &mut u64) -> Option<Emission> {
+fn next_of_list(list: &List, index: &mut usize, sent: &mut u64, extra: &mut Extra) -> Option<u64> {
     loop {
         let send = list.sends.get(*index)?;
         if *sent == send.messages {
@@ -354,7 +363,8 @@ fn next_of_list(list: &List, index: &mut usize, sent: &mut u64) -> Option<Emissi
         let gaps = u128::from(send.messages.saturating_sub(1).max(1));
         let within = u128::from(nanos(send.over)) * u128::from(*sent) / gaps;
         *sent += 1;
-        return Some(Emission { nanos: nanos(send.at) + within as u64, work: None, delay: send.delay });
+        extra.delay = send.delay;
+        return Some(nanos(send.at) + within as u64);
     }
 }
 
@@ -371,8 +381,8 @@ mod tests {
         let arrivals = Arrivals::decode(&node, &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
         let mut generator = Generator::new(&arrivals);
         let mut stream = Streams::new(5, 0).open("generator", 0);
-        std::iter::from_fn(|| generator.next(&mut stream))
-            .map(|emission| emission.nanos as f64 / NANOS)
+        std::iter::from_fn(|| generator.next(&mut stream, &mut Extra::default()))
+            .map(|nanos| nanos as f64 / NANOS)
             .take_while(|at| *at < until)
             .collect()
     }
