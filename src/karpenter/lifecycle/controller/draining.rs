@@ -1,5 +1,7 @@
 //! Drain and end of Nodes.
 
+use std::collections::btree_map::Entry;
+
 use super::{Event, Lifecycle, log};
 use crate::api::meta::Labels;
 use crate::api::scalar::parse_go_duration;
@@ -96,8 +98,8 @@ impl Lifecycle {
             world.cluster.delete_pod(now, pod, grace, EndReason::Evicted);
         }
         for pod in step.evict {
-            if !self.evictions.contains_key(&pod) {
-                self.evictions.insert(pod, 0);
+            if let Entry::Vacant(entry) = self.evictions.entry(pod) {
+                entry.insert(0);
                 self.try_eviction(pod, world, agenda);
             }
         }
