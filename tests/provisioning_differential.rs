@@ -18,8 +18,12 @@ use serde_json::{Value, json};
 
 #[path = "support/json.rs"]
 mod json;
+#[path = "support/plain_pools.rs"]
+mod plain_pools;
 #[path = "support/plain_scheduler.rs"]
 mod plain_scheduler;
+#[path = "support/plain_topology.rs"]
+mod plain_topology;
 #[path = "support/scheduling.rs"]
 mod scheduling;
 

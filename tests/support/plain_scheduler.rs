@@ -3,20 +3,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forescale::api::meta::{LabelExpression, LabelSelector, Labels, SelectorOperator};
-use forescale::api::pod::{
-    NodeInclusionPolicy, PodAffinityTerm, PodSpec, Taint, TaintEffect, Toleration, WhenUnsatisfiable,
-};
-use forescale::cluster::catalogue::{CapacityType, Catalogue, TypeId, ZoneId};
+use forescale::api::meta::Labels;
+use forescale::api::pod::{NodeInclusionPolicy, PodSpec, Taint, TaintEffect, Toleration};
+use forescale::cluster::catalogue::{CapacityType, TypeId, ZoneId};
 use forescale::karpenter::scheduling::go_sort::sort_slice;
 use forescale::karpenter::scheduling::requirement::{Effect, Requirement};
 use forescale::karpenter::scheduling::requirements::{Requirements, Undefined};
 use forescale::karpenter::scheduling::tie::Place;
 use forescale::karpenter::scheduling::{
-    HostPort, Input, MinValuesPolicy, PreferencePolicy, host_ports, labels, offering_allowed, order_by_price,
-    pod_requirements, preferences, type_requirement,
+    Input, MinValuesPolicy, host_ports, labels, offering_allowed, order_by_price, pod_requirements, preferences,
+    type_requirement,
 };
 use forescale::units::{Resource, Resources};
+
+use super::plain_pools::{
+    DaemonGroup, Existing, Template, existing, limits, ports_conflict, template, type_remains, unmet_min_values,
+};
+use super::plain_topology::{Constraint, Group, Kind, constraints, required_anti_affinity, tolerates};
 
 /// What is compared with the fast scheduler.
 #[derive(Debug, Default, PartialEq)]
@@ -40,54 +43,6 @@ pub struct PlannedClaim {
     pub min_values_relaxed: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Spread,
-    Affinity,
-    AntiAffinity,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Filter {
-    alternatives: Vec<Requirements>,
-    affinity: NodeInclusionPolicy,
-    taints: NodeInclusionPolicy,
-    tolerations: Vec<Toleration>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Constraint {
-    kind: Kind,
-    key: String,
-    max_skew: i64,
-    filter: Option<Filter>,
-    selector: Option<LabelSelector>,
-}
-
-struct Group {
-    constraint: Constraint,
-    min_domains: Option<u32>,
-    counts: BTreeMap<String, i64>,
-    owners: BTreeSet<usize>,
-}
-
-struct Template<'a> {
-    pool: usize,
-    catalogue: &'a Catalogue,
-    taints: Vec<Taint>,
-    requirements: Requirements,
-    options: Vec<TypeId>,
-    daemons: Vec<DaemonGroup>,
-}
-
-#[derive(Clone)]
-struct DaemonGroup {
-    daemons: Vec<usize>,
-    types: Vec<TypeId>,
-    overhead: Resources,
-    ports: Vec<HostPort>,
-}
-
 struct Claim {
     template: usize,
     ordinal: usize,
@@ -99,17 +54,6 @@ struct Claim {
     pods: Vec<usize>,
     reserved: Vec<(TypeId, ZoneId)>,
     relaxed: bool,
-}
-
-struct Existing {
-    node: usize,
-    taints: Vec<Taint>,
-    requirements: Requirements,
-    room: Resources,
-    ports: Vec<HostPort>,
-    volumes: Option<u32>,
-    gate: bool,
-    pods: Vec<usize>,
 }
 
 struct PodData {
@@ -647,290 +591,4 @@ impl<'a> Plain<'a> {
         plan.pending.sort_unstable();
         plan
     }
-}
-
-impl Group {
-    fn selects(&self, labels: &Labels) -> bool {
-        self.constraint.selector.as_ref().is_some_and(|selector| selector.matches(labels))
-    }
-
-    fn admits(&self, taints: &[Taint], node: &Requirements) -> bool {
-        let Some(filter) = &self.constraint.filter else { return true };
-        let by_affinity = filter.affinity == NodeInclusionPolicy::Ignore
-            || filter.alternatives.iter().any(|one| node.compatible(one, Undefined::Denied).is_ok());
-        let by_taints = filter.taints == NodeInclusionPolicy::Ignore || tolerates(&filter.tolerations, taints);
-        by_affinity && by_taints
-    }
-
-    fn next(&self, pod_labels: &Labels, pod: &Requirement, node: &Requirement, place: Place) -> Vec<String> {
-        let own = i64::from(self.selects(pod_labels));
-        let on_host = self.constraint.key == labels::HOSTNAME;
-        if let (true, Some(host)) = (on_host, node.single()) {
-            let count = self.counts.get(host).copied().unwrap_or(0);
-            let allowed = match self.constraint.kind {
-                Kind::Spread => count + own <= self.constraint.max_skew,
-                Kind::AntiAffinity => count == 0,
-                Kind::Affinity => pod.has(host) && (count > 0 || (own == 1 && !self.any_within(pod))),
-            };
-            return if allowed { vec![host.to_owned()] } else { Vec::new() };
-        }
-        let rank = |purpose: u64, domain: &str| place.rank(purpose, &self.constraint.key, domain);
-        let within = |requirement: &Requirement| -> Vec<(&String, i64)> {
-            self.counts.iter().filter(|(domain, _)| requirement.has(domain)).map(|(d, count)| (d, *count)).collect()
-        };
-        match self.constraint.kind {
-            Kind::Spread => {
-                let supported = within(pod);
-                let mut least = supported.iter().map(|(_, count)| *count).min().unwrap_or(i64::from(i32::MAX));
-                if self.min_domains.is_some_and(|wanted| supported.len() < wanted as usize) {
-                    least = 0;
-                }
-                let valid =
-                    within(node).into_iter().filter(|(_, count)| count + own - least <= self.constraint.max_skew);
-                let best = valid.min_by_key(|(domain, count)| (*count, rank(0, domain)));
-                best.map(|(domain, _)| domain.clone()).into_iter().collect()
-            }
-            Kind::AntiAffinity => {
-                let free = within(node).into_iter().filter(|(domain, count)| *count == 0 && pod.has(domain));
-                free.map(|(domain, _)| domain.clone()).collect()
-            }
-            Kind::Affinity => {
-                let held = within(node).into_iter().filter(|(domain, count)| *count > 0 && pod.has(domain));
-                let held: Vec<String> = held.map(|(domain, _)| domain.clone()).collect();
-                if !held.is_empty() || own == 0 || self.any_within(pod) {
-                    return held;
-                }
-                let of_pod = within(pod);
-                let shared =
-                    of_pod.iter().filter(|(domain, _)| node.has(domain)).min_by_key(|(domain, _)| rank(1, domain));
-                let first = of_pod.iter().min_by_key(|(domain, _)| rank(2, domain));
-                let both: BTreeSet<String> =
-                    shared.into_iter().chain(first).map(|(domain, _)| (*domain).clone()).collect();
-                both.into_iter().collect()
-            }
-        }
-    }
-
-    fn any_within(&self, pod: &Requirement) -> bool {
-        self.counts.iter().any(|(domain, count)| *count > 0 && pod.has(domain))
-    }
-}
-
-fn template<'a>(input: &'a Input<'a>, pool: usize, daemons: &mut [PodSpec]) -> Option<Template<'a>> {
-    let index = pool;
-    let pool = &input.pools[pool];
-    let catalogue = input.catalogues[pool.catalogue?];
-    let template = &pool.spec.template;
-    let mut requirements = Requirements::of_list(&template.spec.requirements);
-    requirements.add_all(&Requirements::of_labels(&template.metadata.labels));
-    requirements.add(labels::NODE_POOL, Requirement::is(pool.name));
-    if let Some(class) = &template.spec.node_class_ref {
-        let group = class.group.as_deref().unwrap_or("karpenter.k8s.aws");
-        let kind = class.kind.as_deref().unwrap_or("EC2NodeClass").to_lowercase();
-        requirements.add(&format!("{group}/{kind}"), Requirement::is(&class.name));
-    }
-    requirements.add(labels::REGISTERED, Requirement::is("true"));
-    requirements.add(labels::INITIALIZED, Requirement::is("true"));
-    let all = (0..catalogue.types.len() as u32).map(TypeId);
-    let options: Vec<TypeId> = all.filter(|id| type_remains(catalogue, *id, &requirements, Resources::ZERO)).collect();
-    let strict = input.options.min_values == MinValuesPolicy::Strict;
-    if options.is_empty() || (strict && !unmet_min_values(catalogue, &requirements, &options).is_empty()) {
-        return None;
-    }
-    let mut groups: Vec<DaemonGroup> = Vec::new();
-    for id in &options {
-        let running: Vec<usize> = (0..daemons.len())
-            .filter(|d| daemon_runs(&mut daemons[*d], &template.spec.taints, &requirements, catalogue, *id))
-            .collect();
-        match groups.iter_mut().find(|group| group.daemons == running) {
-            Some(group) => group.types.push(*id),
-            None => groups.push(DaemonGroup {
-                overhead: running.iter().map(|d| daemons[*d].requests()).sum(),
-                ports: running.iter().flat_map(|d| host_ports(&daemons[*d])).collect(),
-                types: vec![*id],
-                daemons: running,
-            }),
-        }
-    }
-    Some(Template {
-        pool: index,
-        catalogue,
-        taints: template.spec.taints.clone(),
-        requirements,
-        options,
-        daemons: groups,
-    })
-}
-
-fn daemon_runs(pod: &mut PodSpec, taints: &[Taint], pool: &Requirements, catalogue: &Catalogue, id: TypeId) -> bool {
-    preferences::tolerate_prefer_no_schedule(pod);
-    if !tolerates(&pod.tolerations, taints) {
-        return false;
-    }
-    loop {
-        let own = pod_requirements::strict(pod);
-        if pool.compatible(&own, Undefined::WellKnownAllowed).is_ok() && type_meets(catalogue, id, &own) {
-            return true;
-        }
-        if !preferences::drop_required_node_term(pod) {
-            return false;
-        }
-    }
-}
-
-fn existing(input: &Input<'_>, node: usize, daemons: &[PodSpec]) -> Existing {
-    let index = node;
-    let node = &input.nodes[node];
-    let taints: Vec<Taint> = node.taints.iter().map(|taint| (*taint).clone()).collect();
-    let mut requirements = Requirements::of_labels(node.labels);
-    requirements.add(labels::HOSTNAME, Requirement::is(node.hostname));
-    let runs = |pod: &&PodSpec| {
-        tolerates(&pod.tolerations, &taints)
-            && requirements.compatible(&pod_requirements::strict(pod), Undefined::Denied).is_ok()
-    };
-    let wanted: Resources = daemons.iter().filter(runs).map(PodSpec::requests).sum();
-    Existing {
-        node: index,
-        room: node.available - (wanted - node.daemon_requests).max(Resources::ZERO),
-        ports: node.host_ports.clone(),
-        volumes: node.free_volumes,
-        gate: node.under_consolidate_after,
-        pods: Vec::new(),
-        taints,
-        requirements,
-    }
-}
-
-fn limits(spec: &forescale::api::karpenter::NodePoolSpec) -> BTreeMap<Resource, i64> {
-    let limits = spec.limits.iter().flatten();
-    limits
-        .filter_map(|(name, amount)| {
-            let resource = Resource::parse(name)?;
-            Some((resource, if resource == Resource::Cpu { amount.milli } else { amount.milli / 1000 }))
-        })
-        .collect()
-}
-
-fn type_meets(catalogue: &Catalogue, id: TypeId, requirements: &Requirements) -> bool {
-    requirements.iter().all(|(key, wanted)| {
-        type_requirement(catalogue, catalogue.get(id), key)
-            .is_none_or(|has| has.intersects(wanted) || (wanted.allows_absence() && has.allows_absence()))
-    })
-}
-
-fn type_remains(catalogue: &Catalogue, id: TypeId, requirements: &Requirements, requests: Resources) -> bool {
-    let instance_type = catalogue.get(id);
-    type_meets(catalogue, id, requirements)
-        && requests.fits(&instance_type.allocatable)
-        && instance_type.offerings.iter().any(|o| o.available && offering_allowed(catalogue, o, requirements))
-}
-
-fn unmet_min_values(catalogue: &Catalogue, requirements: &Requirements, options: &[TypeId]) -> Vec<(String, u32)> {
-    let mut unmet = Vec::new();
-    for (key, requirement) in requirements.iter() {
-        let Some(wanted) = requirement.min_values else { continue };
-        let mut values = BTreeSet::new();
-        for id in options {
-            let has = type_requirement(catalogue, catalogue.get(*id), key);
-            values.extend(has.iter().flat_map(|r| r.values()).map(str::to_owned));
-        }
-        if (values.len() as u32) < wanted && !options.is_empty() {
-            unmet.push((key.to_owned(), values.len() as u32));
-        }
-    }
-    unmet
-}
-
-fn tolerates(tolerations: &[Toleration], taints: &[Taint]) -> bool {
-    taints.iter().all(|taint| tolerations.iter().any(|toleration| toleration.tolerates(taint)))
-}
-
-fn ports_conflict(wanted: &[HostPort], used: &[HostPort]) -> bool {
-    let all = |ip: &str| ip == "0.0.0.0" || ip == "::";
-    wanted.iter().any(|a| {
-        used.iter().any(|b| a.port == b.port && a.protocol == b.protocol && (a.ip == b.ip || all(&a.ip) || all(&b.ip)))
-    })
-}
-
-fn constraints(spec: &PodSpec, pod_labels: &Labels, policy: PreferencePolicy) -> Vec<(Constraint, Option<u32>)> {
-    let respected = policy == PreferencePolicy::Respect;
-    let mut all = Vec::new();
-    for spread in &spec.topology_spread_constraints {
-        if !respected && spread.when_unsatisfiable == WhenUnsatisfiable::ScheduleAnyway {
-            continue;
-        }
-        let constraint = Constraint {
-            kind: Kind::Spread,
-            key: spread.topology_key.clone(),
-            max_skew: i64::from(spread.max_skew),
-            filter: Some(Filter {
-                alternatives: alternatives(spec),
-                affinity: spread.node_affinity_policy,
-                taints: spread.node_taints_policy,
-                tolerations: spec.tolerations.clone(),
-            }),
-            selector: selector(spread.label_selector.as_ref(), &spread.match_label_keys, pod_labels),
-        };
-        all.push((constraint, spread.min_domains));
-    }
-    let Some(affinity) = &spec.affinity else { return all };
-    for (kind, part) in [(Kind::Affinity, &affinity.pod_affinity), (Kind::AntiAffinity, &affinity.pod_anti_affinity)] {
-        let Some(part) = part else { continue };
-        for term in &part.required_during_scheduling_ignored_during_execution {
-            all.push((of_term(kind, term, pod_labels), None));
-        }
-        for term in part.preferred_during_scheduling_ignored_during_execution.iter().filter(|_| respected) {
-            all.push((of_term(kind, &term.pod_affinity_term, pod_labels), None));
-        }
-    }
-    all
-}
-
-fn required_anti_affinity(spec: &PodSpec, pod_labels: &Labels) -> Vec<Constraint> {
-    let part = spec.affinity.as_ref().and_then(|affinity| affinity.pod_anti_affinity.as_ref());
-    let required = part.iter().flat_map(|part| &part.required_during_scheduling_ignored_during_execution);
-    required.map(|term| of_term(Kind::AntiAffinity, term, pod_labels)).collect()
-}
-
-fn of_term(kind: Kind, term: &PodAffinityTerm, pod_labels: &Labels) -> Constraint {
-    Constraint {
-        kind,
-        key: term.topology_key.clone(),
-        max_skew: i64::MAX,
-        filter: None,
-        selector: selector(term.label_selector.as_ref(), &term.match_label_keys, pod_labels),
-    }
-}
-
-fn alternatives(spec: &PodSpec) -> Vec<Requirements> {
-    let selector = Requirements::of_labels(&spec.node_selector);
-    let node = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    match node.and_then(|node| node.required_during_scheduling_ignored_during_execution.as_ref()) {
-        None => vec![selector],
-        Some(required) => required
-            .node_selector_terms
-            .iter()
-            .map(|term| {
-                let mut all = selector.clone();
-                all.add_all(&Requirements::of_list(&term.match_expressions));
-                all
-            })
-            .collect(),
-    }
-}
-
-fn selector(selector: Option<&LabelSelector>, keys: &[String], pod_labels: &Labels) -> Option<LabelSelector> {
-    let mut selector = selector?.clone();
-    for key in keys {
-        if let Some(value) = pod_labels.get(key) {
-            let values = vec![value.clone()];
-            selector.match_expressions.push(LabelExpression {
-                key: key.clone(),
-                operator: SelectorOperator::In,
-                values,
-            });
-        }
-    }
-    selector.match_expressions.sort_by_key(|e| (e.key.clone(), e.operator as u8, e.values.clone()));
-    Some(selector)
 }
