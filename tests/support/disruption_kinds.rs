@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use forescale::api::karpenter::{Budget, DisruptionReason};
+use forescale::cluster::PodId;
 use forescale::karpenter::disruption::balanced::{self, PoolTotals};
 use forescale::karpenter::disruption::budget::{self, BudgetRule};
 use forescale::karpenter::disruption::candidate::{self, Candidate};
@@ -13,6 +14,8 @@ use forescale::karpenter::disruption::queue::{self, ReplacementState};
 use forescale::karpenter::disruption::quiet::{self, Consolidatable, PodEvent};
 use forescale::karpenter::disruption::replacement::{CapacitySet, Replacement, ZoneSet};
 use forescale::karpenter::disruption::state::ConsolidationState;
+use forescale::karpenter::lifecycle::drain::{DrainPod, Tier, drain};
+use forescale::karpenter::lifecycle::interruption::{Message, State, react};
 use forescale::time::{Duration, Time};
 use serde_json::{Value, json};
 
@@ -38,6 +41,8 @@ pub fn run(vector: &Value) -> Vec<String> {
             let steps = execution::start_steps(case["replacements"].as_u64().unwrap_or(0) > 0);
             json!(steps.iter().map(|step| step.as_str()).collect::<Vec<_>>())
         }),
+        "forced_drain" => each(vector, forced_drain),
+        "interruption" => each(vector, interruption),
         "consolidation_state" => consolidation_state(vector),
         "pod_events" => pod_events(vector),
         "consolidatable" => each(vector, consolidatable),
@@ -307,4 +312,38 @@ fn consolidatable(case: &Value) -> Value {
         Consolidatable::Yes => json!(true),
         Consolidatable::No | Consolidatable::NotBefore(_) => json!(false),
     }
+}
+
+/// What a drain with a deadline does to one pod that is annotated do-not-disrupt, at an instant after the deletion.
+fn forced_drain(case: &Value) -> Value {
+    let at = |key: &str| case[key].as_str().map(|_| Time::ZERO + span(&case[key]));
+    let pod = DrainPod {
+        id: PodId(0),
+        tier: Tier::of(None, false),
+        terminal: false,
+        deletion_timestamp: at("terminatesAt"),
+        grace: span(&case["grace"]),
+        tolerates_disrupted: false,
+        do_not_disrupt: true,
+    };
+    let step = drain(&[pod], at("deadline"), at("at").expect("an instant"));
+    json!({ "waits": step.waiting == 1, "evicts": step.evict.len(), "grace": step.force.first().map(|(_, grace)| grace.to_string()) })
+}
+
+/// What becomes of a message of EC2.
+fn interruption(case: &Value) -> Value {
+    let message = match text(&case["message"]) {
+        "spot interruption" => Message::SpotInterruption,
+        "rebalance recommendation" => Message::RebalanceRecommendation,
+        "scheduled change" => Message::ScheduledChange,
+        "pending" => Message::StateChange(State::Pending),
+        "running" => Message::StateChange(State::Running),
+        "stopping" => Message::StateChange(State::Stopping),
+        "stopped" => Message::StateChange(State::Stopped),
+        "shutting-down" => Message::StateChange(State::ShuttingDown),
+        "terminated" => Message::StateChange(State::Terminated),
+        other => panic!("no message {other}"),
+    };
+    let reaction = react(message);
+    json!({ "delete": reaction.delete, "marksOffering": reaction.mark_offering })
 }
