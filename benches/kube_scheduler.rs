@@ -76,7 +76,8 @@ fn run(spreading: bool) -> (f64, u32) {
 }
 
 fn traits(size: usize, cpu: usize, mib: usize, spreading: bool) -> PodTraits {
-    let text = format!("containers = [{{ resources = {{ requests = {{ cpu = \"{cpu}m\", memory = \"{mib}Mi\" }} }} }}]");
+    let text =
+        format!("containers = [{{ resources = {{ requests = {{ cpu = \"{cpu}m\", memory = \"{mib}Mi\" }} }} }}]");
     let mut problems = Problems::default();
     let tree = forescale::scenario::toml::parse(&text, 0, &mut problems);
     let spec = PodSpec::decode(&tree, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list));
