@@ -2,9 +2,15 @@
 
 mod catalog;
 mod check;
+mod compare;
+mod explain;
 mod load;
+mod progress;
+mod run;
+mod sweep;
 
 mod terminal;
+mod tune;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -20,6 +26,8 @@ use terminal::{ColorWhen, Terminal};
 enum End {
     /// All is well.
     Fine,
+    /// An objective was missed.
+    ObjectivesMissed,
     /// The input is bad; everything about it was said already.
     BadInput,
 }
@@ -28,6 +36,7 @@ impl From<End> for ExitCode {
     fn from(end: End) -> ExitCode {
         match end {
             End::Fine => ExitCode::SUCCESS,
+            End::ObjectivesMissed => ExitCode::from(1),
             End::BadInput => ExitCode::from(2),
         }
     }
@@ -46,8 +55,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a scenario: what happens, what it costs, and why
+    Run(run::Arguments),
     /// Check a scenario and its manifests without running it
     Check(check::Arguments),
+    /// Run every combination of the settings in [sweep]
+    Sweep(sweep::Arguments),
+    /// Find the best settings among those in [tune]
+    Tune(tune::Arguments),
+    /// Run several scenarios on the same arrivals and luck, and show the differences
+    Compare(compare::Arguments),
+    /// Show why things happened in a run: its decision log
+    Explain(explain::Arguments),
     /// List EC2 instance types with prices and what pods may use of them
     Catalog(catalog::Arguments),
     /// Print a completion script for a shell
@@ -81,7 +100,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command, terminal: &Terminal) -> anyhow::Result<End> {
     match command {
+        Command::Run(arguments) => run::run(&arguments, terminal),
         Command::Check(arguments) => check::run(&arguments, terminal),
+        Command::Sweep(arguments) => sweep::run(&arguments, terminal),
+        Command::Tune(arguments) => tune::run(&arguments, terminal),
+        Command::Compare(arguments) => compare::run(&arguments, terminal),
+        Command::Explain(arguments) => explain::run(&arguments, terminal),
         Command::Catalog(arguments) => catalog::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();

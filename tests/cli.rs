@@ -115,3 +115,217 @@ fn a_reader_that_stops_early_is_no_error() -> Checked {
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
     Ok(())
 }
+
+/// A small chain from traffic to nodes.
+const CHAIN: &str = r#"
+[simulation]
+duration = "15m"
+profile = "kwok"
+
+[[queues]]
+name = "orders"
+visibilityTimeout = "60s"
+
+[[queues.arrivals]]
+pattern = "poisson"
+rate = "3/s"
+
+[[consumers]]
+deployment = "orders"
+queue = "orders"
+processing = { lognormal = { p50 = "400ms", p99 = "2s" } }
+
+[[deployments]]
+metadata = { name = "orders" }
+spec.replicas = 1
+spec.selector.matchLabels = { app = "orders" }
+spec.template.metadata.labels = { app = "orders" }
+spec.template.spec.containers = [{ name = "app", image = "orders", resources = { requests = { cpu = "500m", memory = "256Mi" } } }]
+
+[[scaledObjects]]
+metadata = { name = "orders" }
+spec.scaleTargetRef.name = "orders"
+spec.minReplicaCount = 1
+spec.maxReplicaCount = 8
+spec.triggers = [{ type = "aws-sqs-queue", metadata = { queueURL = "https://sqs.us-east-1.amazonaws.com/1/orders", queueLength = "5", awsRegion = "us-east-1" } }]
+
+[[nodePools]]
+metadata = { name = "workers" }
+spec.template.spec.nodeClassRef = { group = "karpenter.k8s.aws", kind = "EC2NodeClass", name = "default" }
+spec.template.spec.requirements = [{ key = "node.kubernetes.io/instance-type", operator = "In", values = ["m5.large", "m5.xlarge"] }]
+
+[objectives]
+p95Wait = "10m"
+maxNodes = 0
+
+[sweep]
+replications = 2
+"ScaledObject/orders.maxReplicaCount" = [1, 8]
+"#;
+
+fn chain(folder: &std::path::Path) -> std::io::Result<std::path::PathBuf> {
+    let path = folder.join("chain.toml");
+    std::fs::write(&path, CHAIN)?;
+    Ok(path)
+}
+
+#[test]
+fn a_run_leaves_its_folder_and_ends_with_one_screen() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let path = chain(folder.path())?;
+    let output = forescale()?.current_dir(folder.path()).arg("run").arg(&path).output()?;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let screen = text(&output.stdout);
+    for word in ["Messages", "p95", "Pods", "Nodes", "Money", "Objectives", "MISSED", "output/chain"] {
+        assert!(screen.contains(word), "no `{word}` in:\n{screen}");
+    }
+    assert!(screen.lines().count() <= 40);
+    for name in ["summary.json", "timeline.csv", "decisions.csv", "nodes.csv", "pods.csv", "chart.svg", "chart.png"] {
+        assert!(folder.path().join("output/chain").join(name).metadata()?.len() > 0, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_objective_missed_matters_only_when_strict() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let path = chain(folder.path())?;
+    let mut command = forescale()?;
+    command.current_dir(folder.path()).arg("run").arg(&path).args(["--strict", "--no-charts", "--quiet"]);
+    let output = command.output()?;
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "");
+    assert!(!folder.path().join("output/chain/chart.png").exists());
+    Ok(())
+}
+
+#[test]
+fn json_is_all_that_is_printed_and_equals_the_file() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let path = chain(folder.path())?;
+    let mut command = forescale()?;
+    command
+        .arg("run")
+        .arg(&path)
+        .args(["--json", "--no-charts", "--seed", "7", "--out"])
+        .arg(folder.path().join("out"));
+    let output = command.output()?;
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(summary["seed"], 7);
+    assert!(summary["messages"]["processed"].as_u64().is_some_and(|processed| processed > 2000), "{summary}");
+    assert_eq!(std::fs::read(folder.path().join("out/summary.json"))?, output.stdout);
+    Ok(())
+}
+
+#[test]
+fn bad_input_leaves_nothing_behind() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let path = chain(folder.path())?;
+    for bad in [["--set", "ScaledObject/orders.maxReplicaCount=-1"], ["--duration", "long"]] {
+        let output = forescale()?.current_dir(folder.path()).arg("run").arg(&path).args(bad).output()?;
+        assert_eq!(output.status.code(), Some(2), "{bad:?}");
+        assert!(!text(&output.stderr).is_empty() && output.stdout.is_empty());
+        assert!(!folder.path().join("output").exists());
+    }
+    Ok(())
+}
+
+/// All files of a folder with their bytes.
+fn contents(folder: &std::path::Path) -> std::io::Result<std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(next)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap_or(&path).to_owned();
+                found.insert(name, std::fs::read(path)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes_on_any_number_of_threads() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let path = chain(folder.path())?;
+    let run = |threads: &str, name: &str| -> Result<_, Box<dyn std::error::Error>> {
+        let out = folder.path().join(name);
+        let mut command = forescale()?;
+        command
+            .env("RAYON_NUM_THREADS", threads)
+            .arg("run")
+            .arg(&path)
+            .args(["--replications", "3", "--out"])
+            .arg(&out);
+        assert_eq!(command.output()?.status.code(), Some(0));
+        Ok(contents(&out)?)
+    };
+    let first = run("1", "first")?;
+    assert_eq!(first.len(), 3 * 7 + 1);
+    assert!(first == run("1", "again")?, "the second run differs");
+    assert!(first == run("2", "parallel")?, "two threads differ from one");
+    Ok(())
+}
+
+#[test]
+fn shards_of_a_sweep_merge_to_the_whole() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let path = chain(folder.path())?;
+    let sweep = |out: &str, arguments: &[&str]| -> Result<String, Box<dyn std::error::Error>> {
+        let mut command = forescale()?;
+        command.arg("sweep").arg(&path).args(arguments).arg("--out").arg(folder.path().join(out));
+        let output = command.output()?;
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        Ok(text(&output.stdout))
+    };
+    let screen = sweep("whole", &[])?;
+    assert!(screen.contains("maxReplicaCount") && screen.contains("p95 wait"), "{screen}");
+    sweep("parts", &["--shard", "0/2"])?;
+    sweep("parts", &["--shard", "1/2"])?;
+    sweep("parts", &["--merge", "2"])?;
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    for name in ["points.csv", "means.csv", "trade-off.svg"] {
+        assert_eq!(std::fs::read(whole.join(name))?, std::fs::read(parts.join(name))?, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_scenario_compared_with_itself_does_not_differ() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let path = chain(folder.path())?;
+    let mut command = forescale()?;
+    command.arg("compare").arg(&path).arg(&path).args(["--replications", "2", "--fail-if-worse", "0%", "--json"]);
+    let output = command.output()?;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let comparison: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    for line in comparison["lines"].as_array().ok_or("no lines")? {
+        assert_eq!(line["differences"][0]["mean"], 0.0, "{line}");
+    }
+    Ok(())
+}
+
+#[test]
+fn decisions_are_explained() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let path = chain(folder.path())?;
+    let run = forescale()?.current_dir(folder.path()).arg("run").arg(&path).args(["-q", "--no-charts"]).output()?;
+    assert_eq!(run.status.code(), Some(0));
+    let explain = |arguments: &[&str]| -> Result<String, Box<dyn std::error::Error>> {
+        let output = forescale()?.current_dir(folder.path()).arg("explain").args(arguments).output()?;
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        Ok(text(&output.stdout))
+    };
+    assert!(explain(&["chain.toml"])?.contains("controller"));
+    let hpa = explain(&["output/chain", "--controller", "hpa", "--limit", "3"])?;
+    assert!(hpa.contains("hpa") && !hpa.contains("scheduler"), "{hpa}");
+    assert!(explain(&["output/chain", "--at", "5m"])?.contains("HorizontalPodAutoscaler/"));
+    let missing = forescale()?.current_dir(folder.path()).args(["explain", "other.toml"]).output()?;
+    assert_eq!(missing.status.code(), Some(2));
+    Ok(())
+}

@@ -26,7 +26,7 @@ pub(super) struct Source {
     pub allow_outside: bool,
 }
 
-fn parse_setting(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_setting(text: &str) -> Result<(String, String), String> {
     let (path, value) = text.split_once('=').ok_or("expected PATH=VALUE")?;
     if path.trim().is_empty() {
         return Err("the path before `=` is empty".to_owned());
@@ -66,7 +66,7 @@ pub(super) fn name(path: &Path) -> String {
 }
 
 /// What is known about a region, for checks.
-fn known_in(region: &str) -> Known {
+pub(super) fn known_in(region: &str) -> Known {
     let settings = NodeSettings::of_family(AmiFamily::Al2023);
     let known = |regional: &data::RegionalType| KnownType {
         name: regional.row.name.to_owned(),

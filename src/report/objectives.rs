@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::scenario::objectives::Objectives;
-use crate::telemetry::Outcome;
+use crate::telemetry::{Durations, Outcome, QueueRecord};
 use crate::time::Duration;
 use crate::units::Usd;
 
@@ -28,22 +28,24 @@ pub struct Verdict {
 /// All objectives of the scenario, in the order of its reference.
 #[must_use]
 pub fn verdicts(objectives: &Objectives, outcome: &Outcome, summary: &Summary) -> Vec<Verdict> {
-    let waits = all_waits(outcome);
-    let sojourns = all_sojourns(outcome);
+    let waits = Censored { known: all_waits(outcome), waiting: waiting_at_end(outcome) };
+    let sojourns = Censored { known: all_sojourns(outcome), waiting: summary.messages.left };
     let mut list = Vec::new();
-    // Without a single message there is no wait to miss an objective.
-    let mut time = |name, limit: Option<Duration>, measured: Option<Duration>, when_absent: bool| {
+    let mut time = |name, limit: Option<Duration>, measured: Option<Duration>, met_when_absent: bool| {
         if let Some(limit) = limit {
-            let met = measured.map_or(when_absent, |measured| measured <= limit);
+            let met = measured.map_or(met_when_absent, |measured| measured <= limit);
             let measured = numbers::seconds_if(measured);
             list.push(Verdict { name, unit: "s", limit: limit.as_secs_f64(), measured, met });
         }
     };
-    time("p50Wait", objectives.p50_wait, waits.quantile(0.5), true);
-    time("p95Wait", objectives.p95_wait, waits.quantile(0.95), true);
-    time("p99Wait", objectives.p99_wait, waits.quantile(0.99), true);
-    time("maxWait", objectives.max_wait, waits.max(), true);
-    time("p95Sojourn", objectives.p95_sojourn, sojourns.quantile(0.95), true);
+    // Without a single message there is no wait to miss an objective.
+    time("p50Wait", objectives.p50_wait, waits.quantile(0.5), waits.is_empty());
+    time("p95Wait", objectives.p95_wait, waits.quantile(0.95), waits.is_empty());
+    time("p99Wait", objectives.p99_wait, waits.quantile(0.99), waits.is_empty());
+    let oldest_left = outcome.queues.iter().map(|queue| Duration::from_micros(queue.oldest_age.at(outcome.end))).max();
+    let longest = waits.known.max().max(oldest_left.filter(|_| waits.waiting > 0));
+    time("maxWait", objectives.max_wait, longest, true);
+    time("p95Sojourn", objectives.p95_sojourn, sojourns.quantile(0.95), sojourns.is_empty());
     let oldest = outcome.queues.iter().map(|queue| queue.oldest_age.max(outcome.end)).max();
     time("maxAge", objectives.max_age, oldest.map(Duration::from_micros), true);
     time("drainedWithin", objectives.drained_within, drained_after_last_arrival(outcome), false);
@@ -78,6 +80,31 @@ pub fn verdicts(objectives: &Objectives, outcome: &Outcome, summary: &Summary) -
     list
 }
 
+/// Times of messages of which some are not over at the end of the run, and so longer than any that are known.
+struct Censored {
+    known: Durations,
+    waiting: u64,
+}
+
+impl Censored {
+    fn is_empty(&self) -> bool {
+        self.known.count() + self.waiting == 0
+    }
+
+    /// The quantile over all; `None` when it falls among those that are not over.
+    fn quantile(&self, quantile: f64) -> Option<Duration> {
+        let all = (self.known.count() + self.waiting) as f64;
+        let rank = quantile * all / self.known.count().max(1) as f64;
+        if rank > 1.0 { None } else { self.known.quantile(rank) }
+    }
+}
+
+/// Visible and delayed messages at the end.
+fn waiting_at_end(outcome: &Outcome) -> u64 {
+    let waiting = |queue: &QueueRecord| queue.visible.at(outcome.end) + queue.delayed.at(outcome.end);
+    outcome.queues.iter().map(waiting).sum::<i64>().unsigned_abs()
+}
+
 /// The span from the last arrival until the last message was processed or dead-lettered, over all queues; `None` when messages
 /// are left.
 fn drained_after_last_arrival(outcome: &Outcome) -> Option<Duration> {
@@ -90,4 +117,22 @@ fn drained_after_last_arrival(outcome: &Outcome) -> Option<Duration> {
         queue.totals.last_processed.max(lettered)
     });
     Some(emptied.max().zip(last_sent).map_or(Duration::ZERO, |(emptied, sent)| emptied.since(sent).max_zero()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_which_still_wait_count_as_waiting_longest() {
+        let mut known = Durations::default();
+        known.record_n(Duration::from_secs(1), 90);
+        known.record_n(Duration::from_secs(2), 5);
+        let times = |waiting| Censored { known: known.clone(), waiting };
+        assert_eq!(times(0).quantile(0.9).map(|t| t.as_secs_f64().round()), Some(1.0));
+        assert_eq!(times(5).quantile(0.95).map(|t| t.as_secs_f64().round()), Some(2.0));
+        assert_eq!(times(6).quantile(0.95), None);
+        let none = Censored { known: Durations::default(), waiting: 3 };
+        assert_eq!((none.quantile(0.5), none.is_empty()), (None, false));
+    }
 }

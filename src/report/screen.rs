@@ -84,7 +84,7 @@ impl Screen {
     fn title(&mut self, summary: &Summary) {
         let mut parts = vec![
             summary.region.clone(),
-            format!("{} simulated", span(Duration::from_secs_f64(summary.duration_s))),
+            format!("{} simulated", Duration::from_secs_f64(summary.duration_s)),
             format!("seed {}", summary.seed),
         ];
         if summary.replication > 0 {

@@ -167,23 +167,21 @@ pub struct Snapshot {
 
 /// The factor which limits how fast the receivable backlog shrinks.
 ///
-/// Every replica which the backlog needs and which does not consume yet is missing for one reason: its pod is stuck
-/// somewhere between the scheduler and readiness, or it was not asked for (KEDA has not polled, the HPA has not synced or is
-/// held back, `maxReplicaCount`). The reason with most missing replicas limits; of equals the earliest of the chain. When none
-/// is missing, the consumers are what limits.
+/// Throughput is what the backlog needs, cut twice: replicas that were not asked for (KEDA has not polled, the HPA has not synced
+/// or is held back, `maxReplicaCount`), as a share of those needed; and pods that were asked for and are stuck between the
+/// scheduler and readiness, as a share of those asked for. The larger cut limits, and in it the reason with most missing
+/// replicas; of equals the earliest of the chain. When nothing is missing, the consumers are what limits.
 #[must_use]
 pub fn classify(seen: &Snapshot) -> Factor {
     let unasked = (seen.needed - seen.desired).max(0);
     let beyond_max = unasked.min((seen.needed - seen.max.max(seen.desired)).max(0));
-    let not_yet = unasked - beyond_max;
-    let not_yet_factor = match (seen.inactive, seen.brake) {
+    let not_yet = match (seen.inactive, seen.brake) {
         (true, _) => Factor::KedaPoll,
         (false, HpaBrake::Policy) => Factor::HpaPolicy,
         (false, HpaBrake::None) => Factor::HpaSync,
     };
-    let missing = [
-        (not_yet_factor, not_yet),
-        (Factor::MaxReplicas, beyond_max),
+    let not_asked = [(not_yet, unasked - beyond_max), (Factor::MaxReplicas, beyond_max)];
+    let stuck = [
         (Factor::Scheduler, seen.stuck.scheduler),
         (Factor::KarpenterBatch, seen.stuck.karpenter_batch),
         (Factor::NodePoolLimit, seen.stuck.node_pool_limit),
@@ -191,8 +189,23 @@ pub fn classify(seen: &Snapshot) -> Factor {
         (Factor::NodeBoot, seen.stuck.node_boot),
         (Factor::PodStart, seen.stuck.pod_start),
     ];
+    let all_stuck: i64 = stuck.iter().map(|&(_, replicas)| replicas).sum();
+    let asked = i128::from(seen.desired.max(all_stuck));
+    // unasked / needed against stuck / asked, without dividing.
+    let asking_limits = i128::from(unasked) * asked >= i128::from(all_stuck) * i128::from(seen.needed);
+    match (unasked, all_stuck) {
+        (0, 0) => Factor::ConsumersSaturated,
+        (_, 0) => most(&not_asked),
+        (0, _) => most(&stuck),
+        _ if asking_limits => most(&not_asked),
+        _ => most(&stuck),
+    }
+}
+
+/// The factor with most replicas, of equals the first.
+fn most(missing: &[(Factor, i64)]) -> Factor {
     let mut worst = (Factor::ConsumersSaturated, 0);
-    for (factor, replicas) in missing {
+    for &(factor, replicas) in missing {
         if replicas > worst.1 {
             worst = (factor, replicas);
         }
@@ -301,8 +314,9 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_with_most_missing_replicas_limits() {
+    fn the_larger_cut_limits_and_in_it_the_reason_with_most_missing_replicas() {
         let base = waiting(50);
+        let none = Stuck::default();
         let stuck = |stuck| Snapshot { stuck, ..base };
         for (seen, factor) in [
             (base, Factor::ConsumersSaturated),
@@ -312,6 +326,15 @@ mod tests {
             (Snapshot { desired: 4, max: 4, ..base }, Factor::MaxReplicas),
             (Snapshot { desired: 4, max: 8, ..base }, Factor::HpaSync),
             (Snapshot { desired: 4, max: 6, needed: 40, ..base }, Factor::MaxReplicas),
+            // 8 of 8 pods have no node, so asking for more would not help; 1 of 8 is a lesser cut than 8 of 500.
+            (
+                Snapshot { desired: 8, max: 8, needed: 500, stuck: Stuck { node_boot: 8, ..none }, ..base },
+                Factor::NodeBoot,
+            ),
+            (
+                Snapshot { desired: 8, max: 8, needed: 500, stuck: Stuck { node_boot: 1, ..none }, ..base },
+                Factor::MaxReplicas,
+            ),
             (stuck(Stuck { scheduler: 1, ..Stuck::default() }), Factor::Scheduler),
             (stuck(Stuck { karpenter_batch: 3, node_boot: 2, ..Stuck::default() }), Factor::KarpenterBatch),
             (stuck(Stuck { karpenter_batch: 2, node_boot: 3, ..Stuck::default() }), Factor::NodeBoot),

@@ -84,7 +84,7 @@ fn header<B: DrawingBackend>(canvas: &Canvas<'_, B>, summary: &Summary) -> Resul
     let messages = &summary.messages;
     let mut parts = vec![
         summary.region.clone(),
-        format!("{} simulated", span(Duration::from_secs_f64(summary.duration_s))),
+        format!("{} simulated", Duration::from_secs_f64(summary.duration_s)),
         format!("seed {}", summary.seed),
         format!("{} messages processed", count(messages.processed)),
     ];

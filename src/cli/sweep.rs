@@ -1,0 +1,147 @@
+//! `forescale sweep`: every combination of the settings in `[sweep]`, each run several times.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use clap::ValueEnum;
+
+use crate::report::{chart, points};
+use crate::scenario::load::Loaded;
+use crate::simulation::Options;
+use crate::study::design::Design;
+use crate::study::plan::{Plan, Shard};
+use crate::study::sweep;
+use crate::study::table::Table;
+
+use super::End;
+use super::load::{self, Source};
+use super::progress::Counter;
+use super::run::simulate;
+use super::terminal::Terminal;
+
+/// Arguments of `sweep`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// Folder for the results [default: output/<scenario>/sweep]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Runs of each combination, instead of the scenario's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    replications: Option<u32>,
+    /// Which combinations are run
+    #[arg(long, value_enum, default_value_t = DesignKind::Cross)]
+    design: DesignKind,
+    /// Number of combinations of the designs `latin-hypercube` and `sobol`
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    points: usize,
+    /// Run only part I of N (from 0), for spreading a sweep over machines
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
+    shard: Option<Shard>,
+    /// Go on with a sweep that was stopped
+    #[arg(long)]
+    resume: bool,
+    /// Run nothing: put the files of N shards together
+    #[arg(long, value_name = "N", conflicts_with_all = ["shard", "resume"])]
+    merge: Option<usize>,
+    /// Print errors only
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DesignKind {
+    /// Every combination
+    Cross,
+    /// The i-th values of all settings together
+    Zip,
+    /// Each setting covered evenly
+    LatinHypercube,
+    /// Sobol's sequence
+    Sobol,
+}
+
+/// Runs the sweep, or a shard of it, and shows what came out.
+pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<End> {
+    let Some(loaded) = load::scenario(&arguments.source, arguments.quiet, terminal)? else { return Ok(End::BadInput) };
+    let name = load::name(&arguments.source.file);
+    let folder = arguments.out.clone().unwrap_or_else(|| Path::new("output").join(&name).join("sweep"));
+    let plan = plan(arguments, &loaded)?;
+    let table = match arguments.merge {
+        Some(shards) => sweep::merge(&plan, shards, &folder)?,
+        None => run_shard(arguments, terminal, &loaded, &plan, &folder, &name)?,
+    };
+    let whole = arguments.shard.is_none_or(|shard| shard == Shard::WHOLE);
+    if whole {
+        finish(arguments, terminal, &plan, &table, &folder, &name)?;
+    } else if !arguments.quiet {
+        writeln!(io::stdout(), "{} runs are in {}", table.rows.len(), folder.display())?;
+    }
+    Ok(End::Fine)
+}
+
+fn plan(arguments: &Arguments, loaded: &Loaded) -> anyhow::Result<Plan> {
+    let sweep = &loaded.scenario.sweep;
+    if sweep.axes.is_empty() {
+        bail!("the scenario has nothing to sweep: name settings and their values in a table `[sweep]`");
+    }
+    let design = match arguments.design {
+        DesignKind::Cross => Design::Cross,
+        DesignKind::Zip => Design::Zip,
+        DesignKind::LatinHypercube => Design::LatinHypercube { points: arguments.points },
+        DesignKind::Sobol => Design::Sobol { points: arguments.points },
+    };
+    let replications = arguments.replications.unwrap_or(sweep.replications);
+    Ok(Plan::new(sweep.axes.clone(), design, replications, loaded.scenario.simulation.seed)?)
+}
+
+fn run_shard(
+    arguments: &Arguments,
+    terminal: &Terminal,
+    loaded: &Loaded,
+    plan: &Plan,
+    folder: &Path,
+    name: &str,
+) -> anyhow::Result<Table> {
+    let shard = arguments.shard.unwrap_or(Shard::WHOLE);
+    let scenarios = plan.scenarios(&loaded.document, shard, Some(&load::known_in));
+    let scenarios = scenarios.map_err(|message| anyhow!("a point of the sweep cannot run: {message}"))?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let counter = Counter::new(terminal, arguments.quiet);
+    let runner = |scenario: &_, replication| {
+        simulate(scenario, name, Options::replication(replication)).map_err(|error| format!("{error:#}"))
+    };
+    let table =
+        sweep::run(plan, &scenarios, shard, folder, arguments.resume, &runner, &|done, all| counter.reached(done, all));
+    counter.finish();
+    Ok(table?)
+}
+
+fn finish(
+    arguments: &Arguments,
+    terminal: &Terminal,
+    plan: &Plan,
+    table: &Table,
+    folder: &Path,
+    name: &str,
+) -> anyhow::Result<()> {
+    let axes: Vec<String> = plan.axes.iter().map(|axis| axis.path.clone()).collect();
+    let points = points::points(plan, table);
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write("means.csv", points::csv(&axes, &points))?;
+    let title = format!("{name}: {} combinations, {} runs each", plan.points.len(), plan.replications);
+    write("trade-off.svg", chart::trade_off::svg(&title, &points)?)?;
+    if !arguments.quiet {
+        let mut text = points::render(&title, &axes, &points, terminal.color_out);
+        let files = ["points.csv", "means.csv", "trade-off.svg"];
+        text.push_str(&crate::report::screen::files(folder, &files, terminal.color_out));
+        io::stdout().write_all(text.as_bytes())?;
+    }
+    Ok(())
+}
