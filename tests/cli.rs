@@ -120,7 +120,6 @@ fn a_reader_that_stops_early_is_no_error() -> Checked {
 const CHAIN: &str = r#"
 [simulation]
 duration = "15m"
-profile = "kwok"
 
 [[queues]]
 name = "orders"
@@ -128,7 +127,7 @@ visibilityTimeout = "60s"
 
 [[queues.arrivals]]
 pattern = "poisson"
-rate = "3/s"
+rate = "4/s"
 
 [[consumers]]
 deployment = "orders"
@@ -148,6 +147,11 @@ spec.scaleTargetRef.name = "orders"
 spec.minReplicaCount = 1
 spec.maxReplicaCount = 8
 spec.triggers = [{ type = "aws-sqs-queue", metadata = { queueURL = "https://sqs.us-east-1.amazonaws.com/1/orders", queueLength = "5", awsRegion = "us-east-1" } }]
+
+[[nodeGroups]]
+name = "base"
+instanceType = "m5.large"
+count = 2
 
 [[nodePools]]
 metadata = { name = "workers" }
@@ -213,7 +217,7 @@ fn json_is_all_that_is_printed_and_equals_the_file() -> Checked {
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(summary["seed"], 7);
-    assert!(summary["messages"]["processed"].as_u64().is_some_and(|processed| processed > 2000), "{summary}");
+    assert!(summary["messages"]["processed"].as_u64().is_some_and(|processed| processed > 2500), "{summary}");
     assert_eq!(std::fs::read(folder.path().join("out/summary.json"))?, output.stdout);
     Ok(())
 }
