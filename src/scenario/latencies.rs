@@ -19,6 +19,8 @@ object! {
         pub provisioner_solve: Distribution = Distribution::Lognormal { median: Duration::from_millis(100), sigma: 0.5 },
         /// Added per pending pod to the scheduling simulation.
         pub provisioner_solve_per_pod: Duration = Duration::from_millis(1),
+        /// Handling of one pod event that Karpenter writes into a NodeClaim; its one worker takes them one by one.
+        pub pod_event: Duration = Duration::from_millis(50),
         /// One scheduling simulation of Karpenter's disruption loop: fixed part. Searches stop after a minute (several nodes) or three (one node).
         pub disruption_simulation: Duration = Duration::from_millis(20),
         /// Added per pod to such a simulation.

@@ -1,5 +1,6 @@
 //! Holds forescale against recorded runs of the real controllers. `FORESCALE_RECORDED` names another folder of run folders;
-//! `FORESCALE_RECORDED_ONLY` picks runs whose name begins so; `FORESCALE_RECORDED_SHOW` prints the scenario and the decisions.
+//! What the real programs leave to chance (zones of equal price, names, victims among equals) is drawn anew with each seed; a run is
+//! matched when one of the first [`SEEDS`] seeds makes the recorded tosses. `FORESCALE_RECORDED_ONLY` picks runs whose name begins so; `FORESCALE_RECORDED_SHOW` prints the scenario and the decisions.
 
 mod compare;
 mod folder;
@@ -13,6 +14,9 @@ use folder::Folder;
 use forescale::scenario::load;
 use forescale::simulation;
 use track::Track;
+
+/// Seeds tried for each run.
+const SEEDS: u64 = 8;
 
 fn main() -> ExitCode {
     let root = std::env::var("FORESCALE_RECORDED").map_or_else(|_| data(), PathBuf::from);
@@ -38,12 +42,12 @@ fn main() -> ExitCode {
     for path in &folders {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         match judge(path, &catalogue) {
-            Ok(misses) if misses.is_empty() => {
+            Ok((seed, misses)) if misses.is_empty() => {
                 matched += 1;
-                println!("{name}: matched");
+                println!("{name}: matched (seed {seed})");
             }
-            Ok(misses) => {
-                println!("{name}: PARTS");
+            Ok((seed, misses)) => {
+                println!("{name}: PARTS (nearest of {SEEDS} seeds: {seed})");
                 misses.iter().for_each(|miss| println!("    {miss}"));
             }
             Err(reason) => println!("{name}: CANNOT RUN: {reason}"),
@@ -58,7 +62,8 @@ fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recorded")
 }
 
-fn judge(path: &Path, catalogue: &str) -> Result<Vec<String>, String> {
+/// The nearest seed and what still differs with it.
+fn judge(path: &Path, catalogue: &str) -> Result<(u64, Vec<String>), String> {
     let folder = Folder::read(path)?;
     let texts = translate::scenario(&folder, catalogue)?;
     let show = std::env::var("FORESCALE_RECORDED_SHOW").is_ok();
@@ -67,12 +72,23 @@ fn judge(path: &Path, catalogue: &str) -> Result<Vec<String>, String> {
     }
     let loaded =
         load::load_texts("scenario.toml", texts, &load::Options::default()).map_err(|error| error.to_string())?;
-    let options = simulation::Options::replication(0);
-    let outcome = simulation::run(&loaded.scenario, options).map_err(|error| error.to_string())?;
-    if show {
-        for decision in &outcome.decisions {
-            println!("{decision:?}");
+    let recorded = Track::of_recording(&folder);
+    let mut scenario = loaded.scenario;
+    let mut nearest: Option<(u64, Vec<String>)> = None;
+    for seed in 1..=SEEDS {
+        scenario.simulation.seed = seed;
+        let outcome = simulation::run(&scenario, simulation::Options::replication(0)).map_err(|error| error.to_string())?;
+        let misses = compare::differences(&recorded, &Track::of_outcome(&outcome), folder.length());
+        if nearest.as_ref().is_none_or(|(_, best)| misses.len() < best.len()) {
+            if show {
+                println!("seed {seed}:");
+                outcome.decisions.iter().for_each(|decision| println!("{decision:?}"));
+            }
+            nearest = Some((seed, misses));
+        }
+        if nearest.as_ref().is_some_and(|(_, best)| best.is_empty()) {
+            break;
         }
     }
-    Ok(compare::differences(&Track::of_recording(&folder), &Track::of_outcome(&outcome), folder.length()))
+    nearest.ok_or_else(|| "no seed was tried".to_owned())
 }

@@ -28,6 +28,8 @@ pub fn scenario(folder: &Folder, catalogue: &str) -> Result<BTreeMap<String, Str
     ]))
 }
 
+/// The recorder's machine, not the client rates, limited its controllers: bursts of pods were created and deleted at about 45 a second,
+/// with an event for each.
 fn simulation(folder: &Folder, toml: &mut String) {
     let length = folder.length();
     let _ = write!(
@@ -35,8 +37,8 @@ fn simulation(folder: &Folder, toml: &mut String) {
         "[simulation]\nduration = \"{length}s\"\nseed = 1\nprofile = \"kwok\"\nmanifests = [\"objects.yaml\"]\n\n\
          [cloud]\nprovider = \"kwok\"\ncatalogue = \"catalogue.json\"\n\n\
          [latencies]\npodStart = \"1.99s\"\nappStart = \"0s\"\npodCleanup = \"1s\"\nschedulerAttempt = \"20ms\"\n\
-         provisionerSolve = \"20ms\"\nprovisionerSolvePerPod = \"0s\"\n\n\
-         [scheduler]\nclientQPS = 200\nclientBurst = 300\n\n[controllerManager]\nkubeAPIQPS = 200\nkubeAPIBurst = 300\n\n"
+         provisionerSolve = \"20ms\"\nprovisionerSolvePerPod = \"0s\"\npodEvent = \"100ms\"\ndeploymentSync = \"10ms\"\npodCreateCall = \"20ms\"\n\n\
+         [scheduler]\nclientQPS = 200\nclientBurst = 300\n\n[controllerManager]\nkubeAPIQPS = 90\nkubeAPIBurst = 4\n\n"
     );
     if !folder.name.starts_with('n') {
         toml.push_str(

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::{Change, Controller as Who, Decision, NodeClaimId, Subject, World};
+use crate::cluster::{Change, Controller as Who, Decision, NodeClaimId, PodId, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::karpenter::{provisioning, state};
 use crate::scenario::Scenario;
@@ -13,6 +13,7 @@ use super::candidate::{self, Rejection};
 use super::command::Command;
 use super::journal::{Journal, Told};
 use super::model::{Class, Method, NodeIndex, Observed, Rules};
+use super::quiet::PodEvent;
 use super::pass::{self, Instant, Memory, Outcome, Step, UNSYNCED_PERIOD};
 use super::running::{Commands, LimitExceeded, Start};
 use super::simulate::{DecisionCost, SolverSimulator};
@@ -40,6 +41,8 @@ pub enum Event {
     Quiet(NodeClaimId, u32),
     /// A NodeClaim is looked at for drift.
     Drift(NodeClaimId, u32),
+    /// A pod event is handled.
+    PodEvent(PodId, PodEvent),
     /// Karpenter stops.
     Down,
     /// Karpenter starts again.
@@ -145,6 +148,7 @@ impl Disruption {
             }
             Event::Quiet(claim, timer) => self.watch.quiet(claim, timer, world, agenda),
             Event::Drift(claim, timer) => self.watch.drift_timer(claim, timer, world, agenda),
+            Event::PodEvent(pod, event) => self.watch.pod_event(pod, event, world, agenda),
             Event::Pass(_) | Event::Searched(_) | Event::Validate(_) => {}
         }
     }

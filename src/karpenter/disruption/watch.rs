@@ -22,6 +22,10 @@ pub struct Watch {
     /// Numbers that tell restarted timers apart, by NodeClaim.
     quiet_timers: Vec<u32>,
     drift_timers: Vec<u32>,
+    /// When the worker of pod events is free.
+    busy_until: Time,
+    /// Times that the worker will have written, by NodeClaim.
+    queued: Vec<Option<Time>>,
     /// The hashed part of every generation of a pool's template.
     templates: BTreeMap<(NodePoolId, u32), HashedTemplate>,
 }
@@ -40,11 +44,11 @@ impl Watch {
             memory.state.mark_unconsolidated(world.now);
         }
         match *change {
-            Change::PodBound(pod) => self.pod_event(pod, PodEvent::Bound, world, agenda),
-            Change::PodFinished(pod) => self.pod_event(pod, PodEvent::Terminal, world, agenda),
+            Change::PodBound(pod) => self.queue_pod_event(pod, PodEvent::Bound, world, agenda),
+            Change::PodFinished(pod) => self.queue_pod_event(pod, PodEvent::Terminal, world, agenda),
             Change::PodDeleting(pod) => {
                 if !std::mem::replace(at_index(&mut self.terminating, pod.index()), true) {
-                    self.pod_event(pod, PodEvent::Terminating, world, agenda);
+                    self.queue_pod_event(pod, PodEvent::Terminating, world, agenda);
                 }
             }
             Change::NodeClaimLaunched(claim) => self.look_for_drift(claim, world, agenda),
@@ -66,7 +70,25 @@ impl Watch {
         }
     }
 
-    fn pod_event(&mut self, pod: PodId, event: PodEvent, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+    /// One worker takes the events one by one; an event that will be written costs it a call to the API server.
+    fn queue_pod_event(&mut self, pod: PodId, event: PodEvent, world: &World<'_>, agenda: &mut Agenda<Event>) {
+        let claim = world.cluster.pods[pod.index()].node.and_then(|node| world.cluster.nodes[node.index()].nodeclaim);
+        let Some(claim) = claim else { return };
+        let phase = Time::ZERO + world.scenario.clocks.whole_second;
+        let queued = *at_index(&mut self.queued, claim.index());
+        let stored = queued.max(world.cluster.nodeclaims[claim.index()].last_pod_event);
+        let start = self.busy_until.max(world.now);
+        let written = quiet::last_pod_event(event, Owner::Workload, stored, start, phase).is_some();
+        let handled = if written { start + world.scenario.latencies.pod_event } else { start };
+        self.busy_until = handled;
+        if written {
+            self.queued[claim.index()] = Some(handled.floor_second(phase));
+        }
+        agenda.at(handled, Event::PodEvent(pod, event));
+    }
+
+    /// A pod event comes up.
+    pub fn pod_event(&mut self, pod: PodId, event: PodEvent, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let record = &world.cluster.pods[pod.index()];
         let owner = if matches!(record.owner, PodOwner::DaemonSet(_)) { Owner::DaemonSet } else { Owner::Workload };
         // The pod is read again when its event is handled: the event of one that is gone is lost.
