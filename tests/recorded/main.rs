@@ -77,7 +77,8 @@ fn judge(path: &Path, catalogue: &str) -> Result<(u64, Vec<String>), String> {
     let mut nearest: Option<(u64, Vec<String>)> = None;
     for seed in 1..=SEEDS {
         scenario.simulation.seed = seed;
-        let outcome = simulation::run(&scenario, simulation::Options::replication(0)).map_err(|error| error.to_string())?;
+        let outcome =
+            simulation::run(&scenario, simulation::Options::replication(0)).map_err(|error| error.to_string())?;
         let misses = compare::differences(&recorded, &Track::of_outcome(&outcome), folder.length());
         if nearest.as_ref().is_none_or(|(_, best)| misses.len() < best.len()) {
             if show {
