@@ -52,6 +52,7 @@ mod tests {
         names.extend(header.split(',').map(str::to_owned));
         let columns = tables::DECISION_COLUMNS.iter().chain(&tables::NODE_COLUMNS).chain(&tables::POD_COLUMNS);
         names.extend(columns.map(|column| (*column).to_owned()));
+        names.extend(crate::study::measures::MEASURES.iter().map(|measure| measure.name.to_owned()));
         names.extend(crate::telemetry::Factor::ALL.map(|factor| factor.key().to_owned()));
         assert!(names.len() > 150, "only {} names", names.len());
         for name in names {

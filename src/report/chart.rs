@@ -64,14 +64,12 @@ mod tests {
         let outcome = sample::outcome();
         let summary = summary::summarize(&outcome, &defaults());
         let folder = tempfile::tempdir()?;
-        let folder = std::env::var_os("SAMPLE_DIR").map(std::path::PathBuf::from).unwrap_or(folder.path().to_owned());
-        let paths = ["a.png", "b.png"].map(|name| folder.join(name));
+        let paths = ["a.png", "b.png"].map(|name| folder.path().join(name));
         for path in &paths {
             png(&outcome, &summary, path)?;
         }
         assert_eq!(std::fs::read(&paths[0])?, std::fs::read(&paths[1])?);
         let document = svg(&outcome, &summary)?;
-        std::fs::write(folder.join("a.svg"), &document)?;
         assert_eq!(document, svg(&outcome, &summary)?);
         assert!(document.contains("nodes booting"));
         Ok(())

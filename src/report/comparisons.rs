@@ -38,9 +38,20 @@ pub fn render(comparison: &Comparison, color: bool) -> String {
     );
     for miss in &comparison.misses {
         let name = &comparison.names[miss.scenario];
-        let _ = writeln!(text, "{name} misses {}: mean {}, allowed {}", miss.objective, miss.mean, miss.limit);
+        let measure = constraint_measure(miss.objective);
+        let [mean, limit] = [miss.mean, miss.limit].map(|amount| value(measure, amount));
+        let _ = writeln!(text, "{name} misses {}: mean {mean}, allowed {limit}", miss.objective);
     }
     text
+}
+
+/// A measure in the unit of the objective.
+fn constraint_measure(objective: &str) -> &'static str {
+    match objective {
+        "maxCost" => "cost_usd",
+        name if name.ends_with("Wait") || name.ends_with("Sojourn") => "wait_p95_s",
+        _ => "pods_max",
+    }
 }
 
 fn estimate(interval: Interval) -> Estimate {

@@ -245,7 +245,7 @@ impl Blame {
         if self.band.last().is_some_and(|&(at, _)| at == now) {
             self.band.pop();
         }
-        if self.band.last().map_or(None, |&(_, factor)| factor) != shown {
+        if self.band.last().and_then(|&(_, factor)| factor) != shown {
             self.band.push((now, shown));
         }
     }
