@@ -52,6 +52,8 @@ pub struct Scheduler {
     hints: bool,
     client: TokenBucket,
     cycle: Duration,
+    /// An instant at which a second of the wall clock begins.
+    whole_second: Time,
     latencies: Stream,
     ties: Stream,
     preemptions: Stream,
@@ -99,6 +101,7 @@ impl Scheduler {
             hints: scenario.versions.scheduler_queueing_hints(),
             client: TokenBucket::new(flags.client_qps.max(1), flags.client_burst.max(1)),
             cycle: flags.cycle,
+            whole_second: Time::ZERO + scenario.clocks.whole_second,
             latencies: streams.open("scheduler-latency", 0),
             ties: streams.open("scheduler-tie", 0),
             preemptions: streams.open("scheduler-preemption", 0),
@@ -274,7 +277,9 @@ impl Scheduler {
         }
     }
 
+    /// `started` is kept in whole seconds, as `status.startTime` is.
     fn place(&mut self, pod: PodId, slot: Slot, shape: ShapeIndex, started: Time, terminating: bool) {
+        let started = if started == Time::MAX { started } else { started.floor_second(self.whole_second) };
         if self.placed.len() <= pod.index() {
             self.placed.resize(pod.index() + 1, None);
         }

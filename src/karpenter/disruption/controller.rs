@@ -204,7 +204,8 @@ impl Disruption {
         match step {
             Step::Idle => {
                 self.failures = 0;
-                self.again_after(world.scenario.clocks.disruption_poll, world, agenda);
+                let clocks = &world.scenario.clocks;
+                self.again_after(clocks.disruption_pass + clocks.disruption_poll, world, agenda);
             }
             Step::Validate(command) => {
                 self.validating = Some(command);
