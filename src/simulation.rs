@@ -52,7 +52,7 @@ impl Options<'_> {
 /// # Panics
 /// When a law is violated while laws are checked: a defect of forescale, named with seed and time.
 pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Outcome, BuildError> {
-    Ok(Run::new(scenario, options)?.to_the_end())
+    Ok(Run::new(scenario, options)?.finished())
 }
 
 struct Run<'a> {
@@ -106,7 +106,7 @@ impl<'a> Run<'a> {
         self.settle(Time::ZERO);
     }
 
-    fn to_the_end(mut self) -> Outcome {
+    fn finished(mut self) -> Outcome {
         let ended = loop {
             let next = self.calendar.next_time().unwrap_or(self.end).min(self.end);
             if let Some(notice) = self.data.plane.advance(next) {

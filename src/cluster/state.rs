@@ -114,7 +114,6 @@ impl Cluster {
     }
 
     /// Adds to the decision log a change of a count.
-    #[expect(clippy::too_many_arguments, reason = "one argument a column of the log")]
     pub fn decide_count(
         &mut self,
         at: Time,

@@ -204,25 +204,25 @@ impl<'a> Walk<'a> {
 
     fn step(&mut self, segment: Segment, rest: &mut Vec<Segment>, path: &str) -> Result<(), PathError> {
         match self.shape {
-            Shape::Object { name, fields, .. } => self.into_field(segment, name, fields(), path),
-            Shape::List(element) => self.into_element(&segment, element, rest, path),
+            Shape::Object { name, fields, .. } => self.enter_field(segment, name, fields(), path),
+            Shape::List(element) => self.enter_element(&segment, element, rest, path),
             Shape::Map(value) => {
-                self.into_entry(segment, rest);
+                self.enter_entry(segment, rest);
                 self.shape = value();
                 Ok(())
             }
             Shape::Scalar => match self.node.map(|node| &node.value) {
                 Some(Value::Map(_)) => {
-                    self.into_entry(segment, rest);
+                    self.enter_entry(segment, rest);
                     Ok(())
                 }
-                Some(Value::List(_)) => self.into_element(&segment, || Shape::Scalar, rest, path),
+                Some(Value::List(_)) => self.enter_element(&segment, || Shape::Scalar, rest, path),
                 _ => Err(PathError { message: format!("`{path}` goes into a plain value"), help: None }),
             },
         }
     }
 
-    fn into_field(
+    fn enter_field(
         &mut self,
         segment: Segment,
         type_name: &str,
@@ -251,7 +251,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn into_element(
+    fn enter_element(
         &mut self,
         segment: &Segment,
         element: fn() -> Shape,
@@ -286,7 +286,7 @@ impl<'a> Walk<'a> {
 
     /// Into a map of free keys, which may hold dots: the longest key that is written wins, else the rest is one key when no
     /// quotes say otherwise.
-    fn into_entry(&mut self, segment: Segment, rest: &mut Vec<Segment>) {
+    fn enter_entry(&mut self, segment: Segment, rest: &mut Vec<Segment>) {
         let mut key = match segment {
             Segment::Name(name) => name,
             Segment::Position(index) => format!("[{index}]"),

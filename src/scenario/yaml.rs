@@ -21,10 +21,7 @@ pub fn parse(text: &str, file: u16, problems: &mut Problems) -> Vec<Node> {
         values: 0,
         problems,
     };
-    match reader.documents() {
-        Ok(documents) => documents,
-        Err(Stop) => Vec::new(),
-    }
+    reader.documents().unwrap_or_default()
 }
 
 /// The file is unusable; the problem has been reported.

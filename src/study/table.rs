@@ -91,10 +91,8 @@ impl Table {
         let foreign = |reason: String| TableError::Foreign { path: path.to_path_buf(), reason };
         let complete = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
         let mut lines = complete.lines();
-        if let Some(first) = lines.next() {
-            if first != header(plan) {
-                return Err(foreign("its columns differ".to_owned()));
-            }
+        if lines.next().is_some_and(|first| first != header(plan)) {
+            return Err(foreign("its columns differ".to_owned()));
         }
         let mut table = Table::default();
         let mut reader = csv::ReaderBuilder::new().from_reader(complete.as_bytes());

@@ -56,10 +56,8 @@ impl Track {
                     ready_since.insert(object, true);
                     ready.push((row.at, 1));
                 }
-                ("pod", "deleting" | "gone" | "phase") => {
-                    if ready_since.insert(object, false) == Some(true) {
-                        ready.push((row.at, -1));
-                    }
+                ("pod", "deleting" | "gone" | "phase") if ready_since.insert(object, false) == Some(true) => {
+                    ready.push((row.at, -1));
                 }
                 ("node", "created") => nodes.push((row.at, 1)),
                 ("node", "gone") => nodes.push((row.at, -1)),

@@ -77,9 +77,9 @@ impl<'a> Snapshot<'a> {
             view.in_command = node.claim.is_some_and(&in_command);
             observed.nodes.push(view);
         }
-        for i in 0..observed.pools.len() {
+        for (i, pool) in pools.iter().enumerate() {
             let own = cluster.live_nodeclaims.iter().map(|id| &cluster.nodeclaims[id.index()]);
-            let prices = own.filter(|claim| claim.pool == pools[i] && claim.launched.is_some());
+            let prices = own.filter(|claim| claim.pool == *pool && claim.launched.is_some());
             let total = prices.map(|claim| claim_price(&observed, claim)).fold(0.0, |sum, price| sum + price);
             observed.pools[i].tracked_cost = Some(total);
         }

@@ -46,10 +46,8 @@ impl Watch {
         match *change {
             Change::PodBound(pod) => self.queue_pod_event(pod, PodEvent::Bound, world, agenda),
             Change::PodFinished(pod) => self.queue_pod_event(pod, PodEvent::Terminal, world, agenda),
-            Change::PodDeleting(pod) => {
-                if !std::mem::replace(at_index(&mut self.terminating, pod.index()), true) {
-                    self.queue_pod_event(pod, PodEvent::Terminating, world, agenda);
-                }
+            Change::PodDeleting(pod) if !std::mem::replace(at_index(&mut self.terminating, pod.index()), true) => {
+                self.queue_pod_event(pod, PodEvent::Terminating, world, agenda);
             }
             Change::NodeClaimLaunched(claim) => self.look_for_drift(claim, world, agenda),
             Change::NodeClaimInitialized(claim) => self.look_at(claim, world, agenda),

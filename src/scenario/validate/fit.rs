@@ -120,7 +120,7 @@ fn pool_refuses(pool: &NodePool, pod: &PodSpec, cx: &Context<'_>) -> Option<Stri
     if let Some([only]) = required.map(|required| required.node_selector_terms.as_slice()) {
         wanted.extend(only.match_expressions.iter().cloned());
     }
-    for want in wanted.iter().filter(|want| !allows(pool, want)) {
+    if let Some(want) = wanted.iter().find(|want| !allows(pool, want)) {
         return Some(format!("does not allow `{} {} {}`", want.key, want.operator.as_str(), want.values.join(",")));
     }
     if let Some(resource) = over_limit(pool, pod) {

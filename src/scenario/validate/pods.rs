@@ -200,11 +200,10 @@ pub(super) fn check_requirements(
         let values = at.span(&["values"]);
         let operator = requirement.operator.as_str();
         match requirement.operator {
+            // Karpenter's CRD lets `NotIn` stand without values.
+            NodeOperator::NotIn if requirement.values.is_empty() && node_pool => {}
             NodeOperator::In | NodeOperator::NotIn if requirement.values.is_empty() => {
-                // Karpenter's CRD lets `NotIn` stand without values.
-                if requirement.operator == NodeOperator::In || !node_pool {
-                    problems.error(values, format!("`{operator}` needs values"), "no values");
-                }
+                problems.error(values, format!("`{operator}` needs values"), "no values");
             }
             NodeOperator::Exists | NodeOperator::DoesNotExist if !requirement.values.is_empty() => {
                 problems.error(values, format!("`{operator}` takes no values"), "leave them out");
