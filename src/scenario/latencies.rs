@@ -21,10 +21,12 @@ object! {
         pub provisioner_solve_per_pod: Duration = Duration::from_millis(1),
         /// Handling of one pod event that Karpenter writes into a NodeClaim; its one worker takes them one by one.
         pub pod_event: Duration = Duration::from_millis(50),
+        /// A pass of Karpenter's disruption loop without its simulations: each delays the next by so much.
+        pub disruption_pass: Duration = Duration::from_millis(8),
         /// One scheduling simulation of Karpenter's disruption loop: fixed part. Searches stop after a minute (several nodes) or three (one node).
-        pub disruption_simulation: Duration = Duration::from_millis(20),
+        pub disruption_simulation: Duration = Duration::from_millis(10),
         /// Added per pod to such a simulation.
-        pub disruption_simulation_per_pod: Duration = Duration::from_millis(1),
+        pub disruption_simulation_per_pod: Duration = Duration::from_micros(200),
         /// CreateFleet, merging of requests included.
         pub create_fleet: Distribution = Distribution::Lognormal { median: Duration::from_secs(2), sigma: 0.45 },
         /// EC2 instance from launch to running, when billing starts.

@@ -91,10 +91,10 @@ impl fmt::Display for Rejection {
         f.write_str(match self {
             Rejection::InCommand => "already part of a running disruption",
             Rejection::NotManaged => "not managed by Karpenter",
-            Rejection::NoNode => "its NodeClaim has no Node yet",
+            Rejection::NoNode => "Nodeclaim does not have an associated node",
             Rejection::NotInitialized => "not initialized",
-            Rejection::MarkedForDeletion => "deleting or marked for deletion",
-            Rejection::Nominated => "nominated for a pending pod",
+            Rejection::MarkedForDeletion => "Node is deleting or marked for deletion",
+            Rejection::Nominated => "Node is nominated for a pending pod",
             Rejection::NodeDoNotDisrupt => "the node is annotated karpenter.sh/do-not-disrupt",
             Rejection::NoPool => "its NodePool is unknown",
             Rejection::PodDoNotDisrupt(_) => "a pod is annotated karpenter.sh/do-not-disrupt",

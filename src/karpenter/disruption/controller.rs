@@ -192,9 +192,10 @@ impl Disruption {
         for method in &computed.outcome.timed_out {
             tell_timeout(*method, world);
         }
-        if computed.outcome.cost > Duration::ZERO {
+        let cost = computed.outcome.cost + world.scenario.latencies.disruption_pass;
+        if cost > Duration::ZERO {
             self.searching = Some(computed.outcome.step);
-            agenda.at(world.now + computed.outcome.cost, Event::Searched(self.turn));
+            agenda.at(world.now + cost, Event::Searched(self.turn));
         } else {
             self.act(computed.outcome.step, world, agenda);
         }

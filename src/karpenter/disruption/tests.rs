@@ -75,6 +75,8 @@ impl Bench {
     fn new(disruption: &str) -> Self {
         let mut scenario: Scenario = defaults();
         scenario.clocks.disruption_first_pass = Some(Duration::from_secs(5));
+        scenario.latencies.pod_event = Duration::ZERO;
+        scenario.latencies.disruption_pass = Duration::ZERO;
         scenario.latencies.disruption_simulation = Duration::ZERO;
         scenario.latencies.disruption_simulation_per_pod = Duration::ZERO;
         let streams = Streams::new(1, 0);
@@ -228,6 +230,8 @@ impl Bench {
         self.cluster.bind(self.now, pod, node);
         self.cluster.start_pod(self.now, pod);
         self.settle();
+        let now = self.now.as_secs_f64();
+        self.run(now);
         pod
     }
 
