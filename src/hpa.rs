@@ -2,11 +2,12 @@
 //!
 //! Pure core, in the order of a pass: [`replica_calculator`] and [`pod_metrics`] turn metrics into proposals, [`metrics`] picks
 //! one of them, [`normalize`] stabilizes and limits it with the help of the [`history`], [`reconcile`] is the whole pass.
-//! Shell: [`controller`] queues passes, [`observe`] reads the cluster for them.
+//! Shell: [`controller`] queues passes, [`observe`] reads the cluster for them, [`metrics_server`] samples the pods' CPU.
 
 pub mod controller;
 pub mod history;
 pub mod metrics;
+pub mod metrics_server;
 pub mod normalize;
 pub mod observe;
 pub mod pod_metrics;

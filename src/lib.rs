@@ -3,6 +3,7 @@
 pub mod api;
 pub mod cli;
 pub mod cluster;
+pub mod cluster_autoscaler;
 pub mod consumer;
 pub mod ec2;
 pub mod engine;

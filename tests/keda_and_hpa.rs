@@ -6,6 +6,7 @@ use forescale::api::keda::{ScaledJob, ScaledObject};
 use forescale::cluster::{Change, Cluster, PodId, QueueAttributes, QueueId, QueueSource, ScaledJobId, ScaledObjectId};
 use forescale::scenario::Scenario;
 use forescale::time::{Duration, Time};
+use forescale::units::Cpu;
 
 #[path = "support/driver.rs"]
 mod driver;
@@ -22,9 +23,9 @@ impl QueueSource for Steps {
         Some(QueueAttributes { visible, not_visible: 0, delayed: 0 })
     }
 
-    /// Pods use all of their request after 100 s, a tenth before.
-    fn cpu_utilization(&mut self, _pod: PodId, _from: Time, to: Time) -> Option<f64> {
-        Some(if to.as_secs_f64() > 100.0 { 1.0 } else { 0.1 })
+    /// Pods use all of their request.
+    fn cpu_time(&mut self, _pod: PodId, request: Cpu, now: Time) -> Option<f64> {
+        Some(request.as_f64() * now.as_secs_f64())
     }
 }
 

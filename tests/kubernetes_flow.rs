@@ -17,7 +17,7 @@ use forescale::scenario::load::{Options, load_texts};
 use forescale::scheduler::{self, Scheduler};
 use forescale::simulation::build::build;
 use forescale::time::{Duration, Time};
-use forescale::units::Usd;
+use forescale::units::{Cpu, Usd};
 
 struct NoQueues;
 
@@ -25,7 +25,7 @@ impl QueueSource for NoQueues {
     fn attributes(&mut self, _: QueueId, _: Time) -> Option<QueueAttributes> {
         None
     }
-    fn cpu_utilization(&mut self, _: PodId, _: Time, _: Time) -> Option<f64> {
+    fn cpu_time(&mut self, _: PodId, _: Cpu, _: Time) -> Option<f64> {
         None
     }
 }

@@ -14,6 +14,7 @@ use forescale::cluster::{Change, Cluster, PodId, QueueAttributes, QueueId, Queue
 use forescale::hpa;
 use forescale::scenario::yaml;
 use forescale::time::{Duration, Time};
+use forescale::units::Cpu;
 
 #[path = "support/driver.rs"]
 mod driver;
@@ -177,7 +178,7 @@ impl QueueSource for RecordedQueue {
         self.counters.iter().rfind(|(at, _)| *at <= now).map(|(_, attributes)| *attributes)
     }
 
-    fn cpu_utilization(&mut self, _pod: PodId, _from: Time, _to: Time) -> Option<f64> {
+    fn cpu_time(&mut self, _pod: PodId, _request: Cpu, _now: Time) -> Option<f64> {
         None
     }
 }

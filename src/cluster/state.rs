@@ -541,6 +541,11 @@ impl Cluster {
                 self.scaled_objects[id.index()].applied = Some(now);
                 self.changes.push(Change::ScaledObjectSpec(id));
             }
+            Applied::Hpa(id) => {
+                let hpa = &mut self.hpas[id.index()];
+                (hpa.created, hpa.exists) = (now, true);
+                self.changes.push(Change::HpaCreated(id));
+            }
             Applied::ScaledJob(id) => {
                 self.scaled_jobs[id.index()].applied = Some(now);
                 self.changes.push(Change::ScaledJobSpec(id));
@@ -562,4 +567,6 @@ pub enum Applied {
     ScaledObject(ScaledObjectId),
     /// A ScaledJob.
     ScaledJob(ScaledJobId),
+    /// A HorizontalPodAutoscaler that is nobody's but the user's.
+    Hpa(HpaId),
 }

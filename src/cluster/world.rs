@@ -4,6 +4,7 @@ use super::ids::QueueId;
 use super::state::Cluster;
 use crate::scenario::Scenario;
 use crate::time::Time;
+use crate::units::Cpu;
 
 /// The answer of `GetQueueAttributes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,8 +21,9 @@ pub struct QueueAttributes {
 pub trait QueueSource {
     /// `GetQueueAttributes` now; `None` when the call fails (the queue does not exist, the API is out).
     fn attributes(&mut self, queue: QueueId, now: Time) -> Option<QueueAttributes>;
-    /// Mean share of a pod's CPU request in use between two instants, for metrics pipelines; `None` if unknown.
-    fn cpu_utilization(&mut self, pod: super::ids::PodId, from: Time, to: Time) -> Option<f64>;
+    /// The kubelet's counter of a pod's CPU: core-seconds used since its start, up to `now`, which is the present. A counter that
+    /// has gone back is that of a restarted container. `request` is the pod's CPU request. `None` = its use of CPU is not known.
+    fn cpu_time(&mut self, pod: super::ids::PodId, request: Cpu, now: Time) -> Option<f64>;
 }
 
 /// The present, the shared state, and the settings.

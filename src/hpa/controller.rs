@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::history::History;
+use super::metrics_server::MetricsServer;
 use super::observe;
 use super::reconcile::{
     Autoscaler, Decision, Observed, Rule, Selector, evaluates_metrics, reconcile, record_failed_get_scale,
@@ -12,7 +13,7 @@ use super::reconcile::{
 use super::settings::{Capabilities, Settings};
 use super::status::{Condition, Reason, Status};
 use crate::cluster::{
-    Change, Controller as Who, Decision as Logged, DeploymentId, ExternalMetrics, HpaId, Subject, World,
+    Change, Controller as Who, Decision as Logged, DeploymentId, ExternalMetrics, HpaId, NodeId, Subject, World,
 };
 use crate::engine::{Agenda, Streams};
 use crate::scenario::Scenario;
@@ -39,6 +40,8 @@ pub enum Event {
         /// Tells stale events apart.
         turn: u32,
     },
+    /// metrics-server reads the counters of a node's pods.
+    Scrape(NodeId),
     /// kube-controller-manager goes down.
     Down,
     /// kube-controller-manager starts, with nothing in memory.
@@ -69,6 +72,7 @@ struct Entry {
 /// The HorizontalPodAutoscaler controller.
 pub struct Controller {
     entries: Vec<Entry>,
+    metrics_server: MetricsServer,
     settings: Settings,
     streams: Streams,
     /// When each worker is free.
@@ -89,11 +93,22 @@ impl Controller {
             capabilities: Capabilities::of_kubernetes(u32::from(scenario.versions.kubernetes.minor)),
             ..Settings::default()
         };
-        Controller { entries: Vec::new(), settings, streams, workers: [Time::ZERO; WORKERS], down: false }
+        Controller {
+            entries: Vec::new(),
+            metrics_server: MetricsServer::new(flags.metrics_resolution, streams),
+            settings,
+            streams,
+            workers: [Time::ZERO; WORKERS],
+            down: false,
+        }
     }
 
     /// Asks for the outages of the scenario.
     pub fn start(&mut self, world: &World<'_>, agenda: &mut Agenda<Event>) {
+        let triggers = world.scenario.scaled_objects.iter().flat_map(|object| &object.spec.triggers);
+        if !world.scenario.hpas.is_empty() || triggers.into_iter().any(|trigger| trigger.kind == "cpu") {
+            self.metrics_server.begin(world, agenda);
+        }
         for fault in &world.scenario.faults {
             if fault.kind == FaultKind::ControllerManagerDown {
                 let at = Time::ZERO + fault.at;
@@ -136,6 +151,7 @@ impl Controller {
                     self.write(key, world);
                 }
             }
+            Event::Scrape(node) => self.metrics_server.scrape(node, world, agenda),
             Event::Down => self.down = true,
             Event::Start => self.restart(world, agenda),
         }
@@ -146,6 +162,7 @@ impl Controller {
         if matches!(change, Change::HpaCreated(_) | Change::HpaDeleted(_)) {
             self.entries.iter_mut().for_each(|entry| entry.selector = None);
         }
+        self.metrics_server.observe(change, world, agenda);
         match *change {
             Change::HpaCreated(hpa) => self.created(hpa, world, agenda),
             Change::HpaSpec(hpa) => {
@@ -310,7 +327,7 @@ impl Controller {
             observed.selector = *selector.get_or_insert_with(|| observe::selector(world, hpa, target));
             let mut all_cached = true;
             for metric in &autoscaler.metrics {
-                let (reading, from_cache) = observe::read(world, hpa, target, metric, external, self.streams);
+                let (reading, from_cache) = observe::read(world, hpa, target, metric, external, &self.metrics_server);
                 observed.readings.push(reading);
                 all_cached &= from_cache;
             }

@@ -1,20 +1,14 @@
 //! What a pass reads from the cluster: counts, pods, samples of CPU.
 
 use super::metrics::{Metric, Reading, Target};
-use super::pod_metrics::{
-    ContainerRequest, InitContainer, PodMetric, PodMetrics, PodPhase, PodView, calculate_requests,
-};
+use super::metrics_server::MetricsServer;
+use super::pod_metrics::{ContainerRequest, InitContainer, PodMetrics, PodPhase, PodView, calculate_requests};
 use super::reconcile::Selector;
 use super::replica_calculator::Counts;
 use crate::api::pod::{Container, PodSpec};
 use crate::cluster::pod::{Phase, Pod};
-use crate::cluster::{DeploymentId, ExternalMetrics, HpaId, NodeId, PodId, World};
-use crate::engine::Streams;
-use crate::time::{Duration, Time};
+use crate::cluster::{DeploymentId, ExternalMetrics, HpaId, PodId, World};
 use crate::units::{Resource, Resources};
-
-/// A pod needs this age for a first sample of its CPU (`metrics-server`: its start stands in for a first point).
-const FIRST_SAMPLE_AGE: Duration = Duration::from_secs(10);
 
 /// Counts of a target; the numbers of pods only where a metric needs them.
 #[must_use]
@@ -63,7 +57,7 @@ pub fn read(
     target: DeploymentId,
     metric: &Metric,
     external: &mut ExternalMetrics<'_>,
-    streams: Streams,
+    server: &MetricsServer,
 ) -> (Reading, bool) {
     match metric {
         Metric::External { name, .. } => {
@@ -74,7 +68,7 @@ pub fn read(
             (answer.values.map_or_else(Reading::Failed, Reading::Series), answer.cached)
         }
         Metric::Resource { name, container, .. } if name == "cpu" => {
-            (cpu(world, target, container.as_deref(), streams), false)
+            (cpu(world, target, container.as_deref(), server), false)
         }
         Metric::Resource { name, .. } => {
             (Reading::Failed(format!("no samples of {name}: the usage of pods is known for cpu only")), false)
@@ -86,27 +80,15 @@ pub fn read(
     }
 }
 
-/// CPU of the target's pods as metrics-server has it: the mean of the last complete interval between two scrapes of their node.
-fn cpu(world: &mut World<'_>, target: DeploymentId, container: Option<&str>, streams: Streams) -> Reading {
+/// CPU of the target's pods as metrics-server has it.
+fn cpu(world: &World<'_>, target: DeploymentId, container: Option<&str>, server: &MetricsServer) -> Reading {
     let deployment = &world.cluster.deployments[target.index()];
-    let spec = world.cluster.shapes[deployment.shape.index()].spec.clone();
-    let request = request_of(&spec, container);
-    let resolution = world.scenario.hpa.metrics_resolution;
-    let pods: Vec<PodId> = deployment.pods.clone();
-    let (mut views, mut samples) = (Vec::with_capacity(pods.len()), PodMetrics::new());
-    for id in pods {
-        let pod = &world.cluster.pods[id.index()];
-        views.push(view(id, pod, request.clone()));
-        let (Some(node), Some(started)) = (pod.node, pod.path.started) else { continue };
-        let Some(end) = last_scrape(node, resolution, world.now, streams) else { continue };
-        let from = if end.since(started) < resolution { started } else { end - resolution };
-        if end.since(from) < FIRST_SAMPLE_AGE.min(resolution) {
-            continue;
-        }
-        let Some(share) = world.queues.cpu_utilization(id, from, end) else { continue };
-        let used = share * request.as_ref().map_or(0.0, |milli| *milli as f64);
-        let metric = PodMetric { value_milli: used.round() as i64, timestamp: end, window: end.since(from) };
-        samples.insert(id.0, metric);
+    let spec = &world.cluster.shapes[deployment.shape.index()].spec;
+    let request = request_of(spec, container);
+    let (mut views, mut samples) = (Vec::with_capacity(deployment.pods.len()), PodMetrics::new());
+    for id in &deployment.pods {
+        views.push(view(*id, &world.cluster.pods[id.index()], request.clone()));
+        samples.extend(server.sample(*id).map(|metric| (id.0, metric)));
     }
     if samples.is_empty() {
         return Reading::Failed("no metrics returned from resource metrics API".to_owned());
@@ -129,14 +111,6 @@ fn view(id: PodId, pod: &Pod, request_milli: Result<i64, String>) -> PodView {
         start: pod.path.bound,
         request_milli,
     }
-}
-
-/// The last scrape of a node; nodes have phases of their own.
-fn last_scrape(node: NodeId, resolution: Duration, now: Time, streams: Streams) -> Option<Time> {
-    let period = resolution.as_micros().max(1) as u64;
-    let phase = (streams.open("hpa-scrape", u64::from(node.0)).unit() * period as f64) as u64;
-    let since = now.as_micros().checked_sub(phase)?;
-    Some(Time::from_micros(phase + since / period * period))
 }
 
 fn request_of(spec: &PodSpec, container: Option<&str>) -> Result<i64, String> {

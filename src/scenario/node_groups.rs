@@ -59,6 +59,8 @@ object! {
     pub struct ClusterAutoscaler {
         /// `--scan-interval`.
         pub scan_interval: Duration = Duration::from_secs(10),
+        /// From a scan's beginning to its end, when what it decided is carried out; the next scan begins no earlier.
+        pub scan_duration: Distribution = Distribution::Lognormal { median: Duration::from_secs(5), sigma: 0.6 },
         /// `--new-pod-scale-up-delay`.
         pub new_pod_scale_up_delay: Duration = Duration::ZERO,
         /// `--scale-down-unneeded-time`.

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::api::karpenter::NodePool as NodePoolObject;
-use crate::api::meta::{LabelSelector, Labels, ObjectMeta};
+use crate::api::meta::{LabelSelector, ObjectMeta};
 use crate::api::pod::PodTemplate;
 use crate::api::workload::{PreemptionPolicy, PriorityClass};
-use crate::cluster::catalogue::{CapacityType, Catalogue, TypeId, ZoneId};
+use crate::cluster::catalogue::Catalogue;
 use crate::cluster::instance::{Instance, InstanceState};
-use crate::cluster::node::Node;
+use crate::cluster::node_group;
 use crate::cluster::nodeclaim::NodePool;
 use crate::cluster::pod::PodShape;
 use crate::cluster::state::Applied;
-use crate::cluster::workload::{DaemonSet, Deployment, ScaledJob, ScaledObject};
+use crate::cluster::workload::{DaemonSet, Deployment, Hpa, ScaledJob, ScaledObject};
 use crate::cluster::{
-    Cluster, DaemonSetId, DeploymentId, NodeClassId, NodePoolId, ScaledJobId, ScaledObjectId, ShapeId,
+    Cluster, DaemonSetId, DeploymentId, HpaId, NodeClassId, NodePoolId, ScaledJobId, ScaledObjectId, ShapeId,
 };
 use crate::ec2::capacity::NodeSettings;
 use crate::ec2::catalogue::build as build_catalogue;
@@ -23,9 +23,8 @@ use crate::ec2::kwok;
 use crate::ec2::prices::Prices;
 use crate::engine::Streams;
 use crate::scenario::Scenario;
-use crate::scenario::node_groups::{GroupCapacityType, NodeGroup};
+use crate::scenario::node_groups::NodeGroup;
 use crate::time::{Duration, Time};
-use crate::units::{Resource, Resources, Usd};
 
 /// The cluster before the first instant, and the objects that are applied later, with their times.
 pub struct Beginning {
@@ -54,6 +53,7 @@ pub fn build(scenario: &Scenario, streams: Streams) -> Result<Beginning, BuildEr
     add_daemon_sets(&mut cluster, scenario, &mut applied);
     add_deployments(&mut cluster, scenario, &mut applied);
     add_scalers(&mut cluster, scenario, &mut applied);
+    add_hpas(&mut cluster, scenario, &mut applied);
     for group in &scenario.node_groups {
         add_node_group(&mut cluster, scenario, group);
     }
@@ -202,6 +202,23 @@ fn add_scalers(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec<(Ti
     }
 }
 
+/// HPAs that the user writes: they exist once they are applied, with or without KEDA.
+fn add_hpas(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec<(Time, Applied)>) {
+    for object in &scenario.hpas {
+        let name = name_of(&object.metadata);
+        let id = HpaId(cluster.hpas.len() as u32);
+        cluster.hpas.push(Hpa {
+            name: name.clone(),
+            spec: Arc::new(object.spec.clone()),
+            owner: None,
+            target: cluster.find_deployment(&object.spec.scale_target_ref.name),
+            created: Time::ZERO,
+            exists: false,
+        });
+        applied.extend(applied_at(scenario, "HorizontalPodAutoscaler", &name).map(|at| (at, Applied::Hpa(id))));
+    }
+}
+
 /// Adds the shape of a pod template, with its priority looked up (`plugin/pkg/admission/priority: admitPod`).
 pub fn add_shape(cluster: &mut Cluster, template: &PodTemplate) -> ShapeId {
     let (priority, may_preempt) = priority_of(&cluster.priority_classes, template.spec.priority_class_name.as_deref());
@@ -227,120 +244,14 @@ fn priority_of(classes: &[PriorityClass], name: Option<&str>) -> (i32, bool) {
 }
 
 fn add_node_group(cluster: &mut Cluster, scenario: &Scenario, group: &NodeGroup) {
-    for index in 0..group.count {
-        let (node, ready) = node_of_group(cluster, scenario, group, index);
-        let id = cluster.create_node(node);
-        cluster.set_node_ready(Time::ZERO, id, ready);
-    }
-}
-
-/// A node of a group as it is when it has joined, its instance included.
-#[must_use]
-pub fn node_of_group(cluster: &mut Cluster, scenario: &Scenario, group: &NodeGroup, index: u32) -> (Node, bool) {
     let catalogue = cluster.catalogues[0].clone();
-    let instance_type = group.instance_type.as_deref().and_then(|name| catalogue.find(name));
-    let zone = zone_of_group(&catalogue, group, index);
-    let capacity_type = match group.capacity_type {
-        GroupCapacityType::OnDemand => CapacityType::OnDemand,
-        GroupCapacityType::Spot => CapacityType::Spot,
-    };
-    let (capacity, allocatable) = match instance_type {
-        Some(id) => (catalogue.get(id).capacity, catalogue.get(id).allocatable),
-        None => (sized(group.capacity), sized(group.capacity)),
-    };
-    let name = format!("{}-{index}", group.name);
-    let instance = instance_type
-        .filter(|_| group.billed)
-        .map(|id| cluster.add_instance(instance_of_group(&catalogue, id, zone, capacity_type)));
-    let node = Node {
-        labels: labels_of_group(&catalogue, scenario, group, &name, instance_type, zone, capacity_type),
-        name,
-        nodeclaim: None,
-        pool: None,
-        instance,
-        instance_type,
-        capacity_type: Some(capacity_type),
-        annotations: Labels::new(),
-        taints: group.taints.clone(),
-        capacity,
-        allocatable,
-        requested: Resources::ZERO,
-        pods: Vec::new(),
-        ready: false,
-        unschedulable: false,
-        images: Vec::new(),
-        created: Time::ZERO,
-        first_ready: None,
-        deleting: None,
-        gone: None,
-    };
-    (node, true)
-}
-
-/// A capacity written without `pods` holds the kubelet's default of 110.
-fn sized(capacity: Resources) -> Resources {
-    if capacity.pods() == 0 { capacity.with(Resource::Pods, 110) } else { capacity }
-}
-
-fn zone_of_group(catalogue: &Catalogue, group: &NodeGroup, index: u32) -> ZoneId {
-    let count = if group.zones.is_empty() { catalogue.zones.len() } else { group.zones.len() };
-    let turn = index as usize % count.max(1);
-    match group.zones.get(turn) {
-        Some(name) => catalogue.find_zone(name).unwrap_or(ZoneId(0)),
-        None => ZoneId(turn as u16),
+    for index in 0..group.count {
+        let mut node = node_group::node(&catalogue, scenario, group, index, Time::ZERO);
+        node.instance = node_group::instance(&catalogue, group, index, Time::ZERO).map(|instance| {
+            let (state, running) = (InstanceState::Running, Some(Time::ZERO));
+            cluster.add_instance(Instance { state, running, ..instance })
+        });
+        let id = cluster.create_node(node);
+        cluster.set_node_ready(Time::ZERO, id, true);
     }
-}
-
-fn instance_of_group(catalogue: &Catalogue, id: TypeId, zone: ZoneId, capacity_type: CapacityType) -> Instance {
-    let offerings = &catalogue.get(id).offerings;
-    let price = offerings
-        .iter()
-        .find(|offering| offering.zone == zone && offering.capacity_type == capacity_type)
-        .map_or(Usd::ZERO, crate::cluster::catalogue::Offering::usd_per_hour);
-    Instance {
-        nodeclaim: None,
-        node_class: NodeClassId(0),
-        instance_type: id,
-        zone,
-        capacity_type,
-        prices: vec![(Time::ZERO, price)],
-        state: InstanceState::Running,
-        launched: Time::ZERO,
-        running: Some(Time::ZERO),
-        shutting_down: None,
-        terminated: None,
-        interrupted: false,
-    }
-}
-
-fn labels_of_group(
-    catalogue: &Catalogue,
-    scenario: &Scenario,
-    group: &NodeGroup,
-    name: &str,
-    instance_type: Option<TypeId>,
-    zone: ZoneId,
-    capacity_type: CapacityType,
-) -> Labels {
-    let mut labels = Labels::new();
-    let mut put = |key: &str, value: &str| {
-        labels.insert(key.to_owned(), value.to_owned());
-    };
-    put("kubernetes.io/hostname", name);
-    put("kubernetes.io/os", "linux");
-    put("kubernetes.io/arch", "amd64");
-    put("topology.kubernetes.io/region", &scenario.simulation.region);
-    put("topology.kubernetes.io/zone", catalogue.zones.get(usize::from(zone.0)).map_or("", String::as_str));
-    put("eks.amazonaws.com/nodegroup", &group.name);
-    put("eks.amazonaws.com/capacityType", if capacity_type == CapacityType::Spot { "SPOT" } else { "ON_DEMAND" });
-    if let Some(id) = instance_type {
-        put("node.kubernetes.io/instance-type", &catalogue.get(id).name);
-        for (key, values) in &catalogue.get(id).labels {
-            if let [value] = values.as_slice() {
-                labels.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    labels.extend(group.labels.clone());
-    labels
 }

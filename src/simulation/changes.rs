@@ -146,6 +146,9 @@ fn create(now: Time, kind: Kind, name: &str, cluster: &mut Cluster) {
                 .map(|i| Applied::ScaledObject(ScaledObjectId(i))),
             Kind::ScaledJob => index(cluster.scaled_jobs.iter().position(|s| s.name == name))
                 .map(|i| Applied::ScaledJob(ScaledJobId(i))),
+            Kind::HorizontalPodAutoscaler => {
+                index(cluster.hpas.iter().position(|h| h.name == name && !h.exists)).map(|i| Applied::Hpa(HpaId(i)))
+            }
             _ => None,
         };
     if let Some(object) = object {

@@ -8,7 +8,7 @@ use crate::karpenter::disruption::controller as disruption;
 use crate::karpenter::lifecycle::controller as lifecycle;
 use crate::karpenter::provisioning;
 use crate::scenario::Scenario;
-use crate::{hpa, keda, kubelet, replicaset, scheduler};
+use crate::{cluster_autoscaler, hpa, keda, kubelet, replicaset, scheduler};
 
 macro_rules! controllers {
     ($( $(#[doc = $doc:literal])* $variant:ident $field:ident: $controller:ty, $event:ty, $new:expr; )*) => {
@@ -70,6 +70,9 @@ controllers! {
     /// Karpenter's disruption loop.
     Disruption disruption: disruption::Disruption, disruption::Event,
         |scenario, streams| Ok(disruption::Disruption::new(scenario, streams));
+    /// Cluster Autoscaler and its Auto Scaling groups.
+    ClusterAutoscaler cluster_autoscaler: cluster_autoscaler::ClusterAutoscaler, cluster_autoscaler::Event,
+        |scenario, streams| Ok(cluster_autoscaler::ClusterAutoscaler::new(scenario, streams));
     /// The cloud.
     Cloud cloud: ec2::Ec2, ec2::Event,
         |scenario, streams| ec2::Ec2::new(scenario, streams).map_err(|error| BuildError(error.to_string()));
@@ -84,6 +87,7 @@ impl Controllers {
         self.hpa.0.start(world, &mut self.hpa.1);
         self.lifecycle.0.start(&mut self.lifecycle.1);
         self.disruption.0.start(world, &mut self.disruption.1);
+        self.cluster_autoscaler.0.start(world, &mut self.cluster_autoscaler.1);
         self.cloud.0.start(world, &mut self.cloud.1);
     }
 
@@ -101,6 +105,9 @@ impl Controllers {
             Event::Provisioning(event) => self.provisioning.0.handle(event, world, &mut self.provisioning.1),
             Event::Lifecycle(event) => self.lifecycle.0.handle(event, world, &mut self.lifecycle.1),
             Event::Disruption(event) => self.disruption.0.handle(event, world, &mut self.disruption.1),
+            Event::ClusterAutoscaler(event) => {
+                self.cluster_autoscaler.0.handle(event, world, &mut self.cluster_autoscaler.1);
+            }
             Event::Cloud(event) => self.cloud.0.handle(event, world, &mut self.cloud.1),
             Event::Kubelet(event) => self.kubelet.0.handle(event, world, &mut self.kubelet.1),
             Event::Apply(_) | Event::Change(_) | Event::Sample => return false,

@@ -10,6 +10,7 @@ use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
 use crate::sqs;
 use crate::time::Time;
+use crate::units::Cpu;
 
 /// The data plane of a run and what its pods are.
 pub struct Data<'a> {
@@ -20,8 +21,15 @@ pub struct Data<'a> {
     deployments: Vec<Option<usize>>,
     /// Kind of consumer of each ScaledJob's pods.
     scaled_jobs: Vec<Option<usize>>,
-    /// Slot-time of each pod when its CPU was last asked for.
-    cpu_read: BTreeMap<PodId, (Time, f64)>,
+    /// Consumers of the pods that are bound.
+    processes: BTreeMap<PodId, Process>,
+}
+
+/// The consumer of a pod.
+struct Process {
+    kind: usize,
+    /// Its start; `None` = not yet.
+    since: Option<Time>,
 }
 
 impl<'a> Data<'a> {
@@ -39,7 +47,7 @@ impl<'a> Data<'a> {
             scenario,
             deployments: cluster.deployments.iter().map(|deployment| kind_of(false, &deployment.name)).collect(),
             scaled_jobs: cluster.scaled_jobs.iter().map(|scaled_job| kind_of(true, &scaled_job.name)).collect(),
-            cpu_read: BTreeMap::new(),
+            processes: BTreeMap::new(),
         }
     }
 
@@ -71,8 +79,16 @@ impl<'a> Data<'a> {
     /// Starts, stops and kills processes as their pods do.
     pub fn observe(&mut self, now: Time, change: &Change, cluster: &mut Cluster) {
         match *change {
+            Change::PodBound(pod) => {
+                if let Some(kind) = self.kind(cluster, cluster.pods[pod.index()].owner) {
+                    self.processes.insert(pod, Process { kind, since: None });
+                }
+            }
             Change::PodWorking(pod) => {
                 let kind = self.kind(cluster, cluster.pods[pod.index()].owner);
+                if let Some(process) = self.processes.get_mut(&pod) {
+                    process.since = Some(now);
+                }
                 if let Some(kind) = kind.filter(|_| !self.plane.is_running(PodRef(pod.0))) {
                     self.plane.add_consumer(now, PodRef(pod.0), kind);
                 }
@@ -86,7 +102,7 @@ impl<'a> Data<'a> {
             }
             Change::PodKilled(pod) | Change::PodGone(pod) => {
                 self.plane.kill(now, PodRef(pod.0));
-                self.cpu_read.remove(&pod);
+                self.processes.remove(&pod);
             }
             _ => {}
         }
@@ -122,10 +138,13 @@ impl QueueSource for Data<'_> {
         Some(QueueAttributes { visible: found.visible, not_visible: found.not_visible, delayed: found.delayed })
     }
 
-    fn cpu_utilization(&mut self, pod: PodId, from: Time, to: Time) -> Option<f64> {
-        let busy = self.plane.busy(to, PodRef(pod.0)).as_secs_f64();
-        let (since, before) = self.cpu_read.insert(pod, (to, busy)).unwrap_or((from, 0.0));
-        let span = to.since(since).as_secs_f64();
-        (span > 0.0).then(|| (busy - before) / span)
+    fn cpu_time(&mut self, pod: PodId, request: Cpu, now: Time) -> Option<f64> {
+        let process = self.processes.get(&pod)?;
+        let spec = &self.scenario.consumers[process.kind];
+        let slots = f64::from(self.plane.consumer_settings(process.kind).slots);
+        let busy = self.plane.busy(now, PodRef(pod.0)).as_secs_f64();
+        let alive = process.since.map_or(0.0, |since| now.since(since).as_secs_f64());
+        let of_slot = spec.cpu_busy.map_or(request.as_f64() / slots, Cpu::as_f64);
+        Some(of_slot * busy + spec.cpu_idle.as_f64() * (alive - busy / slots))
     }
 }

@@ -38,7 +38,7 @@ impl QueueSource for NoQueues {
     fn attributes(&mut self, _: QueueId, _: Time) -> Option<QueueAttributes> {
         None
     }
-    fn cpu_utilization(&mut self, _: PodId, _: Time, _: Time) -> Option<f64> {
+    fn cpu_time(&mut self, _: PodId, _: Cpu, _: Time) -> Option<f64> {
         None
     }
 }

@@ -1,0 +1,177 @@
+//! Cluster Autoscaler in whole runs: pending pods bring nodes, idle nodes go, groups whose nodes do not come rest.
+
+use std::collections::BTreeMap;
+
+use forescale::cluster::Controller;
+use forescale::scenario::load::{Options, load_texts};
+use forescale::simulation;
+use forescale::telemetry::outcome::NodeState;
+use forescale::telemetry::{NodeRecord, Outcome};
+use forescale::time::{Duration, Time};
+
+const CONSTANT: &str = r#"
+[simulation]
+duration = "40m"
+seed = 3
+region = "us-east-1"
+
+[latencies]
+instanceRunning = "6s"
+nodeRegistered = "22s"
+nodeReady = "14s"
+slowNodeProbability = 0
+clusterFactorSigma = 0
+instanceTerminated = "45s"
+
+[[deployments]]
+metadata = { name = "web" }
+[deployments.spec]
+replicas = 1
+selector = { matchLabels = { app = "web" } }
+[deployments.spec.template]
+metadata = { labels = { app = "web" } }
+[[deployments.spec.template.spec.containers]]
+name = "web"
+image = "web:1"
+resources = { requests = { cpu = "1500m", memory = "1Gi" } }
+"#;
+
+const GROUP: &str = r#"
+[clusterAutoscaler]
+scanDuration = "1s"
+groupLaunch = "15s"
+
+[[nodeGroups]]
+name = "workers"
+instanceType = "m5.xlarge"
+count = 1
+min = 1
+max = 4
+"#;
+
+fn run(parts: &[&str]) -> Outcome {
+    let texts = BTreeMap::from([("scenario.toml".to_owned(), parts.concat())]);
+    let loaded = load_texts("scenario.toml", texts, &Options::default()).unwrap_or_else(|invalid| panic!("{invalid}"));
+    simulation::run(&loaded.scenario, simulation::Options::replication(0)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn seconds(time: Option<Time>) -> f64 {
+    time.map_or(f64::NAN, Time::as_secs_f64)
+}
+
+/// What Cluster Autoscaler decided: second, action, rule, sizes.
+fn decisions(outcome: &Outcome, rule: &str) -> Vec<(f64, Option<i64>, Option<i64>)> {
+    let own = outcome.decisions.iter().filter(|d| d.controller == Controller::ClusterAutoscaler && d.rule == rule);
+    own.map(|decision| (decision.at.as_secs_f64(), decision.from, decision.to)).collect()
+}
+
+fn any(_: &NodeRecord) -> bool {
+    true
+}
+
+const UP_AND_DOWN: &str = "
+[[changes]]
+at = \"2m\"
+scale = { web = 7 }
+[[changes]]
+at = \"5m\"
+scale = { web = 1 }
+";
+
+/// Two pods a node: 7 pods need 4 nodes. A node is there 1 s (scan) + 15 s (group) + 22 s + 14 s after the scan.
+#[test]
+fn pending_pods_bring_nodes_and_idle_nodes_go_after_ten_minutes() {
+    let outcome = run(&[CONSTANT, GROUP, UP_AND_DOWN]);
+    let [(scan, from, to)] = decisions(&outcome, "TriggeredScaleUp")[..] else { panic!("{:?}", outcome.decisions) };
+    assert!((120.0..130.5).contains(&scan), "{scan}");
+    assert_eq!((from, to), (Some(1), Some(4)));
+    let grown: Vec<&NodeRecord> = outcome.nodes.iter().filter(|node| seconds(node.registered) > 0.0).collect();
+    assert_eq!(grown.len(), 3);
+    for node in &grown {
+        assert!((seconds(node.launched) - (scan + 1.0 + 15.0 + 6.0)).abs() < 1e-3);
+        assert!((seconds(node.ready) - (scan + 1.0 + 15.0 + 22.0 + 14.0)).abs() < 1e-3);
+    }
+    assert_eq!(outcome.pods_ready(None).max(outcome.end), 7);
+    // Scaled in at 5 min: three of four nodes are empty then; the cool-down after the scale-up ends earlier than their ten minutes.
+    let empty = decisions(&outcome, "ScaleDownEmpty");
+    assert_eq!(empty.len(), 3, "{empty:?}");
+    assert!(empty.iter().all(|(at, ..)| (900.0..925.0).contains(at)), "{empty:?}");
+    assert_eq!(outcome.nodes_in(NodeState::Running, any).last(), 1);
+    for (node, bill) in outcome.bills().filter(|(node, _)| node.terminated.is_some()) {
+        let span = node.terminated.unwrap().since(node.launched.unwrap());
+        assert!(bill.billed(outcome.end) >= span && bill.billed(outcome.end) < span + Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn no_node_goes_below_min_or_within_ten_minutes_of_a_scale_up() {
+    let late = "
+[[changes]]
+at = \"2m\"
+scale = { web = 3 }
+[[changes]]
+at = \"3m\"
+scale = { web = 1 }
+[[changes]]
+at = \"9m\"
+scale = { web = 7 }
+";
+    let outcome = run(&[CONSTANT, GROUP, late]);
+    let last_up = decisions(&outcome, "TriggeredScaleUp").last().map_or(0.0, |(at, ..)| *at);
+    assert!(last_up > 540.0);
+    assert_eq!(decisions(&outcome, "ScaleDownEmpty"), []);
+    assert!(outcome.nodes_in(NodeState::Ready, any).steps().iter().all(|(at, nodes)| *at == Time::ZERO || *nodes >= 1));
+}
+
+/// Two nodes with one pod each: one pod moves, one node goes; its pod is ready again on the other.
+#[test]
+fn pods_of_an_idle_node_move_and_the_node_goes() {
+    let spread = "
+[[changes]]
+at = \"2m\"
+scale = { web = 3 }
+[[changes]]
+at = \"5m\"
+scale = { web = 2 }
+";
+    // Three small pods fit one node by CPU only when two are gone from the other.
+    let outcome = run(&[CONSTANT, GROUP, spread]);
+    let evicted = outcome.pods.iter().filter(|pod| pod.reason == "Evicted").count();
+    let drained = decisions(&outcome, "ScaleDown");
+    let emptied = decisions(&outcome, "ScaleDownEmpty");
+    assert_eq!(drained.len() + emptied.len(), if evicted > 0 { 2 } else { 1 }, "{drained:?} {emptied:?}");
+    assert_eq!(outcome.nodes_in(NodeState::Running, any).last(), 1);
+    assert_eq!(outcome.pods_ready(None).last(), 2);
+}
+
+#[test]
+fn a_group_that_gets_no_instances_rests_and_pods_stay_pending() {
+    let fault = "
+[[changes]]
+at = \"2m\"
+scale = { web = 5 }
+[[faults]]
+kind = \"insufficientCapacity\"
+at = \"1m\"
+duration = \"25m\"
+";
+    let outcome = run(&[CONSTANT, GROUP, fault]);
+    let failed = decisions(&outcome, "FailedScaleUp");
+    // Asked for at about 2 min, given up after 15 min; the group rests for 5 min, then grows again.
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!((1020.0..1045.0).contains(&failed[0].0), "{failed:?}");
+    let up: Vec<f64> = decisions(&outcome, "TriggeredScaleUp").iter().map(|(at, ..)| *at).collect();
+    assert_eq!(up.len(), 2, "{up:?}");
+    assert!((up[1] - failed[0].0 - 300.0).abs() < 11.0, "{up:?}");
+    assert_eq!(outcome.pods_ready(None).last(), 5);
+    assert_eq!(outcome.nodes_in(NodeState::Running, any).last(), 3);
+}
+
+#[test]
+fn at_max_size_pods_stay_pending_and_the_log_says_why() {
+    let outcome = run(&[CONSTANT, GROUP, "[[changes]]\nat = \"2m\"\nscale = { web = 20 }\n"]);
+    assert_eq!(outcome.pods_ready(None).last(), 8);
+    let blocked = outcome.decisions.iter().filter(|d| d.rule == "NotTriggerScaleUp").collect::<Vec<_>>();
+    assert_eq!(blocked.len(), 1, "{blocked:?}");
+    assert!(blocked[0].detail.contains("workers: max node group size reached"), "{}", blocked[0].detail);
+}
