@@ -40,15 +40,10 @@ pub fn waking_plugins(event: ClusterEvent<'_>, shape: &Shape, hints: bool) -> Pl
 }
 
 fn node_added(node: &NodeSpec, shape: &Shape, hints: bool) -> Plugins {
-    let fits = fits_empty(node, shape);
     if !hints {
-        // `preCheckForNode`: the node would admit the pod; then every plugin that registered for Node add wakes it.
-        let admits = fits
-            && node_affinity_matches(shape, node)
-            && untolerated_taint(shape, node).is_none()
-            && !cordoned(shape, node);
-        return if admits { Plugins::ALL } else { Plugins::NONE };
+        return if admits(node, shape) { Plugins::ALL } else { Plugins::NONE };
     }
+    let fits = fits_empty(node, shape);
     let mut plugins = Plugins::NONE.with(Plugin::NodeName).with(Plugin::NodePorts);
     if fits {
         plugins = plugins.with(Plugin::NodeResourcesFit);
@@ -70,6 +65,14 @@ fn node_added(node: &NodeSpec, shape: &Shape, hints: bool) -> Plugins {
 
 fn node_changed(old: &NodeSpec, new: &NodeSpec, shape: &Shape, hints: bool) -> Plugins {
     let (labels, taints) = (old.labels != new.labels, old.taints != new.taints);
+    if !hints && !admits(new, shape) {
+        return Plugins::NONE;
+    }
+    if !hints && taints {
+        // A new node is seen with its start-up taints, which `preCheckForNode` refuses; so every plugin that registered for Node
+        // add is registered for changes of taints too (`pkg/scheduler/scheduler.go: buildQueueingHintMap`).
+        return Plugins::ALL;
+    }
     let (allocatable, cordon) = (old.allocatable != new.allocatable, old.unschedulable != new.unschedulable);
     let mut plugins = Plugins::NONE;
     let mut wake = |changed: bool, hint: bool, plugin: Plugin| {
@@ -126,6 +129,14 @@ fn pod_added(bound: &Shape, shape: &Shape) -> Plugins {
         plugins = plugins.with(Plugin::InterPodAffinity);
     }
     plugins
+}
+
+/// Before 1.32 a node that would not admit the pod wakes no one (`pkg/scheduler/eventhandlers.go: preCheckForNode`).
+fn admits(node: &NodeSpec, shape: &Shape) -> bool {
+    fits_empty(node, shape)
+        && node_affinity_matches(shape, node)
+        && untolerated_taint(shape, node).is_none()
+        && !cordoned(shape, node)
 }
 
 /// Whether the pod would fit the node if it were empty (`noderesources/fit.go: isFit`).
