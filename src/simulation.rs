@@ -300,6 +300,7 @@ fn totals(data: &mut Data<'_>, end: Time, index: usize) -> (QueueTotals, Duratio
         duplicates: counters.duplicates,
         dead_lettered: counters.dead_lettered,
         retention_expired: counters.retention_expired,
+        purged: counters.purged,
         left,
         requests: counters.requests.total(),
         last_sent: statistics.last_sent,

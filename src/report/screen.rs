@@ -122,6 +122,7 @@ impl Screen {
             ("visibility timeouts", messages.visibility_expired),
             ("duplicate deliveries", messages.duplicates),
             ("lost to retention", messages.retention_expired),
+            ("purged", messages.purged),
         ] {
             if number > 0 {
                 oddities.push(format!("{label} {}", count(number)));

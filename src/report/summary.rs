@@ -78,6 +78,8 @@ pub struct Messages {
     pub duplicates: u64,
     /// Removed by the retention period.
     pub retention_expired: u64,
+    /// Removed by a purge.
+    pub purged: u64,
     /// Sent to first received.
     pub wait: Times,
     /// Sent to deleted.
@@ -322,6 +324,7 @@ fn messages(totals: &QueueTotals, wait: &Durations, sojourn: &Durations) -> Mess
         visibility_expired: totals.expired,
         duplicates: totals.duplicates,
         retention_expired: totals.retention_expired,
+        purged: totals.purged,
         wait: times(wait),
         sojourn: times(sojourn),
     }
@@ -338,6 +341,7 @@ fn all_messages(outcome: &Outcome) -> Messages {
         all.expired += totals.expired;
         all.duplicates += totals.duplicates;
         all.retention_expired += totals.retention_expired;
+        all.purged += totals.purged;
     }
     messages(&all, &all_waits(outcome), &all_sojourns(outcome))
 }

@@ -106,6 +106,8 @@ pub struct QueueTotals {
     pub dead_lettered: u64,
     /// Messages which the retention period removed.
     pub retention_expired: u64,
+    /// Messages removed by a purge.
+    pub purged: u64,
     /// Messages which are still in the queue at the end: visible, in flight and delayed.
     pub left: u64,
     /// Billed requests of producers, consumers and scalers.

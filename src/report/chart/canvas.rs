@@ -80,16 +80,15 @@ impl<'a, B: DrawingBackend> Canvas<'a, B> {
 
     /// The text cut to a width, with an ellipsis where it was cut.
     pub fn fitted(&self, text: &str, size: f64, width: f64) -> String {
-        let mut shown = text.to_owned();
-        let mut cut = false;
-        while !shown.is_empty() && self.width(&shown, size) > width {
-            shown.pop();
-            while shown.ends_with(' ') {
-                shown.pop();
-            }
-            cut = true;
+        if self.width(text, size) <= width {
+            return text.to_owned();
         }
-        if cut { format!("{shown}…") } else { shown }
+        let room = width - self.width("…", size);
+        let mut shown = text.to_owned();
+        while !shown.is_empty() && self.width(&shown, size) > room {
+            shown.pop();
+        }
+        format!("{}…", shown.trim_end())
     }
 
     /// A filled rectangle from one corner to the opposite one.
