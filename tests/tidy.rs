@@ -116,3 +116,24 @@ fn no_file_is_really_two() {
         .collect();
     assert!(long.is_empty(), "split these: {long:?}");
 }
+
+#[test]
+fn every_law_is_described() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let code = fs::read_to_string(root.join("src/cluster/invariants.rs")).unwrap();
+    let code = code.split("#[cfg(test)]").next().unwrap();
+    let page = fs::read_to_string(root.join("docs/invariants.md")).unwrap();
+    let is_law = |text: &&str| {
+        text.len() == 2
+            && text.starts_with(|c: char| c.is_ascii_uppercase())
+            && text.ends_with(|c: char| c.is_ascii_digit())
+    };
+    let mut laws: Vec<&str> = code.split('"').skip(1).step_by(2).filter(is_law).collect();
+    laws.sort_unstable();
+    laws.dedup();
+    let mut described: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()).filter(is_law).collect();
+    described.sort_unstable();
+    assert!(laws.len() >= 14, "{laws:?}");
+    assert_eq!(laws, described);
+}
