@@ -1,7 +1,7 @@
 //! The HorizontalPodAutoscaler controller of kube-controller-manager (`pkg/controller/podautoscaler`).
 //!
 //! Pure core, in the order of a pass: [`replica_calculator`] and [`pod_metrics`] turn metrics into proposals, [`metrics`] picks
-//! one of them, [`normalize`] stabilizes and limits it with the help of the [`history`], [`reconcile`] is the whole pass.
+//! one of them, [`normalize`] stabilizes and limits it with the help of the [`history`], [`mod@reconcile`] is the whole pass.
 //! Shell: [`controller`] queues passes, [`observe`] reads the cluster for them, [`metrics_server`] samples the pods' CPU.
 
 pub mod controller;

@@ -42,8 +42,6 @@ object! {
         pub batch_max: Duration = Duration::from_secs(10),
         /// First pass of Karpenter's disruption loop; left out: uniform in [0, disruptionPoll).
         pub disruption_first_pass: Option<Duration>,
-        /// Length of a disruption pass that finds nothing to simulate.
-        pub disruption_pass: Duration = Duration::from_millis(10),
         /// Time from the end of a disruption pass that did nothing to the next.
         pub disruption_poll: Duration = Duration::from_secs(10),
         /// What each look at a draining node adds to the second between two looks.

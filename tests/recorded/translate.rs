@@ -37,7 +37,7 @@ fn simulation(folder: &Folder, toml: &mut String) {
         "[simulation]\nduration = \"{length}s\"\nseed = 1\nprofile = \"kwok\"\nmanifests = [\"objects.yaml\"]\n\n\
          [cloud]\nprovider = \"kwok\"\ncatalogue = \"catalogue.json\"\n\n\
          [latencies]\npodStart = \"1.99s\"\nappStart = \"0s\"\npodCleanup = \"1s\"\nschedulerAttempt = \"20ms\"\n\
-         provisionerSolve = \"20ms\"\nprovisionerSolvePerPod = \"0s\"\npodEvent = \"100ms\"\ndisruptionSimulation = \"10ms\"\ndisruptionSimulationPerPod = \"0s\"\ndeploymentSync = \"10ms\"\npodCreateCall = \"20ms\"\n\n\
+         provisionerSolve = \"20ms\"\nprovisionerSolvePerPod = \"0s\"\npodEvent = \"100ms\"\ndeploymentSync = \"10ms\"\npodCreateCall = \"20ms\"\n\n\
          [scheduler]\nclientQPS = 200\nclientBurst = 300\n\n[controllerManager]\nkubeAPIQPS = 90\nkubeAPIBurst = 4\n\n"
     );
     if !folder.name.starts_with('n') {

@@ -205,8 +205,7 @@ impl Disruption {
         match step {
             Step::Idle => {
                 self.failures = 0;
-                let clocks = &world.scenario.clocks;
-                self.again_after(clocks.disruption_pass + clocks.disruption_poll, world, agenda);
+                self.again_after(world.scenario.clocks.disruption_poll, world, agenda);
             }
             Step::Validate(command) => {
                 self.validating = Some(command);
