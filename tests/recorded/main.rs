@@ -77,7 +77,8 @@ fn main() -> ExitCode {
 /// Runs that are known to part, with the reason: `known.txt` beside the runs.
 fn known_deviations(root: &Path) -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(root.join("known.txt")).unwrap_or_default();
-    let entry = |line: &str| line.split_once('|').map(|(name, reason)| (name.trim().to_owned(), reason.trim().to_owned()));
+    let entry =
+        |line: &str| line.split_once('|').map(|(name, reason)| (name.trim().to_owned(), reason.trim().to_owned()));
     text.lines().filter(|line| !line.starts_with('#')).filter_map(entry).collect()
 }
 
