@@ -1,0 +1,6 @@
+//! The problems that people report of KEDA and Karpenter on queues: `scenarios/problems` holds one scenario a problem, and here
+//! stands what each of them must show.
+
+mod disruption;
+mod pods;
+mod support;
