@@ -134,8 +134,7 @@ fn problem_12_the_staircase_is_exact_and_the_ramp_chooses_the_nodes() {
     for pair in steps[1..].windows(2) {
         assert!((pair[1].0 - pair[0].0 - 15.0).abs() < 0.1, "{steps:?}");
     }
-    const POLICIES: &str =
-        "ScaledObject/worker.advanced.horizontalPodAutoscalerConfig.behavior.scaleUp.policies";
+    const POLICIES: &str = "ScaledObject/worker.advanced.horizontalPodAutoscalerConfig.behavior.scaleUp.policies";
     let slow = run(name, &[(POLICIES, "[{ type = \"Pods\", value = 4, periodSeconds = 30 }]")]);
     let steps = staircase(&slow);
     assert!(steps.windows(2).all(|pair| pair[1].1 - pair[0].1 <= 4), "{steps:?}");
@@ -175,7 +174,10 @@ fn problem_14_the_wrong_strategy_starts_several_jobs_a_message() {
         let outcome = run("14-scaled-job-storm", &settings);
         assert_eq!(outcome.queues[0].totals.processed, 20);
         let per_message = outcome.pods.len() as f64 / 20.0;
-        println!("{strategy} {in_flight}: {per_message:.2} jobs a message, {} nodes", karpenter_nodes(&outcome).count());
+        println!(
+            "{strategy} {in_flight}: {per_message:.2} jobs a message, {} nodes",
+            karpenter_nodes(&outcome).count()
+        );
         per_message
     };
     let (yes, no) = ("\"true\"", "\"false\"");
