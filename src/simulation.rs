@@ -301,6 +301,7 @@ fn totals(data: &mut Data<'_>, end: Time, index: usize) -> (QueueTotals, Duratio
         dead_lettered: counters.dead_lettered,
         retention_expired: counters.retention_expired,
         purged: counters.purged,
+        redriven: counters.redriven,
         left,
         requests: counters.requests.total(),
         last_sent: statistics.last_sent,

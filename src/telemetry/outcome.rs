@@ -106,8 +106,10 @@ pub struct QueueTotals {
     pub dead_lettered: u64,
     /// Messages which the retention period removed.
     pub retention_expired: u64,
-    /// Messages removed by a purge.
+    /// Messages removed by a purge or with the queue.
     pub purged: u64,
+    /// Messages which a move task took away, to send them again to the queue they came from.
+    pub redriven: u64,
     /// Messages which are still in the queue at the end: visible, in flight and delayed.
     pub left: u64,
     /// Billed requests of producers, consumers and scalers.

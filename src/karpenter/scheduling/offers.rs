@@ -26,6 +26,30 @@ pub fn type_requirement(catalogue: &Catalogue, instance_type: &InstanceType, key
     }
 }
 
+/// Adds the values that an instance type has of a label; false = it says nothing of it. `hint` is where the label stood in the type
+/// before: it mostly stands there again.
+fn values_of<'a>(
+    catalogue: &'a Catalogue,
+    instance_type: &'a InstanceType,
+    key: &str,
+    hint: &mut usize,
+    into: &mut Vec<&'a str>,
+) -> bool {
+    match key {
+        labels::ZONE => into.extend(instance_type.offerings.iter().map(|o| catalogue.zone(o.zone))),
+        labels::CAPACITY_TYPE => into.extend(instance_type.offerings.iter().map(|o| o.capacity_type.as_str())),
+        key => {
+            let all = &instance_type.labels;
+            if all.get(*hint).is_none_or(|(label, _)| label != key) {
+                let Ok(index) = all.binary_search_by(|(label, _)| label.as_str().cmp(key)) else { return false };
+                *hint = index;
+            }
+            into.extend(all[*hint].1.iter().map(String::as_str));
+        }
+    }
+    true
+}
+
 /// Whether an offering satisfies the requirements (`Requirements.IsCompatible` with an offering's zone and capacity type, which are
 /// well known).
 #[must_use]
@@ -176,14 +200,22 @@ impl<'a> Offers<'a> {
 
     fn index(&self, key: &str) -> LabelIndex {
         let count = self.catalogue.types.len();
-        let answers: Vec<Option<Requirement>> =
-            self.catalogue.types.iter().map(|t| type_requirement(self.catalogue, t, key)).collect();
-        let mut members: FxHashMap<&Requirement, usize> = FxHashMap::default();
+        // Types are grouped by the bare values: a requirement is made once a group, not once a type.
+        let mut known: FxHashMap<Vec<&str>, usize> = FxHashMap::default();
         let mut groups: Vec<(Requirement, Vec<usize>)> = Vec::new();
-        for (i, answer) in answers.iter().enumerate() {
-            let Some(answer) = answer else { continue };
-            let group = *members.entry(answer).or_insert_with(|| {
-                groups.push((answer.clone(), Vec::new()));
+        let mut silent = vec![false; count];
+        let (mut values, mut hint) = (Vec::new(), 0);
+        for (i, instance_type) in self.catalogue.types.iter().enumerate() {
+            values.clear();
+            if !values_of(self.catalogue, instance_type, key, &mut hint, &mut values) {
+                silent[i] = true;
+                continue;
+            }
+            values.sort_unstable();
+            values.dedup();
+            let group = known.get(values.as_slice()).copied().unwrap_or_else(|| {
+                groups.push((Requirement::one_of(values.iter().map(|value| (*value).to_owned())), Vec::new()));
+                known.insert(values.clone(), groups.len() - 1);
                 groups.len() - 1
             });
             groups[group].1.push(i);
@@ -194,7 +226,7 @@ impl<'a> Offers<'a> {
             TypeSet::select(count, |i| flags[i])
         };
         LabelIndex {
-            silent: TypeSet::select(count, |i| answers[i].is_none()),
+            silent: TypeSet::select(count, |i| silent[i]),
             groups: groups.iter().map(|(requirement, members)| (requirement.clone(), set_of(members))).collect(),
         }
     }

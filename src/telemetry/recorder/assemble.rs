@@ -48,6 +48,7 @@ pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: 
 }
 
 fn pod_record(recorder: &Recorder, id: usize, pod: &Pod, keys: &[Option<NodeKey>], cluster: &Cluster) -> PodRecord {
+    let ended = [pod.path.finished, pod.path.gone].into_iter().flatten().min();
     PodRecord {
         name: pod_name(id, pod, cluster),
         workload: recorder.workload_of(pod.owner, cluster),
@@ -57,8 +58,9 @@ fn pod_record(recorder: &Recorder, id: usize, pod: &Pod, keys: &[Option<NodeKey>
         pulled: pod.path.image_pulled,
         started: pod.path.started,
         ready: pod.path.ready,
-        stopping: pod.path.deleting,
-        ended: [pod.path.finished, pod.path.gone].into_iter().flatten().min(),
+        // A pod of a Job that is done is deleted long after it ended: nobody asked it to stop.
+        stopping: pod.path.deleting.filter(|at| ended.is_none_or(|ended| *at <= ended)),
+        ended,
         reason: pod.end.map(end_reason).unwrap_or_default().to_owned(),
     }
 }

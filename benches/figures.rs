@@ -1,0 +1,68 @@
+//! Every figure that is promised, one line each: `figure NAME VALUE UNIT goal GOAL met|missed`.
+//!
+//! `cargo bench --bench figures`; names given behind `--` choose the figures whose name contains one of them.
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads the wall clock")]
+
+use std::time::Instant;
+
+#[path = "../tests/support/disruption_case.rs"]
+mod case;
+#[path = "figures/control_plane.rs"]
+mod control_plane;
+#[path = "../tests/support/disruption_world.rs"]
+mod disruption_world;
+#[path = "../tests/support/json.rs"]
+mod json;
+#[path = "figures/runs.rs"]
+mod runs;
+
+/// What a value is held against.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// It is missed above this.
+    AtMost(f64),
+    /// It is missed below this.
+    AtLeast(f64),
+}
+
+/// Prints the figures that were asked for.
+struct Figures {
+    wanted: Vec<String>,
+}
+
+impl Figures {
+    fn print(&self, name: &str, unit: &str, goal: Goal, measure: impl FnOnce() -> f64) {
+        if !self.wanted.is_empty() && !self.wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
+            return;
+        }
+        let value = measure();
+        let (bound, met) = match goal {
+            Goal::AtMost(bound) => (bound, value <= bound),
+            Goal::AtLeast(bound) => (bound, value >= bound),
+        };
+        let verdict = if met { "met" } else { "missed" };
+        println!("figure {name} {} {unit} goal {bound} {verdict}", (value * 1000.0).round() / 1000.0);
+    }
+}
+
+/// Seconds of the fastest of some repetitions.
+fn fastest(repetitions: usize, mut run: impl FnMut()) -> f64 {
+    let one = || {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_secs_f64()
+    };
+    std::iter::repeat_with(one).take(repetitions).fold(f64::INFINITY, f64::min)
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.first().is_some_and(|first| first == runs::PEAK_ARGUMENT) {
+        runs::print_peak(arguments.get(1));
+        return;
+    }
+    let figures = Figures { wanted: arguments };
+    runs::print(&figures);
+    control_plane::print(&figures);
+    runs::print_growth(&figures);
+}

@@ -1,0 +1,211 @@
+//! Figures of whole runs: time per message, days and weeks, memory, throughput of sweeps, growth with the work.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::hint::black_box;
+use std::process::Command;
+
+use forescale::engine::{Distribution, Streams};
+use forescale::scenario::load::load_texts;
+use forescale::scenario::{Options, Scenario};
+use forescale::simulation;
+use forescale::telemetry::Outcome;
+use forescale::time::Duration;
+use rayon::prelude::*;
+
+use super::{Figures, Goal, fastest};
+
+/// First argument of the process whose memory is measured; the second is the number of messages.
+pub const PEAK_ARGUMENT: &str = "peak-memory";
+const MESSAGES: u64 = 10_000_000;
+/// Load of a server.
+const LOAD: f64 = 0.8;
+
+pub fn print(figures: &Figures) {
+    for servers in [10, 1000] {
+        figures.print(&format!("mm{servers}_time_per_message_over_bare_loop"), "ratio", Goal::AtMost(2.0), || {
+            let bare = fastest(3, || assert!(black_box(bare_loop(servers, MESSAGES)) > 0));
+            let scenario = queue_of(servers, MESSAGES, "service = \"moto\"");
+            fastest(3, || assert_about(&run(&scenario), MESSAGES)) / bare
+        });
+        figures.print(&format!("mm{servers}_like_aws_time_per_message"), "ns", Goal::AtMost(400.0), || {
+            let scenario = queue_of(servers, MESSAGES, "");
+            fastest(1, || assert_about(&run(&scenario), MESSAGES)) * 1e9 / MESSAGES as f64
+        });
+    }
+    figures.print("front_page_sine_day_10M_messages", "s", Goal::AtMost(2.0), || {
+        let scenario = front_page("24h", "{ pattern = \"sine\", rate = \"10M/d\", amplitude = \"8M/d\" }");
+        fastest(2, || assert_about(&run(&scenario), MESSAGES))
+    });
+    figures.print("front_page_idle_day", "ms", Goal::AtMost(5.0), || {
+        let scenario = front_page("24h", "");
+        fastest(5, || assert_eq!(run(&scenario).processed(), 0)) * 1e3
+    });
+    figures.print("two_layer_sine_week_10M_messages", "s", Goal::AtMost(5.0), || {
+        let scenario = two_layer_week();
+        fastest(1, || assert_about(&run(&scenario), MESSAGES))
+    });
+    figures.print("peak_memory_100M_messages", "MB", Goal::AtMost(100.0), || peak_of_a_process(100_000_000));
+    for threads in [1, 2] {
+        let goal = Goal::AtLeast(5.0 * threads as f64);
+        figures.print(&format!("sweep_front_page_{threads}_threads"), "runs/s", goal, || sweep(threads));
+    }
+}
+
+/// How the time of a run grows with the messages and the consumers.
+pub fn print_growth(figures: &Figures) {
+    for messages in [100_000, 1_000_000, 10_000_000] {
+        figures.print(&format!("growth_messages_{messages}"), "ns/message", Goal::AtMost(400.0), || {
+            let scenario = queue_of(10, messages, "");
+            fastest(1, || assert_about(&run(&scenario), messages)) * 1e9 / messages as f64
+        });
+    }
+    for consumers in [1, 10, 100, 1000, 10_000] {
+        figures.print(&format!("growth_consumers_{consumers}"), "ns/message", Goal::AtMost(1000.0), || {
+            let messages = 2_000_000;
+            let scenario = queue_of(consumers, messages, "");
+            fastest(1, || assert_about(&run(&scenario), messages)) * 1e9 / messages as f64
+        });
+    }
+}
+
+/// Runs `peak-memory` in a process of its own, because memory that was used before is not given back.
+fn peak_of_a_process(messages: u64) -> f64 {
+    let program = std::env::current_exe().expect("this program");
+    let output = Command::new(program).args([PEAK_ARGUMENT, &messages.to_string()]).output().expect("a process");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
+}
+
+/// Runs M/M/10 and prints the most memory that the process ever held, MB.
+pub fn print_peak(messages: Option<&String>) {
+    let messages = messages.and_then(|text| text.parse().ok()).unwrap_or(MESSAGES);
+    assert_about(&run(&queue_of(10, messages, "")), messages);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|text| text.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
+    println!("{}", kib.map_or(f64::NAN, |kib| kib * 1024.0 / 1e6));
+}
+
+fn sweep(threads: usize) -> f64 {
+    const RUNS: u32 = 16;
+    let scenario = load_folder(&std::fs::read_to_string("scenarios/front-page.toml").expect("the scenario"));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    let one = |replication: u32| {
+        let options = simulation::Options { check_invariants: false, ..simulation::Options::replication(replication) };
+        simulation::run(&scenario, options).map(|outcome| outcome.processed())
+    };
+    let seconds = fastest(1, || {
+        let all: Result<Vec<u64>, _> = pool.install(|| (0..RUNS).into_par_iter().map(one).collect());
+        assert!(all.is_ok_and(|counts| counts.iter().all(|count| *count > 200_000)));
+    });
+    f64::from(RUNS) / seconds
+}
+
+fn run(scenario: &Scenario) -> Outcome {
+    let options = simulation::Options { check_invariants: false, ..simulation::Options::replication(0) };
+    simulation::run(scenario, options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Almost all messages must have been processed: otherwise less work was measured than is said.
+fn assert_about(outcome: &Outcome, messages: u64) {
+    let processed = outcome.processed() as f64 / messages as f64;
+    assert!((0.97..1.03).contains(&processed), "{processed} of the messages were processed");
+}
+
+/// M/M/c on a Deployment of fixed size.
+fn queue_of(servers: u32, messages: u64, queue: &str) -> Scenario {
+    let rate = LOAD * f64::from(servers);
+    let seconds = messages as f64 / rate;
+    let nodes = servers.div_ceil(500);
+    load_text(&format!(
+        "[simulation]\nduration = \"{seconds}s\"\nmaxPods = 1000000\n\
+         [[queues]]\nname = \"q\"\n{queue}\n[[queues.arrivals]]\npattern = \"poisson\"\nrate = \"{rate}/s\"\n\
+         [[consumers]]\ndeployment = \"d\"\nqueue = \"q\"\nbatchSize = 1\nwaitTime = \"20s\"\nvisibilityTimeout = \"5m\"\n\
+         processing = {{ exponential = {{ mean = \"1s\" }} }}\n\
+         [[deployments]]\nmetadata = {{ name = \"d\" }}\n[deployments.spec]\nreplicas = {servers}\n\
+         template = {{ metadata = {{ labels = {{ app = \"d\" }} }}, spec = {{ containers = [{{ name = \"c\", image = \"c:1\", resources = {{ requests = {{ cpu = \"50m\" }} }} }}] }} }}\n\
+         selector = {{ matchLabels = {{ app = \"d\" }} }}\n\
+         [[nodeGroups]]\nname = \"fixed\"\ncount = {nodes}\ncapacity = {{ cpu = \"64\", memory = \"256Gi\", pods = 600 }}\n"
+    ))
+}
+
+fn front_page(duration: &str, arrivals: &str) -> Scenario {
+    load_folder(&format!(
+        "[simulation]\nduration = \"{duration}\"\nmanifests = [\"manifests/eks/*.yaml\", \"manifests/front-page/*.yaml\"]\n\
+         [[queues]]\nname = \"orders\"\nvisibilityTimeout = \"60s\"\nreceiveWaitTime = \"20s\"\nphantoms = 0.0\narrivals = [{arrivals}]\n\
+         [[consumers]]\ndeployment = \"order-processor\"\nqueue = \"orders\"\nbatchSize = 10\nwaitTime = \"20s\"\nonTerm = \"drain\"\n\
+         processing = {{ lognormal = {{ p50 = \"150ms\", p99 = \"900ms\" }} }}\n\
+         [[nodeGroups]]\nname = \"system\"\ninstanceType = \"m5.large\"\ncount = 2\n\
+         taints = [{{ key = \"CriticalAddonsOnly\", value = \"true\", effect = \"NoSchedule\" }}]\n"
+    ))
+}
+
+fn two_layer_week() -> Scenario {
+    load_folder(
+        "[simulation]\nduration = \"7d\"\nmanifests = [\"manifests/eks/*.yaml\", \"manifests/two-layer/*.yaml\"]\n\
+         [[queues]]\nname = \"work-queue\"\nvisibilityTimeout = \"2m\"\n\
+         arrivals = [{ pattern = \"sine\", rate = \"16.534/s\", amplitude = \"12/s\" }]\n\
+         [[consumers]]\ndeployment = \"sqs-consumer\"\nqueue = \"work-queue\"\nbatchSize = 1\nwaitTime = \"20s\"\nonTerm = \"drain\"\n\
+         processing = { lognormal = { p50 = \"1s\", p99 = \"3s\" } }\n\
+         [[nodeGroups]]\nname = \"system\"\ninstanceType = \"m5.large\"\ncount = 2\n\
+         taints = [{ key = \"CriticalAddonsOnly\", value = \"true\", effect = \"NoSchedule\" }]\n",
+    )
+}
+
+fn load_text(toml: &str) -> Scenario {
+    load_with(toml, BTreeMap::new())
+}
+
+/// With the manifests of the shipped scenarios.
+fn load_folder(toml: &str) -> Scenario {
+    let mut texts = BTreeMap::new();
+    for folder in ["eks", "front-page", "two-layer"] {
+        for entry in std::fs::read_dir(format!("scenarios/manifests/{folder}")).expect("manifests") {
+            let path = entry.expect("a file").path();
+            let name = path.strip_prefix("scenarios").expect("below scenarios").display().to_string();
+            texts.insert(name, std::fs::read_to_string(&path).expect("a text"));
+        }
+    }
+    load_with(toml, texts)
+}
+
+fn load_with(toml: &str, mut texts: BTreeMap<String, String>) -> Scenario {
+    texts.insert("bench.toml".to_owned(), toml.to_owned());
+    match load_texts("bench.toml", texts, &Options::default()) {
+        Ok(loaded) => loaded.scenario,
+        Err(invalid) => panic!("{invalid}"),
+    }
+}
+
+/// The same queue by hand: a heap, a list of waiting messages, a list of idle servers, and nothing else.
+fn bare_loop(servers: u32, messages: u64) -> u64 {
+    const ARRIVAL: u32 = u32::MAX;
+    let mut stream = Streams::new(3, 0).open("bare", 0);
+    let gap = Distribution::Exponential { mean: Duration::from_secs_f64(1.0 / (LOAD * f64::from(servers))) };
+    let service = Distribution::Exponential { mean: Duration::from_secs(1) };
+    let mut heap: BinaryHeap<Reverse<(u64, u32)>> = BinaryHeap::new();
+    let mut queue: VecDeque<u64> = VecDeque::new();
+    let mut idle: Vec<u32> = (0..servers).collect();
+    let mut waits = 0;
+    heap.push(Reverse((0, ARRIVAL)));
+    let mut sent = 0;
+    while let Some(Reverse((now, who))) = heap.pop() {
+        if who == ARRIVAL {
+            sent += 1;
+            if sent < messages {
+                heap.push(Reverse((now + gap.sample(&mut stream).as_micros() as u64, ARRIVAL)));
+            }
+            queue.push_back(now);
+        } else {
+            idle.push(who);
+        }
+        while let Some(server) = idle.last().copied()
+            && let Some(arrived) = queue.pop_front()
+        {
+            idle.pop();
+            waits += now - arrived;
+            heap.push(Reverse((now + service.sample(&mut stream).as_micros() as u64, server)));
+        }
+    }
+    waits.max(1)
+}
