@@ -80,7 +80,7 @@ fn burst(at: &str, duration: &str, extra: &str) -> String {
          [[consumers]]\ndeployment = \"worker\"\nqueue = \"work\"\nbatchSize = 1\nwaitTime = \"20s\"\nonTerm = \"drain\"\n\
          processing = {{ lognormal = {{ p50 = \"4s\", p99 = \"20s\" }} }}\n\
          [market]\ninterruptions = \"never\"\nonDemandUnavailable = 0.0\n\
-         [clocks]\nkedaFirstPoll = \"1s\"\nhpaFirstPass = \"2s\"\ndisruptionFirstPass = \"3s\"\n{extra}"
+         [clocks]\nkedaFirstPoll = \"1s\"\nhpaFirstPass = \"2s\"\nhpaPassDormant = \"0s\"\ndisruptionFirstPass = \"3s\"\n{extra}"
     )
 }
 
@@ -137,7 +137,8 @@ fn a_pool_that_no_pod_can_use_does_not_matter() {
 
 #[test]
 fn what_comes_later_happens_later() {
-    // By half an hour: a multiple of all periods.
+    // By half an hour: a multiple of all periods. (A pass of the HPA that reads nothing takes no time here: else each would move the
+    // phase of the next.)
     let shift = Duration::from_mins(30);
     let early = run(&burst("1m", "15m", "[[changes]]\nat = \"8m\"\nscale = { worker = 3 }\n"), &manifests());
     let late = run(&burst("31m", "45m", "[[changes]]\nat = \"38m\"\nscale = { worker = 3 }\n"), &manifests());

@@ -399,7 +399,7 @@ fn node_pool(c: &mut Choices, index: usize) -> String {
     text += &c.maybe(4, "weight", &["1", "50"]);
     text += &c.maybe(4, "limits", &["{ cpu = \"0\" }", "{ cpu = \"8\" }", "{ memory = \"40Gi\" }", "{ cpu = \"100\" }"]);
     text += "[nodePools.spec.disruption]\n";
-    text += &c.maybe_text(2, "consolidationPolicy", &["WhenEmpty", "WhenEmptyOrUnderutilized", "Balanced"]);
+    text += &c.maybe_text(2, "consolidationPolicy", &["WhenEmpty", "WhenEmptyOrUnderutilized"]);
     text += &c.maybe_text(2, "consolidateAfter", &["0s", "30s", "5m", "Never"]);
     text += &c.maybe(3, "budgets", &["[{ nodes = \"0\" }]", "[{ nodes = \"100%\" }]", "[{ nodes = \"1\", reasons = [\"Empty\"] }]"]);
     text += "[nodePools.spec.template.spec]\n";
