@@ -169,7 +169,8 @@ fn names_do_not_matter() {
     let other = toml.replace("\"worker\"", "\"other\"").replace("\"work\"", "\"jobs\"");
     let (one, two) = (run(&toml, &manifests()), run(&other, &renamed));
     let of = |outcome: &Outcome| -> Vec<_> {
-        let mut pods: Vec<_> = outcome.pods.iter().map(|pod| (pod.created, pod.scheduled, pod.ready, pod.ended)).collect();
+        let mut pods: Vec<_> =
+            outcome.pods.iter().map(|pod| (pod.created, pod.scheduled, pod.ready, pod.ended)).collect();
         pods.sort();
         pods
     };
@@ -191,7 +192,9 @@ fn mean_wait(rate: u32, processing: &str, minutes: u32) -> f64 {
          [[nodeGroups]]\nname = \"fixed\"\ncapacity = {{ cpu = \"8\", memory = \"64Gi\", pods = 100 }}\n",
         end + 10
     );
-    let deployment = DEPLOYMENT.replace("replicas: 0", "replicas: 4").replace("      nodeSelector: { kubernetes.io/arch: amd64 }\n", "");
+    let deployment = DEPLOYMENT
+        .replace("replicas: 0", "replicas: 4")
+        .replace("      nodeSelector: { kubernetes.io/arch: amd64 }\n", "");
     let toml = toml.replace("[simulation]", "[simulation]\nmanifests = [\"*.yaml\"]");
     let outcome = run(&toml, &[deployment]);
     assert_eq!(outcome.queues[0].totals.left, 0);

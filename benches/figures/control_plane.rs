@@ -36,9 +36,8 @@ pub fn print(figures: &Figures) {
             zones: catalogue.zones.clone(),
             types: catalogue.types.iter().rev().take(types).cloned().collect(),
         };
-        figures.print(&format!("growth_instance_types_{types}"), "ms", Goal::AtMost(50.0), || {
-            provision(&part, 1000, 20)
-        });
+        figures
+            .print(&format!("growth_instance_types_{types}"), "ms", Goal::AtMost(50.0), || provision(&part, 1000, 20));
     }
     for nodes in [10, 100, 1000, 2000] {
         figures.print(&format!("growth_nodes_{nodes}"), "ms", Goal::AtMost(200.0), || place(7064, nodes));

@@ -170,11 +170,21 @@ fn arrivals(c: &mut Choices, frame: &Frame) -> String {
         0 => format!("pattern = \"poisson\"\nrate = \"{rate}\"\n"),
         1 => format!("pattern = \"constant\"\nrate = \"{rate}\"\n"),
         2 => format!("pattern = \"ramp\"\nfrom = \"0/s\"\nto = \"{rate}\"\nover = \"{}s\"\n", c.number(1, 600)),
-        3 => format!("pattern = \"steps\"\nsteps = [{{ at = \"0s\", rate = \"{rate}\" }}, {{ at = \"2m\", rate = \"0/s\" }}]\nevery = \"5m\"\n"),
+        3 => format!(
+            "pattern = \"steps\"\nsteps = [{{ at = \"0s\", rate = \"{rate}\" }}, {{ at = \"2m\", rate = \"0/s\" }}]\nevery = \"5m\"\n"
+        ),
         4 => format!("pattern = \"sine\"\nrate = \"{rate}\"\namplitude = \"3/s\"\nperiod = \"{}m\"\n", c.number(1, 30)),
-        5 => format!("pattern = \"burst\"\nat = \"{at}s\"\nmessages = {}\nover = \"{}s\"\n", c.number(1, 2000), c.number(0, 60)),
-        6 => format!("pattern = \"onOff\"\nrate = \"{rate}\"\non = \"30s\"\noff = {{ exponential = {{ mean = \"1m\" }} }}\n"),
-        7 => format!("pattern = \"mmpp\"\nstates = [{{ rate = \"{rate}\", mean = \"1m\" }}, {{ rate = \"0/s\", mean = \"2m\" }}]\n"),
+        5 => format!(
+            "pattern = \"burst\"\nat = \"{at}s\"\nmessages = {}\nover = \"{}s\"\n",
+            c.number(1, 2000),
+            c.number(0, 60)
+        ),
+        6 => format!(
+            "pattern = \"onOff\"\nrate = \"{rate}\"\non = \"30s\"\noff = {{ exponential = {{ mean = \"1m\" }} }}\n"
+        ),
+        7 => format!(
+            "pattern = \"mmpp\"\nstates = [{{ rate = \"{rate}\", mean = \"1m\" }}, {{ rate = \"0/s\", mean = \"2m\" }}]\n"
+        ),
         8 => format!("pattern = \"batch\"\nmessages = {}\nrate = \"2/m\"\n", c.number(1, 100)),
         _ => format!("pattern = \"spike\"\nat = \"{at}s\"\npeak = \"{rate}\"\nrise = \"20s\"\nhalfLife = \"1m\"\n"),
     };
@@ -225,8 +235,9 @@ fn consumer(c: &mut Choices, index: usize, workload: &Workload) -> String {
 fn template(c: &mut Choices, index: usize, job: bool) -> String {
     let cpu = c.one(&["50m", "250m", "1", "3", "7500m"]);
     let memory = c.one(&["64Mi", "512Mi", "2Gi", "12Gi"]);
-    let mut container =
-        format!("name = \"c\", image = \"app:{index}\", resources = {{ requests = {{ cpu = \"{cpu}\", memory = \"{memory}\" }} }}");
+    let mut container = format!(
+        "name = \"c\", image = \"app:{index}\", resources = {{ requests = {{ cpu = \"{cpu}\", memory = \"{memory}\" }} }}"
+    );
     if c.once_in(5) {
         container += ", readinessProbe = { initialDelaySeconds = 3, periodSeconds = 5 }";
     }
@@ -361,7 +372,11 @@ fn scaled_job(c: &mut Choices, index: usize, workload: &Workload, template: &str
     text += &format!("maxReplicaCount = {}\n", c.number(1, 40));
     text += &c.maybe(5, "minReplicaCount", &["0", "1"]);
     text += &c.maybe(4, "successfulJobsHistoryLimit", &["0", "3"]);
-    text += &c.maybe(2, "scalingStrategy", &["{ strategy = \"accurate\" }", "{ strategy = \"eager\" }", "{ strategy = \"default\" }"]);
+    text += &c.maybe(
+        2,
+        "scalingStrategy",
+        &["{ strategy = \"accurate\" }", "{ strategy = \"eager\" }", "{ strategy = \"default\" }"],
+    );
     text += &format!("triggers = [{}]\n[scaledJobs.spec.jobTargetRef]\n", trigger(c, workload));
     text += &c.maybe(4, "backoffLimit", &["0", "2"]);
     text += &c.maybe(6, "activeDeadlineSeconds", &["20", "120"]);
@@ -386,22 +401,29 @@ fn node_pool(c: &mut Choices, index: usize) -> String {
     }
     if c.once_in(2) {
         let values = c.one(&["[\"c\", \"m\", \"r\"]", "[\"m\"]", "[\"t\"]"]);
-        requirements.push(format!("{{ key = \"karpenter.k8s.aws/instance-category\", operator = \"In\", values = {values} }}"));
+        requirements
+            .push(format!("{{ key = \"karpenter.k8s.aws/instance-category\", operator = \"In\", values = {values} }}"));
     }
     if c.once_in(3) {
         let values = c.one(&["[\"amd64\"]", "[\"arm64\"]", "[\"amd64\", \"arm64\"]"]);
         requirements.push(format!("{{ key = \"kubernetes.io/arch\", operator = \"In\", values = {values} }}"));
     }
     if c.once_in(4) {
-        requirements.push("{ key = \"karpenter.k8s.aws/instance-cpu\", operator = \"Lt\", values = [\"9\"] }".to_owned());
+        requirements
+            .push("{ key = \"karpenter.k8s.aws/instance-cpu\", operator = \"Lt\", values = [\"9\"] }".to_owned());
     }
     let mut text = format!("[[nodePools]]\nmetadata = {{ name = \"pool{index}\" }}\n[nodePools.spec]\n");
     text += &c.maybe(4, "weight", &["1", "50"]);
-    text += &c.maybe(4, "limits", &["{ cpu = \"0\" }", "{ cpu = \"8\" }", "{ memory = \"40Gi\" }", "{ cpu = \"100\" }"]);
+    text +=
+        &c.maybe(4, "limits", &["{ cpu = \"0\" }", "{ cpu = \"8\" }", "{ memory = \"40Gi\" }", "{ cpu = \"100\" }"]);
     text += "[nodePools.spec.disruption]\n";
     text += &c.maybe_text(2, "consolidationPolicy", &["WhenEmpty", "WhenEmptyOrUnderutilized"]);
     text += &c.maybe_text(2, "consolidateAfter", &["0s", "30s", "5m", "Never"]);
-    text += &c.maybe(3, "budgets", &["[{ nodes = \"0\" }]", "[{ nodes = \"100%\" }]", "[{ nodes = \"1\", reasons = [\"Empty\"] }]"]);
+    text += &c.maybe(
+        3,
+        "budgets",
+        &["[{ nodes = \"0\" }]", "[{ nodes = \"100%\" }]", "[{ nodes = \"1\", reasons = [\"Empty\"] }]"],
+    );
     text += "[nodePools.spec.template.spec]\n";
     text += &format!("requirements = [{}]\n", requirements.join(", "));
     text += "nodeClassRef = { group = \"karpenter.k8s.aws\", kind = \"EC2NodeClass\", name = \"default\" }\n";
