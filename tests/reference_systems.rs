@@ -313,7 +313,7 @@ fn waterfall(outcome: &Outcome) -> Option<([f64; 9], f64)> {
         pod.started,
         Some(sent + wait),
     ]
-    .map(|instant| seconds(instant));
+    .map(seconds);
     let mut steps = [0.0; 9];
     for (step, pair) in steps.iter_mut().zip(instants.windows(2)) {
         *step = pair[1] - pair[0];
