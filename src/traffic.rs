@@ -116,7 +116,7 @@ impl Source {
         self.next = again_at;
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self) {
         self.next = match self.generator.next(&mut self.arrivals_stream, &mut self.extra) {
             Some(nanos) => {

@@ -82,6 +82,8 @@ pub(super) struct Consumer {
     pub settings: ConsumerSettings,
     pub cycle: Duration,
     pub capacity: u32,
+    /// Whether its queue is a FIFO queue.
+    pub fifo: bool,
     pub idle: IdleLine,
     pub service: Family,
     pub fates: Family,
@@ -231,6 +233,7 @@ impl DataPlane {
         self.consumers.push(Consumer {
             cycle: settings.poll_cycle(),
             capacity: settings.capacity(),
+            fifo: self.sqs.queue(settings.queue).is_fifo(),
             idle: IdleLine::new(settings.poll_cycle()),
             // By queue, so that a message takes as long whatever consumer it meets.
             service: streams.family("consumer/service", &queue_name),
@@ -260,7 +263,7 @@ impl DataPlane {
 
     /// When the data plane does something next; `None` = never, unless the control plane acts.
     #[must_use]
-    pub fn next_event(&self) -> Option<Time> {
+    pub fn next_event(&mut self) -> Option<Time> {
         let next = self.next_instant();
         (next < Time::MAX || !self.notices.is_empty()).then_some(if self.notices.is_empty() { next } else { self.now })
     }
@@ -289,7 +292,7 @@ impl DataPlane {
             } else if source == first {
                 self.send_next(first);
                 continue;
-            } else if let Some((at, number, kind, index)) = self.events.pop() {
+            } else if let Some((at, number, kind, index)) = self.events.take() {
                 self.handle(at, number, kind, index);
             }
             if self.sqs.has_woken() {
@@ -340,7 +343,7 @@ impl DataPlane {
         Ok(())
     }
 
-    fn next_instant(&self) -> Time {
+    fn next_instant(&mut self) -> Time {
         let change = self.changes.last().map_or(Time::MAX, |planned| planned.at);
         self.sqs.next_timer().min(change).min(self.next_source.0).min(self.events.next())
     }

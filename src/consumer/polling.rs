@@ -4,7 +4,7 @@ use super::event::{Kind, NO_EVENT};
 use super::plane::{DataPlane, WorkerEventKind};
 use super::worker::{NONE, Poll};
 use crate::scenario::consumers::PollMode;
-use crate::sqs::{QueueId, ReceiveMessage, SqsError};
+use crate::sqs::{QueueId, ReceiveMessage, Received, SqsError};
 use crate::time::{Duration, Time};
 
 /// How long a client waits after an error before it tries again.
@@ -36,11 +36,17 @@ impl DataPlane {
         let count = waiting.workers.len();
         if count > 0 {
             let place = if count == 1 { 0 } else { waiting.stream.below(count) };
-            let worker = waiting.workers[place];
-            self.leave_idle(now, worker, false);
+            let worker = waiting.workers.swap_remove(place);
+            if let Some(moved) = waiting.workers.get(place) {
+                self.workers[*moved].wait_index = place as u32;
+            }
+            let state = &mut self.workers[worker];
+            state.poll = Poll::No;
+            state.wait_index = NONE;
+            self.count_polls(now, worker, false);
             return Some(worker);
         }
-        for index in 0..self.waiting[usize::from(queue.0)].cycling.len() {
+        for index in 0..waiting.cycling.len() {
             let kind = usize::from(self.waiting[usize::from(queue.0)].cycling[index]);
             let consumer = &self.consumers[kind];
             if consumer.settings.wait == Duration::ZERO {
@@ -144,7 +150,7 @@ impl DataPlane {
     #[inline]
     fn receive(&mut self, now: Time, worker: u32, queue: QueueId, want: u32) -> Outcome {
         let kind = usize::from(self.workers[worker].consumer);
-        let consumer = &mut self.consumers[kind];
+        let consumer = &self.consumers[kind];
         let settings = &consumer.settings;
         let call = ReceiveMessage {
             max: want,
@@ -154,58 +160,77 @@ impl DataPlane {
             attempt: None,
             armed: false,
         };
-        let after_batch = settings.poll_mode == PollMode::AfterBatch;
+        if want == 1 && !consumer.fifo {
+            return match self.sqs.receive_one(now, queue, &call) {
+                Ok(Some(message)) => self.take_in(now, worker, std::slice::from_ref(&message)),
+                Ok(None) => self.get_nothing(now, worker),
+                Err(error) => self.refused(now, worker, error),
+            };
+        }
         let mut received = std::mem::take(&mut self.received);
         received.clear();
-        let answer = self.sqs.receive(now, queue, &call, &mut received);
-        let outcome = match answer {
-            Err(SqsError::Throttled(until)) => {
-                self.schedule_poll(until.max(now + ERROR_PAUSE), worker);
-                Outcome::Over
-            }
-            Err(_) => {
-                let pause = settings.idle_poll.max(ERROR_PAUSE);
-                self.schedule_poll(now + pause, worker);
-                Outcome::Over
-            }
-            Ok(0) => {
-                // Empty though there was something: a short poll asked the wrong servers, or the rest went to the
-                // dead-letter queue. The service has counted this one.
-                if settings.always_waits() {
-                    self.schedule_poll(now + NEXT_POLL, worker);
-                } else {
-                    let next = now + consumer.cycle;
-                    self.go_idle(now, worker, next, next);
-                }
-                Outcome::Over
-            }
-            Ok(count) => {
-                let latency = match &settings.receive_latency {
-                    Some(distribution) => distribution.sample(&mut consumer.latencies),
-                    None => Duration::ZERO,
-                };
-                let lost = settings.lost_receives > 0.0 && consumer.latencies.chance(settings.lost_receives);
-                self.workers[worker].give_up_event = NO_EVENT;
-                for message in &received {
-                    if lost {
-                        self.sqs.arm(message.receipt, message.deadline);
-                    } else {
-                        self.begin(now, now + latency, worker, message);
-                    }
-                }
-                self.workers[worker].taken += if lost { 0 } else { count };
-                if after_batch && !lost {
-                    // It polls again when it has worked off what it holds.
-                    Outcome::Over
-                } else if latency > Duration::ZERO || lost {
-                    self.poll_after(now + latency.max(NEXT_POLL), worker)
-                } else {
-                    Outcome::Again
-                }
-            }
+        let outcome = match self.sqs.receive(now, queue, &call, &mut received) {
+            Ok(0) => self.get_nothing(now, worker),
+            Ok(_) => self.take_in(now, worker, &received),
+            Err(error) => self.refused(now, worker, error),
         };
         self.received = received;
         outcome
+    }
+
+    /// Takes received messages into a worker.
+    #[inline]
+    fn take_in(&mut self, now: Time, worker: u32, received: &[Received]) -> Outcome {
+        let state = &mut self.workers[worker];
+        let consumer = &mut self.consumers[usize::from(state.consumer)];
+        let settings = &consumer.settings;
+        let latency = match &settings.receive_latency {
+            Some(distribution) => distribution.sample(&mut consumer.latencies),
+            None => Duration::ZERO,
+        };
+        state.give_up_event = NO_EVENT;
+        if settings.lost_receives > 0.0 && consumer.latencies.chance(settings.lost_receives) {
+            for message in received {
+                self.sqs.arm(message.receipt, message.deadline);
+            }
+            return self.poll_after(now + latency.max(NEXT_POLL), worker);
+        }
+        let after_batch = settings.poll_mode == PollMode::AfterBatch;
+        state.taken += received.len() as u32;
+        for message in received {
+            self.begin(now, now + latency, worker, message);
+        }
+        if after_batch {
+            // It polls again when it has worked off what it holds.
+            Outcome::Over
+        } else if latency > Duration::ZERO {
+            self.poll_after(now + latency, worker)
+        } else {
+            Outcome::Again
+        }
+    }
+
+    /// An empty answer though there was something: a short poll asked the wrong servers, or the rest went to the dead-letter
+    /// queue. The service has counted this one.
+    fn get_nothing(&mut self, now: Time, worker: u32) -> Outcome {
+        let consumer = &self.consumers[usize::from(self.workers[worker].consumer)];
+        if consumer.settings.always_waits() {
+            self.schedule_poll(now + NEXT_POLL, worker);
+        } else {
+            let next = now + consumer.cycle;
+            self.go_idle(now, worker, next, next);
+        }
+        Outcome::Over
+    }
+
+    /// An error for an answer.
+    fn refused(&mut self, now: Time, worker: u32, error: SqsError) -> Outcome {
+        let pause = match error {
+            SqsError::Throttled(until) => until.since(now).max(ERROR_PAUSE),
+            _ => self.consumers[usize::from(self.workers[worker].consumer)].settings.idle_poll.max(ERROR_PAUSE),
+        };
+        self.schedule_poll(now + pause, worker);
+        Outcome::Over
     }
 
     /// Schedules the next receive of a worker that still has room once an answer has arrived.
@@ -276,6 +301,14 @@ impl DataPlane {
         let state = &mut self.workers[worker];
         state.poll = Poll::No;
         state.wait_index = NONE;
+        self.count_polls(now, worker, cut);
+    }
+
+    /// Counts the empty polls of a wait that ends.
+    #[inline]
+    fn count_polls(&mut self, now: Time, worker: u32, cut: bool) {
+        let state = &self.workers[worker];
+        let consumer = &self.consumers[usize::from(state.consumer)];
         if now >= state.idle_from {
             let elapsed = now.since(state.idle_from);
             // Most waits are short: spare them the division.

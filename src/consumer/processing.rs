@@ -17,9 +17,9 @@ impl DataPlane {
     /// start in the order of their arrival, start and end are known at once.
     #[inline]
     pub(super) fn begin(&mut self, now: Time, ready: Time, worker: u32, message: &Received) {
-        let state = &self.workers[worker];
-        let (kind, first_slot) = (usize::from(state.consumer), state.slots as usize);
-        let consumer = &mut self.consumers[kind];
+        let state = &mut self.workers[worker];
+        let first_slot = state.slots as usize;
+        let consumer = &mut self.consumers[usize::from(state.consumer)];
         let settings = &consumer.settings;
         let service = if message.work < 0.0 {
             Duration::from_secs_f64(f64::from(-message.work))
@@ -27,8 +27,9 @@ impl DataPlane {
             let drawn = settings.processing.sample(&mut consumer.service.member(message.receipt.message_id()));
             if message.work == 1.0 { drawn } else { scaled(drawn, message.work) }
         };
-        let slot = earliest(&self.slots[first_slot..first_slot + settings.slots as usize]) + first_slot;
-        let start = self.slots[slot].max(ready);
+        let slots = &mut self.slots[first_slot..first_slot + settings.slots as usize];
+        let slot = earliest(slots);
+        let start = slots[slot].max(ready);
         let mut end = start + service;
         let mut fate = Fate::Done;
         if message.poison || !consumer.plain {
@@ -50,7 +51,7 @@ impl DataPlane {
         {
             end += latency.sample(&mut consumer.latencies);
         }
-        self.slots[slot] = end;
+        slots[slot] = end;
         let (index, delivery) = self.deliveries.place();
         delivery.receipt = message.receipt;
         delivery.worker = worker;
@@ -65,40 +66,38 @@ impl DataPlane {
         delivery.deadline = message.deadline;
         delivery.start = start;
         delivery.end = end;
-        self.hold(worker, index);
         let event_kind = if fate == Fate::Crash { Kind::Crash } else { Kind::Complete };
-        self.deliveries[index].event = self.events.add(end, event_kind, index);
-        self.watch(index, kind);
-        if self.log.is_some() {
-            self.note(now, worker, WorkerEventKind::Receive(message.receive_count));
-        }
-    }
-
-    /// Sees to a delivery's visibility timeout if it will run out before the message is deleted, and to early deletes.
-    #[inline]
-    fn watch(&mut self, index: u32, kind: usize) {
-        let settings = &self.consumers[kind].settings;
-        let delivery = &self.deliveries[index];
+        delivery.event = self.events.add(end, event_kind, index);
+        let first = state.first;
+        state.first = index;
+        state.held += 1;
+        delivery.next = first;
+        // Sees to the visibility timeout if it will run out before the message is deleted, and to early deletes.
+        let mut delete_now = false;
         match settings.ack {
-            Ack::Early => {
-                if delivery.start > delivery.received {
-                    if delivery.deadline <= delivery.start {
-                        self.sqs.arm(delivery.receipt, delivery.deadline);
-                    }
-                    let event = self.events.add(delivery.start, Kind::Begin, index);
-                    self.deliveries[index].begin_event = event;
-                } else {
-                    self.delete_early(delivery.start, index);
-                }
-            }
             Ack::Late | Ack::Batched => {
-                let until =
-                    if settings.ack == Ack::Batched { delivery.end + settings.ack_interval } else { delivery.end };
+                let until = if settings.ack == Ack::Batched { end + settings.ack_interval } else { end };
                 let deadline = deadline_at(settings.heartbeat.as_ref(), delivery, until);
                 if deadline <= until {
-                    self.sqs.arm(delivery.receipt, deadline);
+                    self.sqs.arm(message.receipt, deadline);
                 }
             }
+            Ack::Early if start > now => {
+                if message.deadline <= start {
+                    self.sqs.arm(message.receipt, message.deadline);
+                }
+                delivery.begin_event = self.events.add(start, Kind::Begin, index);
+            }
+            Ack::Early => delete_now = true,
+        }
+        if first != NONE {
+            self.deliveries[first].previous = index;
+        }
+        if delete_now {
+            self.delete_early(now, index);
+        }
+        if self.log.is_some() {
+            self.note(now, worker, WorkerEventKind::Receive(message.receive_count));
         }
     }
 
@@ -236,18 +235,6 @@ impl DataPlane {
             let _result = self.sqs.delete(now, queue, receipt, count);
             self.deliveries.free(index);
             index = next;
-        }
-    }
-
-    #[inline]
-    fn hold(&mut self, worker: u32, index: u32) {
-        let state = &mut self.workers[worker];
-        let first = state.first;
-        state.first = index;
-        state.held += 1;
-        self.deliveries[index].next = first;
-        if first != NONE {
-            self.deliveries[first].previous = index;
         }
     }
 

@@ -40,7 +40,7 @@ fn largest_in(bucket: usize) -> u64 {
 
 impl Durations {
     /// Counts one duration; a negative one counts as zero.
-    #[inline]
+    #[inline(always)]
     pub fn record(&mut self, value: Duration) {
         let value = value.max_zero();
         let micros = value.as_micros().unsigned_abs();
@@ -65,7 +65,7 @@ impl Durations {
         self.max = self.max.max(value);
     }
 
-    #[inline]
+    #[inline(always)]
     fn bucket_mut(&mut self, micros: u64) -> &mut u64 {
         let bucket = bucket_of(micros);
         if bucket >= self.buckets.len() {

@@ -2,7 +2,7 @@
 
 use super::message::{Message, Messages, NO_GROUP, NONE, State};
 use super::order::Order;
-use super::price::units;
+use super::price::share_of_call;
 use super::queue::Queue;
 use super::statistics::PARTS;
 use super::throughput::Action;
@@ -40,7 +40,7 @@ impl Sqs {
     }
 
     /// Takes in a message that no quota holds back.
-    #[inline]
+    #[inline(always)]
     pub(super) fn accept(&mut self, now: Time, id: QueueId, send: &SendMessage, delay: Duration) -> Sent {
         let (queue, messages) = (&mut self.queues[usize::from(id.0)], &mut self.messages);
         let group = queue.group_of(send.group);
@@ -50,7 +50,7 @@ impl Sqs {
             tenants.sent(now, group);
         }
         let counters = &mut queue.statistics.counters;
-        counters.requests.send_parts += units(u64::from(size) * u64::from(batch)) * PARTS / u64::from(batch);
+        counters.requests.send_parts += share_of_call(u64::from(size), batch);
         if let Some(deduplication) = send.deduplication
             && queue.deduplication.seen(now, NO_GROUP, deduplication)
         {
@@ -73,6 +73,54 @@ impl Sqs {
         queue.enqueue(messages, &mut self.timers, now, slot, delay);
         watch_oldest(queue, messages, &mut self.timers);
         Sent::Enqueued(message_id)
+    }
+
+    /// [`Sqs::receive`] of at most one message from a queue that is not FIFO, by its shortest path.
+    ///
+    /// # Errors
+    /// `NonExistentQueue`, `OverLimit`.
+    #[inline]
+    pub fn receive_one(
+        &mut self,
+        now: Time,
+        id: QueueId,
+        receive: &ReceiveMessage,
+    ) -> Result<Option<Received>, SqsError> {
+        self.catch_up(now);
+        let queue = &mut self.queues[usize::from(id.0)];
+        debug_assert!(!queue.is_fifo(), "groups need the long path");
+        if !queue.exists {
+            return Err(SqsError::NonExistentQueue);
+        }
+        let depth = queue.counts.depth();
+        if depth.in_flight >= queue.settings.in_flight_limit && !receive.long {
+            queue.statistics.counters.over_limit += 1;
+            return Err(SqsError::OverLimit);
+        }
+        let missed = receive.long && depth.visible > 0 && queue.empty_long_polls.happens();
+        let mut exhausted = NONE;
+        let mut found = None;
+        if depth.visible > 0 && depth.in_flight < queue.settings.in_flight_limit && !missed {
+            let (messages, timers) = (&mut self.messages, &mut self.timers);
+            let mut delivery = Delivery { queue, messages, timers, now, receive, payload: 0 };
+            let (limit, asked) = (delivery.receive_limit(), delivery.asked());
+            found = delivery.next(limit, asked, &mut exhausted);
+        }
+        if exhausted != NONE {
+            self.move_exhausted(now, id, exhausted);
+        }
+        let counters = &mut self.queues[usize::from(id.0)].statistics.counters;
+        match &found {
+            Some(received) => {
+                let size = self.messages[received.receipt.slot].size;
+                counters.requests.receive_parts += share_of_call(u64::from(size), 1);
+            }
+            None => {
+                counters.requests.receive_parts += PARTS;
+                counters.empty_receives += 1;
+            }
+        }
+        Ok(found)
     }
 
     /// ReceiveMessage, answered at `now`: adds what is received to `out` and tells how many that were. Exhausted messages on
@@ -114,8 +162,8 @@ impl Sqs {
         let mut payload = 0;
         let missed = receive.long && depth.visible > 0 && queue.empty_long_polls.happens();
         if max > 0 && depth.visible > 0 && !missed {
-            let mut delivery = Delivery { queue, messages, timers: &mut self.timers, now, receive, out, payload: 0 };
-            let exhausted = delivery.fill(max);
+            let mut delivery = Delivery { queue, messages, timers: &mut self.timers, now, receive, payload: 0 };
+            let exhausted = delivery.fill(max, out);
             payload = delivery.payload;
             if exhausted != NONE {
                 self.move_exhausted(now, id, exhausted);
@@ -123,7 +171,7 @@ impl Sqs {
         }
         let queue = &mut self.queues[usize::from(id.0)];
         let count = (out.len() - first) as u32;
-        queue.statistics.counters.requests.receive_parts += units(payload) * PARTS;
+        queue.statistics.counters.requests.receive_parts += share_of_call(payload, 1);
         if count == 0 {
             queue.statistics.counters.empty_receives += 1;
         } else if let Some(attempt) = receive.attempt.filter(|_| queue.is_fifo()) {
@@ -163,7 +211,7 @@ impl Sqs {
             queue.statistics.counters.throttled += 1;
             return Err(SqsError::Throttled(until));
         }
-        queue.statistics.counters.requests.delete_parts += PARTS / u64::from(batch.max(1));
+        queue.statistics.counters.requests.delete_parts += share_of_call(0, batch);
         if queue.is_fifo() && present && (!latest || message.state != State::InFlight) {
             queue.statistics.counters.late_deletes += 1;
             return Err(SqsError::ReceiptExpired);
@@ -315,45 +363,61 @@ struct Delivery<'a> {
     timers: &'a mut Timers,
     now: Time,
     receive: &'a ReceiveMessage,
-    out: &'a mut Vec<Received>,
     /// Bytes delivered.
     payload: u64,
 }
 
 impl Delivery<'_> {
     /// Delivers up to `max` messages; exhausted ones met on the way are taken out and returned as a chain through `next`.
-    fn fill(&mut self, max: u32) -> u32 {
-        let limit = self.queue.settings.redrive.map_or(u32::MAX, |redrive| redrive.max_receive_count);
+    fn fill(&mut self, max: u32, out: &mut Vec<Received>) -> u32 {
+        let limit = self.receive_limit();
         let mut exhausted = NONE;
-        let mut left = max;
         if self.queue.is_fifo() {
-            self.fill_fifo(left, limit, &mut exhausted);
+            self.fill_fifo(max, limit, &mut exhausted, out);
             return exhausted;
         }
-        let asked = match &self.queue.order {
-            Order::Standard(shards) => shards.asked(self.receive.long, &mut self.queue.order_stream),
-            _ => u64::MAX,
-        };
-        while left > 0 {
-            let next = match &mut self.queue.order {
-                Order::Standard(shards) => shards.take(self.messages, asked, &mut self.queue.order_stream),
-                Order::Fair(tenants) => tenants.take(self.messages, self.now),
-                Order::Fifo(_) => None,
-            };
-            let Some(slot) = next else { break };
-            if self.messages[slot].receive_count >= limit {
-                self.queue.counts.change(self.now, |depth| depth.visible -= 1);
-                self.queue.leave_age(self.messages, slot);
-                chain(self.messages, &mut exhausted, slot);
-            } else {
-                self.deliver(slot);
-                left -= 1;
-            }
+        let asked = self.asked();
+        for _ in 0..max {
+            let Some(received) = self.next(limit, asked, &mut exhausted) else { break };
+            out.push(received);
         }
         exhausted
     }
 
-    fn fill_fifo(&mut self, mut left: u32, limit: u32, exhausted: &mut u32) {
+    /// The receive count at which a message is exhausted.
+    #[inline]
+    fn receive_limit(&self) -> u32 {
+        self.queue.settings.redrive.map_or(u32::MAX, |redrive| redrive.max_receive_count)
+    }
+
+    /// The servers asked.
+    #[inline]
+    fn asked(&mut self) -> u64 {
+        match &self.queue.order {
+            Order::Standard(shards) => shards.asked(self.receive.long, &mut self.queue.order_stream),
+            Order::Fair(_) | Order::Fifo(_) => u64::MAX,
+        }
+    }
+
+    /// Delivers one message of a queue that is not FIFO.
+    #[inline]
+    fn next(&mut self, limit: u32, asked: u64, exhausted: &mut u32) -> Option<Received> {
+        loop {
+            let slot = match &mut self.queue.order {
+                Order::Standard(shards) => shards.take(self.messages, asked, &mut self.queue.order_stream),
+                Order::Fair(tenants) => tenants.take(self.messages, self.now),
+                Order::Fifo(_) => None,
+            }?;
+            if self.messages[slot].receive_count < limit {
+                return Some(self.deliver(slot));
+            }
+            self.queue.counts.change(self.now, |depth| depth.visible -= 1);
+            self.queue.leave_age(self.messages, slot);
+            chain(self.messages, exhausted, slot);
+        }
+    }
+
+    fn fill_fifo(&mut self, mut left: u32, limit: u32, exhausted: &mut u32, out: &mut Vec<Received>) {
         while left > 0 {
             let Order::Fifo(groups) = &mut self.queue.order else { return };
             let Some((group, mut slot)) = groups.take(self.messages) else { return };
@@ -367,7 +431,7 @@ impl Delivery<'_> {
                     self.queue.take_out(self.messages, self.now, slot);
                     chain(self.messages, exhausted, slot);
                 } else {
-                    self.deliver(slot);
+                    out.push(self.deliver(slot));
                     left -= 1;
                 }
                 slot = following;
@@ -379,8 +443,8 @@ impl Delivery<'_> {
     }
 
     /// Turns a visible message, already out of the order (FIFO: still in its group), into one in flight.
-    #[inline]
-    fn deliver(&mut self, slot: u32) {
+    #[inline(always)]
+    fn deliver(&mut self, slot: u32) -> Received {
         let timeout = self.receive.visibility.unwrap_or(self.queue.settings.visibility_timeout);
         let message = &mut self.messages[slot];
         message.generation = message.generation.wrapping_add(1);
@@ -411,7 +475,7 @@ impl Delivery<'_> {
             Order::Fair(tenants) => tenants.count_taken(self.messages, self.now, group),
             Order::Fifo(groups) => groups.count_in_flight(group, true),
         }
-        self.out.push(received);
+        received
     }
 
     /// Takes a message that was received too often out of the age list; its retention gets a timer of its own.

@@ -32,9 +32,10 @@ impl Depth {
 #[derive(Clone, Debug)]
 pub struct Counts {
     depth: Depth,
-    since: Time,
-    area_visible: u128,
-    area_in_flight: u128,
+    /// The integral of a count over time is (count · now) less the instants at which it rose plus those at which it fell; these
+    /// are the sums of those instants, in microseconds.
+    visible_instants: i128,
+    in_flight_instants: i128,
     peak: Depth,
     window_low: Depth,
     window_high: Depth,
@@ -52,9 +53,8 @@ impl Counts {
         };
         Counts {
             depth: Depth::default(),
-            since: Time::ZERO,
-            area_visible: 0,
-            area_in_flight: 0,
+            visible_instants: 0,
+            in_flight_instants: 0,
             peak: Depth::default(),
             window_low: Depth::default(),
             window_high: Depth::default(),
@@ -80,9 +80,9 @@ impl Counts {
     /// Message-seconds until `now`: integrals of visible and in-flight messages over time.
     #[must_use]
     pub fn areas(&self, now: Time) -> (f64, f64) {
-        let span = now.since(self.since).max_zero().as_micros() as u128;
-        let visible = self.area_visible + u128::from(self.depth.visible) * span;
-        let in_flight = self.area_in_flight + u128::from(self.depth.in_flight) * span;
+        let now = i128::from(now.as_micros());
+        let visible = i128::from(self.depth.visible) * now + self.visible_instants;
+        let in_flight = i128::from(self.depth.in_flight) * now + self.in_flight_instants;
         (visible as f64 / 1e6, in_flight as f64 / 1e6)
     }
 
@@ -98,7 +98,7 @@ impl Counts {
     /// A message becomes visible that was not there before.
     #[inline]
     pub(crate) fn appear(&mut self, now: Time) {
-        self.pass(now);
+        self.visible_instants -= i128::from(now.as_micros());
         self.depth.visible += 1;
         self.window_high.visible = self.window_high.visible.max(self.depth.visible);
         self.keep(now);
@@ -107,7 +107,8 @@ impl Counts {
     /// A visible message goes into flight.
     #[inline]
     pub(crate) fn take(&mut self, now: Time) {
-        self.pass(now);
+        self.visible_instants += i128::from(now.as_micros());
+        self.in_flight_instants -= i128::from(now.as_micros());
         self.depth.visible -= 1;
         self.depth.in_flight += 1;
         self.window_low.visible = self.window_low.visible.min(self.depth.visible);
@@ -118,7 +119,7 @@ impl Counts {
     /// A message in flight is deleted.
     #[inline]
     pub(crate) fn finish(&mut self, now: Time) {
-        self.pass(now);
+        self.in_flight_instants += i128::from(now.as_micros());
         self.depth.in_flight -= 1;
         self.window_low.in_flight = self.window_low.in_flight.min(self.depth.in_flight);
         self.keep(now);
@@ -126,22 +127,15 @@ impl Counts {
 
     /// Any other change.
     pub(crate) fn change(&mut self, now: Time, change: impl FnOnce(&mut Depth)) {
-        self.pass(now);
+        let before = self.depth;
         change(&mut self.depth);
+        let rise = |before: u64, after: u64| i128::from(after) - i128::from(before);
+        let instant = i128::from(now.as_micros());
+        self.visible_instants -= rise(before.visible, self.depth.visible) * instant;
+        self.in_flight_instants -= rise(before.in_flight, self.depth.in_flight) * instant;
         raise(&mut self.window_high, &self.depth);
         lower(&mut self.window_low, &self.depth);
         self.keep(now);
-    }
-
-    /// Lets time pass at the present counts.
-    #[inline]
-    fn pass(&mut self, now: Time) {
-        if now > self.since {
-            let span = u128::from(now.as_micros() - self.since.as_micros());
-            self.area_visible += u128::from(self.depth.visible) * span;
-            self.area_in_flight += u128::from(self.depth.in_flight) * span;
-            self.since = now;
-        }
     }
 
     #[inline]

@@ -37,6 +37,17 @@ pub const fn per_million(kind: QueueKind) -> Usd {
     )
 }
 
+/// Parts of a billed request that each of the `batch` messages of a call has, with this payload a message.
+#[inline]
+pub(super) fn share_of_call(payload_bytes: u64, batch: u32) -> u64 {
+    // Nearly all calls: no division.
+    if batch <= 1 && payload_bytes <= UNIT_BYTES {
+        return PARTS;
+    }
+    let batch = u64::from(batch.max(1));
+    units(payload_bytes * batch) * PARTS / batch
+}
+
 /// Price of a queue's requests, without the free tier; the tiers are those of one queue alone.
 #[must_use]
 pub fn price(kind: QueueKind, requests: &Requests) -> Usd {

@@ -182,7 +182,7 @@ impl Queue {
     }
 
     /// Adds a message (filled in by the caller but for sequence, queue and state) to the order, the age list and the counts.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enqueue(
         &mut self,
         messages: &mut Messages,
@@ -213,7 +213,7 @@ impl Queue {
     }
 
     /// Adds a message that has just become visible for the first time to the order.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn show(&mut self, messages: &mut Messages, slot: u32) {
         match &mut self.order {
             Order::Standard(shards) => shards.append(messages, slot, &mut self.order_stream),
@@ -246,7 +246,7 @@ impl Queue {
     }
 
     /// Takes a message, whatever its state, out of the order, the counts and the age list. The place stays allocated.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_out(&mut self, messages: &mut Messages, now: Time, slot: u32) {
         let state = messages[slot].state;
         match state {
@@ -281,7 +281,7 @@ impl Queue {
     }
 
     /// Takes a message out of the age list or the list of those set back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn leave_age(&mut self, messages: &mut Messages, slot: u32) {
         if messages[slot].set_back {
             self.set_back.remove(messages, slot);

@@ -44,7 +44,7 @@ impl Shards {
     }
 
     /// Puts a message that has not been received yet, or one that goes to the back, at the end of its shard.
-    #[inline]
+    #[inline(always)]
     pub fn append(&mut self, messages: &mut Messages, slot: u32, stream: &mut Stream) {
         let shard = if self.shards.len() == 1 { 0 } else { self.next_shard(stream) };
         messages[slot].shard = shard as u8;
@@ -58,7 +58,7 @@ impl Shards {
         let other = self.dealt + stream.below(self.deal.len() - self.dealt);
         self.deal.swap(self.dealt, other);
         let shard = usize::from(self.deal[self.dealt]);
-        self.dealt = (self.dealt + 1) % self.deal.len();
+        self.dealt = if self.dealt + 1 == self.deal.len() { 0 } else { self.dealt + 1 };
         shard
     }
 
@@ -98,7 +98,7 @@ impl Shards {
     }
 
     /// Takes the next message of the servers asked.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, messages: &mut Messages, asked: u64, stream: &mut Stream) -> Option<u32> {
         loop {
             let candidates = self.filled & asked;
@@ -118,7 +118,7 @@ impl Shards {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_from(&mut self, messages: &mut Messages, index: usize) -> Option<u32> {
         let shard = &mut self.shards[index];
         while let Some(Reverse((sequence, slot, generation))) = shard.returned.peek().copied() {
