@@ -79,7 +79,7 @@ fn erlang_c(servers: u32, a: f64) -> f64 {
 #[test]
 fn mm1() {
     // W_q = rho / (mu - lambda) = 0.8 / 0.2 = 4 s.
-    let results = waits(0.8, &Distribution::Exponential { mean: Duration::from_secs(1) }, 1, 100);
+    let results = waits(0.8, &Distribution::Exponential { mean: Duration::from_secs(1) }, 1, 40);
     check("M/M/1 wait", 4.0, &results.iter().map(|r| r.wait).collect::<Vec<_>>());
     check("M/M/1 sojourn", 5.0, &results.iter().map(|r| r.sojourn).collect::<Vec<_>>());
 }
@@ -88,21 +88,21 @@ fn mm1() {
 fn mm10() {
     // W_q = C(c, a) / (c·mu - lambda).
     let expected = erlang_c(10, 8.0) / (10.0 - 8.0);
-    let results = waits(8.0, &Distribution::Exponential { mean: Duration::from_secs(1) }, 10, 20);
+    let results = waits(8.0, &Distribution::Exponential { mean: Duration::from_secs(1) }, 10, 8);
     check("M/M/10 wait", expected, &results.iter().map(|r| r.wait).collect::<Vec<_>>());
 }
 
 #[test]
 fn md1() {
     // W_q = rho / (2·mu·(1 - rho)) = 0.8 / 0.4 = 2 s.
-    let results = waits(0.8, &Distribution::Constant(Duration::from_secs(1)), 1, 100);
+    let results = waits(0.8, &Distribution::Constant(Duration::from_secs(1)), 1, 40);
     check("M/D/1 wait", 2.0, &results.iter().map(|r| r.wait).collect::<Vec<_>>());
 }
 
 #[test]
 fn littles_law() {
     // L = throughput · W holds in each run, but for the messages that are there at its end.
-    for result in waits(0.8, &Distribution::Exponential { mean: Duration::from_secs(1) }, 1, 100) {
+    for result in waits(0.8, &Distribution::Exponential { mean: Duration::from_secs(1) }, 1, 40) {
         let little = result.throughput * result.sojourn;
         assert!((result.in_system / little - 1.0).abs() < 0.005, "{} against {little}", result.in_system);
     }
