@@ -152,7 +152,9 @@ fn what_comes_later_happens_later() {
     assert_eq!(of_early, of_late);
     let wait = |outcome: &Outcome| outcome.queues[0].wait.mean();
     assert_eq!(wait(&early), wait(&late));
-    assert_eq!(early.instance_cost(), late.instance_cost());
+    // When an idle node goes depends on where the disruption loop stands, which is not shifted: idle time is left out.
+    let used = |outcome: &Outcome| (outcome.instance_cost().useful, outcome.instance_cost().boot);
+    assert_eq!(used(&early), used(&late));
 }
 
 #[test]
