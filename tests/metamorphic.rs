@@ -177,7 +177,7 @@ fn names_do_not_matter() {
         pods
     };
     assert_eq!(of(&one), of(&two));
-    let totals = |outcome: &Outcome| outcome.queues[0].totals.clone();
+    let totals = |outcome: &Outcome| outcome.queues[0].totals;
     assert_eq!(totals(&one).processed, totals(&two).processed);
     assert_eq!(one.queues[0].wait.mean(), two.queues[0].wait.mean());
     assert_eq!(one.instance_cost(), two.instance_cost());
