@@ -1,7 +1,7 @@
 //! Random scenarios, made whole from a seed: each runs twice with all laws checked, and must end, keep its messages and come out the
 //! same to the last byte.
 //!
-//! `FORESCALE_SOAK=from..to` chooses the seeds (default `0..30`, with `--release` `0..1000`). A failure is printed as a scenario file, made as small as it
+//! `FORESCALE_SOAK=from..to` chooses the seeds (default `0..12`, with `--release` `0..1000`). A failure is printed as a scenario file, made as small as it
 //! gets. What failed once stands in `tests/data/soak` and runs first. `FORESCALE_SOAK_SHOW=seed` prints a seed's scenario.
 #![expect(clippy::disallowed_methods, reason = "a run that never ends is noticed by the wall clock")]
 
@@ -105,7 +105,7 @@ fn corpus() -> usize {
 }
 
 fn range() -> (u64, u64) {
-    let default = if cfg!(debug_assertions) { "0..30" } else { "0..1000" };
+    let default = if cfg!(debug_assertions) { "0..12" } else { "0..1000" };
     let text = std::env::var("FORESCALE_SOAK").unwrap_or_else(|_| default.to_owned());
     let ends = text.split_once("..").and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
     ends.unwrap_or_else(|| panic!("FORESCALE_SOAK is `from..to`, not `{text}`"))
