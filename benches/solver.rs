@@ -3,6 +3,7 @@
 //! `cargo bench --bench solver` prints milliseconds per pass.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the wall clock")]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use forescale::api::decode::{Decode, Problems};
@@ -41,7 +42,7 @@ fn main() {
         let specs: Vec<PodSpec> = (0..count).map(spec).collect();
         let pod = |i: usize| Pod { shape: i % count, created: Time::ZERO, uid: i as u64, gated: false };
         let input = Input {
-            catalogues: vec![&catalogue],
+            catalogues: vec![Arc::new(catalogue.clone())],
             pools: vec![Pool { name: "workers", spec: &pool, catalogue: Some(0) }],
             shapes: specs.iter().map(|spec| Shape { labels: &labels, spec, volumes: 0 }).collect(),
             pods: (0..PODS).map(pod).collect(),

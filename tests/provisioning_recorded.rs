@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use forescale::api::karpenter::NodePoolSpec;
 use forescale::api::meta::Labels;
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
         .unwrap_or_else(|_| "tests/data/recorded/provisioning.jsonl".to_owned());
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
     let catalogue = std::fs::read_to_string("tests/data/recorded/catalogue.json").expect("the catalogue");
-    let catalogue = kwok::parse_catalogue(&catalogue).expect("a catalogue");
+    let catalogue = Arc::new(kwok::parse_catalogue(&catalogue).expect("a catalogue"));
     let (mut matched, mut total) = (0, 0);
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let case: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -95,12 +96,12 @@ struct State {
 
 /// What does not change within a case.
 struct Case<'c> {
-    catalogue: &'c Catalogue,
+    catalogue: &'c Arc<Catalogue>,
     pools: Vec<(String, NodePoolSpec)>,
     shapes: Vec<(Labels, PodSpec)>,
 }
 
-fn replay(case: &Value, catalogue: &Catalogue) -> Result<(), String> {
+fn replay(case: &Value, catalogue: &Arc<Catalogue>) -> Result<(), String> {
     let id = case["case"].as_str().expect("a name");
     let pools = case["pools"].as_array().expect("pools").iter().map(|pool| pool_of(pool, id)).collect();
     let waves = case["waves"].as_array().expect("waves");
@@ -328,7 +329,7 @@ fn pass(case: &Case<'_>, state: &State, pending: &[usize], stream: &mut Stream) 
         }
     }
     let input = Input {
-        catalogues: vec![case.catalogue],
+        catalogues: vec![Arc::clone(case.catalogue)],
         pools,
         nodes: nodes.collect(),
         daemon_sets: Vec::new(),
@@ -392,7 +393,7 @@ fn launch(case: &Case<'_>, claim: &NewClaim, index: usize, stream: &mut Stream) 
 
 fn node_labels(catalogue: &Catalogue, node: &NodeRecord, requirements: &Requirements, stream: &mut Stream) -> Labels {
     let mut all = resolve_labels(requirements, stream);
-    for (key, values) in &catalogue.get(node.instance_type).labels {
+    for (key, values) in catalogue.get(node.instance_type).labels.iter() {
         if let [value] = &values[..] {
             all.insert(key.clone(), value.clone());
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use forescale::api::karpenter::NodePoolSpec;
 use forescale::api::meta::Labels;
@@ -99,7 +100,7 @@ struct NodeRecord {
 }
 
 struct Bench {
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     pools: Vec<(String, NodePoolSpec)>,
     shapes: Vec<(String, Labels, PodSpec, u32)>,
     daemons: Vec<PodSpec>,
@@ -153,7 +154,7 @@ impl Bench {
         });
         let daemons = list(&input["daemonSets"]).iter().map(|daemon| pod_spec(&daemon["spec"], &daemon["requests"]));
         let mut bench = Bench {
-            catalogue: catalogue(types),
+            catalogue: Arc::new(catalogue(types)),
             pools: pools.collect(),
             shapes: shapes.collect(),
             daemons: daemons.collect(),
@@ -258,7 +259,7 @@ impl Bench {
         }
         let mut uids = self.random.clone();
         let input = Input {
-            catalogues: vec![&self.catalogue],
+            catalogues: vec![Arc::clone(&self.catalogue)],
             pools: self.pools.iter().map(|(name, spec)| Pool { name, spec, catalogue: Some(0) }).collect(),
             nodes: nodes.collect(),
             daemon_sets: self.daemons.iter().collect(),
@@ -299,19 +300,19 @@ impl Bench {
         let (name, zone) = (self.catalogue.get(id).name.clone(), self.catalogue.zone(offering.zone).to_owned());
         let short = list(ice).iter().any(|entry| *entry == json!([name, zone, offering.capacity_type.as_str()]));
         if short {
-            self.catalogue.types[id.0 as usize].offerings[place].available = false;
+            Arc::make_mut(&mut self.catalogue).types[id.0 as usize].offerings[place].available = false;
             return None;
         }
         if offering.capacity_type == CapacityType::Reserved {
             let left = self.options.reservations.entry((id, offering.zone)).or_default();
             *left = left.saturating_sub(1);
             if *left == 0 {
-                self.catalogue.types[id.0 as usize].offerings[place].available = false;
+                Arc::make_mut(&mut self.catalogue).types[id.0 as usize].offerings[place].available = false;
             }
         }
         let mut all = resolve_labels(&claim.requirements, &mut self.random);
         let instance_type = self.catalogue.get(id);
-        for (key, values) in &instance_type.labels {
+        for (key, values) in instance_type.labels.iter() {
             if let [value] = &values[..] {
                 all.insert(key.clone(), value.clone());
             }
@@ -474,7 +475,13 @@ fn instance_type(entry: &Value, zones: &[String]) -> InstanceType {
         price: offering[2].as_f64().unwrap_or(price),
         available: offering[3].as_bool().unwrap_or(true),
     });
-    InstanceType { name, labels, allocatable: capacity - overhead, capacity, offerings: offerings.collect() }
+    InstanceType {
+        name,
+        labels: Arc::new(labels),
+        allocatable: capacity - overhead,
+        capacity,
+        offerings: offerings.collect(),
+    }
 }
 
 /// `reserved: n` of a type: n instances behind each of its reserved offerings.

@@ -1,11 +1,16 @@
 //! Figures of single passes: provisioning, placement, disruption.
 
-use forescale::api::decode::{Decode, Problems};
+use std::sync::Arc;
+
+use forescale::api::decode::{Decode, Problems, defaults};
+use forescale::api::karpenter::AmiFamily;
 use forescale::api::karpenter::NodePoolSpec;
 use forescale::api::meta::Labels;
 use forescale::api::pod::PodSpec;
 use forescale::cluster::catalogue::Catalogue;
-use forescale::ec2::kwok;
+use forescale::ec2::capacity::NodeSettings;
+use forescale::ec2::catalogue::build;
+use forescale::ec2::prices::Prices;
 use forescale::engine::Streams;
 use forescale::karpenter::scheduling::{Input, Pod, Pool, Shape, solve};
 use forescale::scheduler::choose::{Choice, Chooser};
@@ -19,8 +24,7 @@ use super::case::Case;
 use super::{Figures, Goal, fastest};
 
 pub fn print(figures: &Figures) {
-    let text = include_str!("../../tests/data/recorded/catalogue.json");
-    let catalogue = kwok::parse_catalogue(text).expect("a catalogue");
+    let catalogue = Arc::new(whole_catalogue());
     for (shapes, goal) in [(1, 50.0), (100, 500.0)] {
         figures.print(&format!("provisioning_10000_pods_{shapes}_shapes"), "ms", Goal::AtMost(goal), || {
             provision(&catalogue, 10_000, shapes)
@@ -32,10 +36,10 @@ pub fn print(figures: &Figures) {
         figures.print(&format!("growth_pods_{pods}"), "ms", Goal::AtMost(100.0), || provision(&catalogue, pods, 1));
     }
     for types in [10, 100, 400, 1300] {
-        let part = Catalogue {
+        let part = Arc::new(Catalogue {
             zones: catalogue.zones.clone(),
             types: catalogue.types.iter().rev().take(types).cloned().collect(),
-        };
+        });
         figures
             .print(&format!("growth_instance_types_{types}"), "ms", Goal::AtMost(50.0), || provision(&part, 1000, 20));
     }
@@ -44,8 +48,14 @@ pub fn print(figures: &Figures) {
     }
 }
 
-/// Milliseconds of one scheduling pass of Karpenter's.
-fn provision(catalogue: &Catalogue, pods: usize, shapes: usize) -> f64 {
+/// All instance types of us-east-1, in three zones.
+fn whole_catalogue() -> Catalogue {
+    let mut prices = Prices::new(&defaults(), Streams::new(1, 0));
+    build("us-east-1", &[], &NodeSettings::of_family(AmiFamily::Al2023), &mut prices, Time::ZERO).expect("prices")
+}
+
+/// Milliseconds of one scheduling pass of Karpenter's that knows nothing of former ones.
+fn provision(catalogue: &Arc<Catalogue>, pods: usize, shapes: usize) -> f64 {
     let pool: NodePoolSpec = parse("template = { spec = { requirements = [] } }");
     let labels = Labels::from([("app".to_owned(), "a".to_owned())]);
     let spec = |i: usize| -> PodSpec {
@@ -55,7 +65,7 @@ fn provision(catalogue: &Catalogue, pods: usize, shapes: usize) -> f64 {
     let specs: Vec<PodSpec> = (0..shapes).map(spec).collect();
     let pod = |i: usize| Pod { shape: i % shapes, created: Time::ZERO, uid: i as u64, gated: false };
     let input = Input {
-        catalogues: vec![catalogue],
+        catalogues: vec![Arc::clone(catalogue)],
         pools: vec![Pool { name: "workers", spec: &pool, catalogue: Some(0) }],
         shapes: specs.iter().map(|spec| Shape { labels: &labels, spec, volumes: 0 }).collect(),
         pods: (0..pods).map(pod).collect(),

@@ -1,6 +1,11 @@
 //! What the cloud offers: instance types with their labels, sizes and priced offerings. `ec2/` fills it, Karpenter reads it.
 
+use std::sync::Arc;
+
 use crate::units::{Resources, Usd};
+
+/// Label keys and their allowed values, sorted by key.
+pub type TypeLabels = Vec<(String, Vec<String>)>;
 
 /// Index of an instance type in its catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,8 +44,8 @@ pub struct Offering {
 pub struct InstanceType {
     /// Name, `m5.large`.
     pub name: String,
-    /// Labels its nodes carry, key and allowed values, sorted by key (without zone and capacity type, which offerings decide).
-    pub labels: Vec<(String, Vec<String>)>,
+    /// Labels its nodes carry (without zone and capacity type, which offerings decide).
+    pub labels: Arc<TypeLabels>,
     /// Capacity: what NodePool limits count.
     pub capacity: Resources,
     /// Allocatable: what pods may request, as Karpenter expects it.

@@ -111,7 +111,7 @@ fn labels(catalogue: &Catalogue, scenario: &Scenario, group: &NodeGroup, name: &
     put("eks.amazonaws.com/capacityType", if spot { "SPOT" } else { "ON_DEMAND" });
     if let Some(id) = type_of(catalogue, group) {
         put("node.kubernetes.io/instance-type", &catalogue.get(id).name);
-        for (key, values) in &catalogue.get(id).labels {
+        for (key, values) in catalogue.get(id).labels.iter() {
             if let [value] = values.as_slice() {
                 labels.insert(key.clone(), value.clone());
             }

@@ -48,12 +48,14 @@ pub fn build(
         return Err(UnknownRegion { region: region.to_owned(), known: data::regions().join(", ") });
     }
     let zones = zone_names(region, zones);
+    let labels = labels::of_region(region, settings.family);
     let types = regional
         .iter()
-        .filter(|regional| can_boot(settings.family, regional.row.family))
-        .map(|regional| InstanceType {
+        .zip(labels.iter())
+        .filter(|(regional, _)| can_boot(settings.family, regional.row.family))
+        .map(|(regional, labels)| InstanceType {
             name: regional.row.name.to_owned(),
-            labels: labels::of(regional.row, region, settings.family),
+            labels: labels.clone(),
             capacity: settings.capacity(regional.row),
             allocatable: settings.allocatable(regional.row),
             offerings: offerings(&zones, regional, prices, now),

@@ -1,5 +1,7 @@
 //! Karpenter's KWOK provider: a fixed catalogue and instances made of nothing (karpenter `kwok/cloudprovider`).
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
@@ -95,7 +97,7 @@ fn instance_type(options: TypeOptions, zones: &[String]) -> Result<InstanceType,
         })
         .collect::<Result<_, _>>()?;
     Ok(InstanceType {
-        labels: labels(&options),
+        labels: Arc::new(labels(&options)),
         capacity,
         allocatable: capacity - Resources::new(Cpu::from_milli(100), Memory::from_mib(10)),
         offerings,

@@ -5,13 +5,30 @@
 //! The published data lack `instance-cpu-sustained-clock-speed-mhz`, `instance-encryption-in-transit-supported` and zone ids:
 //! these keys are not listed at all, and a requirement on them excludes no type.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::capacity::is_neuron;
-use super::data::TypeRow;
+use super::data::{self, TypeRow};
 use crate::api::karpenter::AmiFamily;
+use crate::cluster::catalogue::TypeLabels;
+
+/// Labels by region and build label of Windows.
+type Shared = BTreeMap<(String, Option<&'static str>), Arc<[Arc<TypeLabels>]>>;
+
+/// The labels of each type of a region, in the order of [`data::types_of`]. All runs of a process share them.
+#[must_use]
+pub fn of_region(region: &str, family: AmiFamily) -> Arc<[Arc<TypeLabels>]> {
+    static SHARED: Mutex<Shared> = Mutex::new(BTreeMap::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (region.to_owned(), windows_build(family));
+    let labels = || data::types_of(region).iter().map(|regional| Arc::new(of(regional.row, region, family))).collect();
+    shared.entry(key).or_insert_with(labels).clone()
+}
 
 /// Label keys and their allowed values, sorted by key, without zone and capacity type.
 #[must_use]
-pub fn of(row: &TypeRow, region: &str, family: AmiFamily) -> Vec<(String, Vec<String>)> {
+pub fn of(row: &TypeRow, region: &str, family: AmiFamily) -> TypeLabels {
     let present = |value: &str| if value.is_empty() { Vec::new() } else { vec![value.to_owned()] };
     let positive = |value: i64| if value > 0 { vec![value.to_string()] } else { Vec::new() };
     let windows = windows_build(family);

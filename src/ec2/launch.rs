@@ -160,7 +160,7 @@ mod tests {
         let size = Resources::new(Cpu::from_milli(cpu * 1000), Memory::from_mib(cpu * 4096));
         InstanceType {
             name: name.to_owned(),
-            labels: Vec::new(),
+            labels: std::sync::Arc::default(),
             capacity: size,
             allocatable: size,
             offerings: offerings

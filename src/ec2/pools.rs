@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::data::{InterruptionBand, TypeRow};
+use super::data::{self, InterruptionBand, TypeRow};
 use crate::cluster::catalogue::CapacityType;
 use crate::engine::{Distribution, Stream, Streams};
 use crate::scenario::market::{InterruptionRate, Market};
@@ -154,9 +154,7 @@ struct Pool {
 pub struct Pools {
     market: Market,
     streams: Streams,
-    /// Highest reclaim rate of a family's pools, per hour.
-    family_rates: BTreeMap<&'static str, f64>,
-    bands: BTreeMap<&'static str, InterruptionBand>,
+    region: String,
     pools: BTreeMap<PoolKey, Pool>,
     families: BTreeMap<&'static str, Occurrences>,
 }
@@ -168,22 +166,24 @@ impl Pools {
     /// The capacity of a scenario's region.
     #[must_use]
     pub fn new(market: &Market, region: &str, streams: Streams) -> Self {
-        let mut pools = Pools {
+        Pools {
             market: market.clone(),
             streams,
-            family_rates: BTreeMap::new(),
-            bands: BTreeMap::new(),
+            region: region.to_owned(),
             pools: BTreeMap::new(),
             families: BTreeMap::new(),
-        };
-        for regional in super::data::types_of(region) {
-            let band = regional.spot.map_or(UNLISTED, |advice| advice.band);
-            pools.bands.insert(regional.row.name, band);
-            let rate = pools.reclaim_rate(Scarcity::of(market, CapacityType::Spot, regional.row, band));
-            let highest = pools.family_rates.entry(regional.row.family).or_insert(0.0);
-            *highest = highest.max(rate);
         }
-        pools
+    }
+
+    fn band(&self, name: &str) -> InterruptionBand {
+        data::find(&self.region, name).and_then(|regional| regional.spot).map_or(UNLISTED, |advice| advice.band)
+    }
+
+    /// Highest reclaim rate of a family's pools, per hour.
+    fn family_rate(&self, family: &str) -> f64 {
+        let own = data::types_of(&self.region).iter().filter(|regional| regional.row.family == family);
+        let rates = own.map(|regional| self.reclaim_rate(self.scarcity(CapacityType::Spot, regional.row)));
+        rates.fold(0.0, f64::max)
     }
 
     /// Rate of reclaims of a pool whose nodes have that hazard: each takes a part of the nodes only.
@@ -194,7 +194,7 @@ impl Pools {
     /// How scarce a pool is.
     #[must_use]
     pub fn scarcity(&self, capacity_type: CapacityType, row: &TypeRow) -> Scarcity {
-        Scarcity::of(&self.market, capacity_type, row, self.bands.get(row.name).copied().unwrap_or(UNLISTED))
+        Scarcity::of(&self.market, capacity_type, row, self.band(row.name))
     }
 
     fn ensure(&mut self, key: &PoolKey, row: &'static TypeRow) {
@@ -205,7 +205,7 @@ impl Pools {
         let name = format!("{}/{}/{}", key.capacity_type.as_str(), key.instance_type, key.zone);
         let rate = self.reclaim_rate(scarcity);
         let share = self.market.region_wide_share;
-        let family_rate = share * self.family_rates.get(row.family).copied().unwrap_or(rate);
+        let family_rate = share * self.family_rate(row.family);
         let family_part = if family_rate > 0.0 { (share * rate / family_rate).min(1.0) } else { 0.0 };
         let outage_hours = self.market.dry_time.mean().as_secs_f64() / 3600.0;
         let all = if outage_hours > 0.0 { -(1.0 - scarcity.unavailable.min(0.999)).ln() / outage_hours } else { 0.0 };
@@ -408,12 +408,9 @@ mod tests {
     #[test]
     fn young_nodes_of_tight_pools_are_taken_more_often() {
         let market: Market = defaults();
-        let tight = *Pools::new(&market, "us-east-1", Streams::new(8, 0))
-            .bands
-            .iter()
-            .find(|(_, band)| **band == InterruptionBand::Above20)
-            .expect("a tight type")
-            .0;
+        let pools = Pools::new(&market, "us-east-1", Streams::new(8, 0));
+        let mut names = data::types_of("us-east-1").iter().map(|regional| regional.row.name);
+        let tight = names.find(|name| pools.band(name) == InterruptionBand::Above20).expect("a tight type");
         let pools = Pools::new(&market, "us-east-1", Streams::new(8, 0));
         let mut stream = Streams::new(8, 0).open("own", 0);
         let ages: Vec<Duration> = (0..200_000)

@@ -3,7 +3,7 @@
 //! A Spot price is on-demand less the advised saving, times the zone's factor, times a slow noise of its own per type and
 //! zone: the logarithm moves every `spotPriceStep` towards 0 and is normal with `spotPriceSigma` at all times.
 
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 use super::data::RegionalType;
 use crate::cluster::catalogue::CapacityType;
@@ -19,7 +19,8 @@ const MEMORY: Duration = Duration::from_hours(48);
 pub struct Prices {
     market: Market,
     streams: Streams,
-    noise: BTreeMap<(&'static str, String), Noise>,
+    /// By type: of each zone that was asked for.
+    noise: FxHashMap<&'static str, Vec<(String, Noise)>>,
 }
 
 /// The deviation of one pool's price, one value a step.
@@ -34,7 +35,7 @@ impl Prices {
     /// The prices of a scenario.
     #[must_use]
     pub fn new(market: &Market, streams: Streams) -> Self {
-        Prices { market: market.clone(), streams, noise: BTreeMap::new() }
+        Prices { market: market.clone(), streams, noise: FxHashMap::default() }
     }
 
     /// Price in USD per hour at `now`; `None` when the type has no Spot. Asked in the order of time.
@@ -68,11 +69,14 @@ impl Prices {
         if sigma <= 0.0 {
             return 1.0;
         }
-        let noise = self.noise.entry((name, zone.to_owned())).or_insert_with(|| {
+        let zones = self.noise.entry(name).or_default();
+        let known = zones.iter().position(|(known, _)| known == zone).unwrap_or_else(|| {
             let mut stream = self.streams.open_named("spot price", &format!("{name}/{zone}"));
             let log = Distribution::lognormal_factor(sigma, &mut stream).ln();
-            Noise { stream, step: 0, log }
+            zones.push((zone.to_owned(), Noise { stream, step: 0, log }));
+            zones.len() - 1
         });
+        let noise = &mut zones[known].1;
         let kept = (-(length as f64) / MEMORY.as_micros() as f64).exp();
         while noise.step < now.as_micros() / length {
             let fresh = Distribution::lognormal_factor(sigma, &mut noise.stream).ln();
@@ -90,6 +94,8 @@ fn round(price: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::api::decode::defaults;
     use crate::ec2::data::find;

@@ -7,7 +7,8 @@ use super::batcher::Batcher;
 use super::lifecycle::taints;
 use super::scheduling::requirement::{Effect, Requirement};
 use super::scheduling::{
-    self, MinValuesPolicy, NewClaim, Options, PreferencePolicy, Results, labels, resolve_labels, solve,
+    self, Input, Knowledge, MinValuesPolicy, NewClaim, Options, PreferencePolicy, Results, labels, resolve_labels,
+    solve_knowing,
 };
 use super::state::{self, Observation, StateNode};
 use crate::api::meta::Labels;
@@ -64,6 +65,7 @@ pub struct Provisioner {
     plan: Option<Plan>,
     told: BTreeMap<(usize, String), Time>,
     waiting_for_sync: Option<Time>,
+    knowledge: Knowledge,
     random: Stream,
     latency: Stream,
 }
@@ -79,6 +81,7 @@ impl Provisioner {
             plan: None,
             told: BTreeMap::new(),
             waiting_for_sync: None,
+            knowledge: Knowledge::default(),
             random: streams.open("provisioner", 0),
             latency: streams.open("provisioner-solve", 0),
         }
@@ -174,7 +177,8 @@ impl Provisioner {
             return self.finish(world.now, agenda);
         }
         let whole_second = Time::ZERO + world.scenario.clocks.whole_second;
-        let (results, pools) = plan(observation, world.cluster, &pods, whole_second, &mut self.random);
+        let (question, pools) = question(observation, world.cluster, &pods, whole_second);
+        let results = solve_knowing(&question, &mut self.knowledge, &mut self.random);
         let latencies = &world.scenario.latencies;
         let took = latencies.provisioner_solve.sample(&mut self.latency)
             + latencies.provisioner_solve_per_pod * pods.len() as i64;
@@ -352,20 +356,19 @@ pub fn pods_to_place(cluster: &Cluster, nodes: &[StateNode], now: Time) -> Vec<P
     pods
 }
 
-/// Solves for the pods; the plan's indices are those of `pods`, and of the pools and nodes that are returned with it.
-fn plan(
-    observation: Observation<'_>,
+/// The question where the pods run: its indices are those of `pods`, and of the pools and nodes that are returned with it.
+fn question<'a>(
+    observation: Observation<'a>,
     cluster: &Cluster,
     pods: &[PodId],
     whole_second: Time,
-    random: &mut Stream,
-) -> (Results, (Vec<NodePoolId>, Vec<StateNode>)) {
+) -> (Input<'a>, (Vec<NodePoolId>, Vec<StateNode>)) {
     let Observation { mut input, nodes, pools } = observation;
     input.pods = pods.iter().map(|id| state::scheduling_pod(cluster, *id, whole_second, false)).collect();
     let mut moved = vec![false; cluster.pods.len()];
     pods.iter().for_each(|id| moved[id.index()] = true);
     input.bound = state::bound_pods(cluster, &nodes, |id| moved[id.index()]);
-    (solve(&input, random), (pools, nodes))
+    (input, (pools, nodes))
 }
 
 fn pending_plan(

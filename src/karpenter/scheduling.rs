@@ -11,6 +11,7 @@ mod finalize;
 pub mod go_sort;
 mod host_ports;
 mod input;
+mod knowledge;
 pub mod labels;
 mod min_values;
 mod offers;
@@ -34,6 +35,7 @@ pub use host_ports::of as host_ports;
 pub use input::{
     BoundPods, ExistingNode, HostPort, Input, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy, Shape,
 };
+pub use knowledge::Knowledge;
 pub use offers::{cheapest, offering_allowed, order_by_price, type_requirement};
 pub use results::{ClaimError, NewClaim, Results, SchedulingError};
-pub use solver::solve;
+pub use solver::{solve, solve_knowing};

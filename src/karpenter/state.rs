@@ -308,7 +308,7 @@ pub fn observe(cluster: &Cluster, options: Options) -> Observation<'_> {
     let nodes = state_nodes(cluster);
     let daemons = cluster.daemonsets.iter().filter(|daemon| daemon.applied.is_some());
     let input = Input {
-        catalogues: cluster.catalogues.iter().map(AsRef::as_ref).collect(),
+        catalogues: cluster.catalogues.clone(),
         pools: pools
             .iter()
             .map(|id| {

@@ -177,7 +177,7 @@ fn labels(claim: &NodeClaim, catalogue: &Arc<Catalogue>, pool: &str, name: &str)
     let mut labels = Labels::new();
     if let Some(id) = claim.instance_type {
         let instance_type = catalogue.get(id);
-        for (key, values) in &instance_type.labels {
+        for (key, values) in instance_type.labels.iter() {
             if let [value] = values.as_slice() {
                 labels.insert(key.clone(), value.clone());
             }

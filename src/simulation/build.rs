@@ -74,14 +74,20 @@ fn add_catalogues(
         Some(text) => Some(Arc::new(kwok::parse_catalogue(text).map_err(|error| BuildError(error.to_string()))?)),
         None => None,
     };
-    let mut aws = |settings: &NodeSettings| -> Result<Arc<Catalogue>, BuildError> {
-        build_catalogue(region, zones, settings, &mut prices, Time::ZERO)
-            .map(Arc::new)
-            .map_err(|error| BuildError(error.to_string()))
+    let mut built: Vec<(NodeSettings, Arc<Catalogue>)> = Vec::new();
+    let mut aws = |settings: NodeSettings| -> Result<Arc<Catalogue>, BuildError> {
+        if let Some((_, catalogue)) = built.iter().find(|(known, _)| *known == settings) {
+            return Ok(catalogue.clone());
+        }
+        let catalogue = build_catalogue(region, zones, &settings, &mut prices, Time::ZERO)
+            .map_err(|error| BuildError(error.to_string()))?;
+        let catalogue = Arc::new(catalogue);
+        built.push((settings, catalogue.clone()));
+        Ok(catalogue)
     };
     let default = match &kwok_catalogue {
         Some(catalogue) => catalogue.clone(),
-        None => aws(&NodeSettings::of_family(crate::api::karpenter::AmiFamily::Al2023))?,
+        None => aws(NodeSettings::of_family(crate::api::karpenter::AmiFamily::Al2023))?,
     };
     cluster.catalogues.push(default.clone());
     for class in &scenario.kwok_node_classes {
@@ -92,7 +98,7 @@ fn add_catalogues(
     for class in &scenario.node_classes {
         let settings = NodeSettings::of_class(&class.spec).map_err(|error| BuildError(error.to_string()))?;
         let id = NodeClassId(cluster.catalogues.len() as u32);
-        cluster.catalogues.push(aws(&settings)?);
+        cluster.catalogues.push(aws(settings)?);
         classes.insert(name_of(&class.metadata), id);
     }
     Ok(classes)

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use forescale::api::meta::{LabelSelector, Labels};
 use forescale::api::pod::{PodSpec, Taint, TaintEffect};
@@ -16,6 +17,7 @@ use forescale::karpenter::disruption::quiet::{self, Consolidatable, PodEvent};
 use forescale::karpenter::disruption::replacement::Replacement;
 use forescale::karpenter::disruption::simulate::{DecisionCost, SolverSimulator};
 use forescale::karpenter::disruption::validation::VALIDATION_DELAY;
+use forescale::karpenter::scheduling::Knowledge;
 use forescale::scheduler::choose::{Choice, ChooseConfig, Chooser};
 use forescale::scheduler::shape::{PodTraits, ShapeIndex};
 use forescale::scheduler::snapshot::{NodeSpec, Placed, Slot, Snapshot};
@@ -83,6 +85,7 @@ pub struct Replay<'a> {
     chooser: Chooser,
     slots: Vec<Slot>,
     shapes: Vec<ShapeIndex>,
+    knowledge: Knowledge,
     ties: Stream,
     memory: Memory,
     now: Time,
@@ -110,7 +113,7 @@ impl<'a> Replay<'a> {
             spec: decode(&pool_spec(case, pool)),
         });
         let cluster = TestCluster {
-            catalogue: catalogue.clone(),
+            catalogue: Arc::new(catalogue.clone()),
             pools: pools.collect(),
             nodes: Vec::new(),
             shapes: Vec::new(),
@@ -126,6 +129,7 @@ impl<'a> Replay<'a> {
             chooser: Chooser::new(ChooseConfig::default()),
             slots: Vec::new(),
             shapes: Vec::new(),
+            knowledge: Knowledge::default(),
             ties: Streams::new(seed, 0).open("replay", 0),
             memory: Memory::default(),
             now: Time::ZERO,
@@ -358,7 +362,14 @@ impl<'a> Replay<'a> {
         let at = self.instant();
         let step = {
             let (observed, base) = (self.cluster.observed(), self.cluster.base());
-            let mut simulator = SolverSimulator::new(&observed, &base, self.now, DecisionCost::NONE, &mut self.ties);
+            let mut simulator = SolverSimulator::new(
+                &observed,
+                &base,
+                self.now,
+                DecisionCost::NONE,
+                &mut self.knowledge,
+                &mut self.ties,
+            );
             pass::run(&mut self.memory, &observed, &mut simulator, from, at, &pass::no_static_pools).step
         };
         match step {
@@ -377,7 +388,14 @@ impl<'a> Replay<'a> {
         let at = self.instant();
         let valid = {
             let (observed, base) = (self.cluster.observed(), self.cluster.base());
-            let mut simulator = SolverSimulator::new(&observed, &base, self.now, DecisionCost::NONE, &mut self.ties);
+            let mut simulator = SolverSimulator::new(
+                &observed,
+                &base,
+                self.now,
+                DecisionCost::NONE,
+                &mut self.knowledge,
+                &mut self.ties,
+            );
             pass::validate(&command, &observed, &mut simulator, at)
         };
         match valid {

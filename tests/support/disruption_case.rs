@@ -1,5 +1,7 @@
 //! Clusters of disruption vectors: reading them, running passes over them, comparing what was decided.
 
+use std::sync::Arc;
+
 use forescale::api::meta::Labels;
 use forescale::api::pod::PodSpec;
 use forescale::api::scalar::parse_go_duration;
@@ -13,7 +15,7 @@ use forescale::karpenter::disruption::pass::{self, Instant, Memory, Step};
 use forescale::karpenter::disruption::replacement::Replacement;
 use forescale::karpenter::disruption::simulate::{DecisionCost, SolverSimulator};
 use forescale::karpenter::disruption::validation::{Invalid, VALIDATION_DELAY};
-use forescale::karpenter::scheduling::MinValuesPolicy;
+use forescale::karpenter::scheduling::{Knowledge, MinValuesPolicy};
 use forescale::time::{Duration, Time};
 use forescale::units::{Resource, Resources};
 use serde_json::Value;
@@ -98,7 +100,7 @@ fn instance_type(
         ("kubernetes.io/os".to_owned(), vec![os.to_owned()]),
         ("node.kubernetes.io/instance-type".to_owned(), vec![name.to_owned()]),
     ];
-    InstanceType { name: name.to_owned(), labels, capacity, allocatable, offerings }
+    InstanceType { name: name.to_owned(), labels: Arc::new(labels), capacity, allocatable, offerings }
 }
 
 /// `"assorted"`, or types as `{name, cpu, memoryGi, pods, offerings: [[zone number, capacity type, price, available]]}`.
@@ -135,7 +137,7 @@ impl Case {
             .map(|pool| Pool { name: text(&pool["name"]).to_owned(), spec: decode(&pool["spec"]) })
             .collect();
         let cluster = TestCluster {
-            catalogue: catalogue(&json["catalogue"]),
+            catalogue: Arc::new(catalogue(&json["catalogue"])),
             pools,
             nodes: Vec::new(),
             shapes: Vec::new(),
@@ -346,7 +348,9 @@ impl Case {
         let at = self.instant();
         let mut stream = Streams::new(1, 0).open("ties", 0);
         let (observed, base) = (self.cluster.observed(), self.cluster.base());
-        let mut simulator = SolverSimulator::new(&observed, &base, at.now, DecisionCost::NONE, &mut stream);
+        let mut knowledge = Knowledge::default();
+        let mut simulator =
+            SolverSimulator::new(&observed, &base, at.now, DecisionCost::NONE, &mut knowledge, &mut stream);
         let outcome = pass::run(&mut self.memory, &observed, &mut simulator, from, at, &pass::no_static_pools);
         self.notes.extend(outcome.notes.iter().map(|note| {
             let why = note.reason.as_ref().map_or_else(|| "over budget".to_owned(), ToString::to_string);
@@ -359,7 +363,9 @@ impl Case {
         let at = self.instant();
         let mut stream = Streams::new(1, 0).open("ties", 0);
         let (observed, base) = (self.cluster.observed(), self.cluster.base());
-        let mut simulator = SolverSimulator::new(&observed, &base, at.now, DecisionCost::NONE, &mut stream);
+        let mut knowledge = Knowledge::default();
+        let mut simulator =
+            SolverSimulator::new(&observed, &base, at.now, DecisionCost::NONE, &mut knowledge, &mut stream);
         pass::validate(command, &observed, &mut simulator, at)
     }
 

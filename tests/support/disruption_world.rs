@@ -1,6 +1,7 @@
 //! A small cluster for disruption tests: pools, nodes with their pods, pending pods; seen through the plain inputs of the cores.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use forescale::api::decode::{Decode, Problems};
 use forescale::api::karpenter::NodePoolSpec;
@@ -32,7 +33,7 @@ pub struct TestNode {
 
 /// All of it.
 pub struct TestCluster {
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     pub pools: Vec<Pool>,
     pub nodes: Vec<TestNode>,
     pub shapes: Vec<(Labels, PodSpec)>,
@@ -83,7 +84,7 @@ impl TestCluster {
         let mut all = Labels::new();
         if let Some(id) = view.instance_type {
             let instance_type = self.catalogue.get(id);
-            for (key, values) in &instance_type.labels {
+            for (key, values) in instance_type.labels.iter() {
                 all.insert(key.clone(), values[0].clone());
             }
             all.insert(labels::INSTANCE_TYPE.to_owned(), instance_type.name.clone());
@@ -161,7 +162,7 @@ impl TestCluster {
         });
         Base {
             input: Input {
-                catalogues: vec![&self.catalogue],
+                catalogues: vec![Arc::clone(&self.catalogue)],
                 pools: pools
                     .clone()
                     .map(|pool| scheduling::Pool { name: &pool.name, spec: &pool.spec, catalogue: Some(0) })

@@ -49,7 +49,7 @@ pub struct Existing {
 pub fn template<'a>(input: &'a Input<'a>, pool: usize, daemons: &mut [PodSpec]) -> Option<Template<'a>> {
     let index = pool;
     let pool = &input.pools[pool];
-    let catalogue = input.catalogues[pool.catalogue?];
+    let catalogue = &input.catalogues[pool.catalogue?];
     let template = &pool.spec.template;
     let mut requirements = Requirements::of_list(&template.spec.requirements);
     requirements.add_all(&Requirements::of_labels(&template.metadata.labels));

@@ -483,7 +483,7 @@ impl<'a> Plain<'a> {
         let ignored = constraint.filter.as_ref().is_some_and(|filter| filter.taints == NodeInclusionPolicy::Ignore);
         let mut counts = BTreeMap::new();
         for pool in &self.input.pools {
-            let Some(catalogue) = pool.catalogue.map(|index| self.input.catalogues[index]) else { continue };
+            let Some(catalogue) = pool.catalogue.map(|index| &self.input.catalogues[index]) else { continue };
             let template = &pool.spec.template;
             if catalogue.types.is_empty() || !(ignored || tolerates(tolerations, &template.spec.taints)) {
                 continue;

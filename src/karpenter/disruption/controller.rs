@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::{Change, Controller as Who, Decision, NodeClaimId, PodId, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
+use crate::karpenter::scheduling::Knowledge;
 use crate::karpenter::{provisioning, state};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -64,6 +65,7 @@ pub struct Disruption {
     turn: u32,
     failures: u32,
     down: bool,
+    knowledge: Knowledge,
     ties: Stream,
     names: Stream,
     phase: Stream,
@@ -96,6 +98,7 @@ impl Disruption {
             turn: 0,
             failures: 0,
             down: false,
+            knowledge: Knowledge::default(),
             ties: streams.open("disruption-ties", 0),
             names: streams.open("disruption-names", 0),
             phase: streams.open("disruption-phase", 0),
@@ -232,7 +235,8 @@ impl Disruption {
             return Computed { outcome: idle, rejections };
         }
         let base = snapshot.base(world.cluster, Time::ZERO + world.scenario.clocks.whole_second);
-        let mut simulator = SolverSimulator::new(observed, &base, at.now, self.cost, &mut self.ties);
+        let mut simulator =
+            SolverSimulator::new(observed, &base, at.now, self.cost, &mut self.knowledge, &mut self.ties);
         let outcome = pass::run(&mut self.memory, observed, &mut simulator, first, at, &pass::no_static_pools);
         Computed { outcome, rejections }
     }
@@ -266,7 +270,8 @@ impl Disruption {
         let snapshot =
             Snapshot::take(world.cluster, world.scenario, self.rules, |claim| known.has(claim), &mut self.ties);
         let base = snapshot.base(world.cluster, Time::ZERO + world.scenario.clocks.whole_second);
-        let mut simulator = SolverSimulator::new(&snapshot.observed, &base, at.now, self.cost, &mut self.ties);
+        let mut simulator =
+            SolverSimulator::new(&snapshot.observed, &base, at.now, self.cost, &mut self.knowledge, &mut self.ties);
         let valid = pass::validate(command, &snapshot.observed, &mut simulator, at);
         let (_, told) = described(command, &snapshot);
         (valid.map(|command| described(&command, &snapshot)), told)

@@ -286,6 +286,8 @@ pub fn single_node(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
     use crate::karpenter::disruption::command::Simulation;
@@ -323,7 +325,7 @@ mod tests {
         let offering = Offering { zone: ZoneId(0), capacity_type: CapacityType::OnDemand, price: 1.0, available: true };
         let only = InstanceType {
             name: "only".to_owned(),
-            labels: Vec::new(),
+            labels: Arc::default(),
             capacity: Resources::ZERO,
             allocatable: Resources::ZERO,
             offerings: vec![offering],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::catalogue::CapacityType;
 use crate::engine::Stream;
-use crate::karpenter::scheduling::{self, BoundPods, Input, Results, labels};
+use crate::karpenter::scheduling::{self, BoundPods, Input, Knowledge, Results, labels};
 use crate::time::{Duration, Time};
 
 use super::command::{Simulation, Simulator};
@@ -62,6 +62,7 @@ pub struct SolverSimulator<'a, 'b> {
     base: &'b Base<'a>,
     now: Time,
     cost: DecisionCost,
+    knowledge: &'b mut Knowledge,
     stream: &'b mut Stream,
 }
 
@@ -73,9 +74,10 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
         base: &'b Base<'a>,
         now: Time,
         cost: DecisionCost,
+        knowledge: &'b mut Knowledge,
         stream: &'b mut Stream,
     ) -> Self {
-        SolverSimulator { observed, base, now, cost, stream }
+        SolverSimulator { observed, base, now, cost, knowledge, stream }
     }
 
     /// The question to the solver, and for each of its pods beyond the pending ones whether it comes from a deleting node.
@@ -162,7 +164,7 @@ impl Simulator for SolverSimulator<'_, '_> {
         }
         let (input, from_deleting) = self.question(removed, destination_gate);
         let cost = self.cost.of(input.pods.len(), input.nodes.len());
-        let results = scheduling::solve(&input, self.stream);
+        let results = scheduling::solve_knowing(&input, self.knowledge, self.stream);
         Simulation {
             candidate_deleting: false,
             error: self.error(&results, &from_deleting),

@@ -55,7 +55,7 @@ fn seconds(seconds: f64) -> Time {
 fn catalogue() -> Catalogue {
     let instance_type = |name: &str, cpu: i64| InstanceType {
         name: name.to_owned(),
-        labels: vec![(labels::INSTANCE_TYPE.to_owned(), vec![name.to_owned()])],
+        labels: Arc::new(vec![(labels::INSTANCE_TYPE.to_owned(), vec![name.to_owned()])]),
         capacity: Resources::new(Cpu::from_milli(cpu), Memory::from_mib(8192)).with(Resource::Pods, 10),
         allocatable: Resources::new(Cpu::from_milli(cpu - 100), Memory::from_mib(8000)).with(Resource::Pods, 10),
         offerings: vec![Offering {

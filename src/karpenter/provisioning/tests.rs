@@ -44,7 +44,7 @@ fn parse<T: Decode>(toml: &str) -> T {
 fn catalogue() -> Catalogue {
     let instance_type = |name: &str, cpu: i64| InstanceType {
         name: name.to_owned(),
-        labels: vec![("node.kubernetes.io/instance-type".to_owned(), vec![name.to_owned()])],
+        labels: Arc::new(vec![("node.kubernetes.io/instance-type".to_owned(), vec![name.to_owned()])]),
         capacity: Resources::new(Cpu::from_milli(cpu), Memory::from_mib(8192)).with(Resource::Pods, 10),
         allocatable: Resources::new(Cpu::from_milli(cpu - 100), Memory::from_mib(8000)).with(Resource::Pods, 10),
         offerings: vec![Offering {

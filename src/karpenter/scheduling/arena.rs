@@ -22,7 +22,7 @@ pub(super) enum Fit {
     Conflict(String),
 }
 
-/// All sets of a pass.
+/// All sets that occurred.
 #[derive(Default)]
 pub(super) struct Arena {
     sets: Vec<Arc<Requirements>>,
@@ -32,6 +32,10 @@ pub(super) struct Arena {
 }
 
 impl Arena {
+    pub(super) fn len(&self) -> usize {
+        self.sets.len()
+    }
+
     pub(super) fn intern(&mut self, requirements: Requirements) -> SetId {
         if let Some(id) = self.ids.get(&requirements) {
             return *id;

@@ -63,9 +63,9 @@ impl Refused {
 }
 
 /// What the check reads and updates besides claim and pod.
-pub(super) struct Surroundings<'s, 'a> {
+pub(super) struct Surroundings<'s> {
     pub(super) arena: &'s mut Arena,
-    pub(super) offers: &'s mut Offers<'a>,
+    pub(super) offers: &'s mut Offers,
     pub(super) topology: &'s mut Topology,
     pub(super) reservations: &'s Reservations,
 }
@@ -86,7 +86,7 @@ impl Claim {
         pod: &Newcomer<'_>,
         template: &mut Template<'_>,
         place: Place,
-        around: &mut Surroundings<'_, '_>,
+        around: &mut Surroundings<'_>,
     ) -> Result<Addition, Refused> {
         if !tolerates_all(&pod.wants.tolerations, &template.taints) {
             return Err(Refused::for_good(ClaimError::Taints));
@@ -117,7 +117,7 @@ impl Claim {
         merged: SetId,
         template: &Template<'_>,
         place: Place,
-        around: &mut Surroundings<'_, '_>,
+        around: &mut Surroundings<'_>,
     ) -> Result<SetId, Refused> {
         let membership = &pod.wants.membership;
         if !around.topology.applies(pod.shape, membership) {
@@ -141,7 +141,7 @@ impl Claim {
         set: SetId,
         permanent: bool,
         template: &mut Template<'_>,
-        around: &mut Surroundings<'_, '_>,
+        around: &mut Surroundings<'_>,
     ) -> Result<(Arc<TypeSet>, Resources, SetId, bool), Refused> {
         let fresh = self.pods.is_empty();
         let (options, least) = match template.fresh.get(&(set, pod.shape)).filter(|_| fresh) {
@@ -179,7 +179,7 @@ impl Claim {
         pod: &ShapeState,
         set: SetId,
         template: &Template<'_>,
-        around: &mut Surroundings<'_, '_>,
+        around: &mut Surroundings<'_>,
     ) -> (Arc<TypeSet>, Resources) {
         let viable = around.offers.viable(around.arena, set);
         let total = self.requests + pod.requests;
@@ -202,7 +202,7 @@ impl Claim {
     /// Types whose DaemonSets or whose claim's pods hold a host port that the pod wants.
     fn blocked_by_ports(&self, wanted: &[HostPort], template: &Template<'_>) -> TypeSet {
         let mut blocked = TypeSet::select(template.room.len(), |_| false);
-        for group in &template.daemons {
+        for group in template.daemons.iter() {
             if conflict(wanted, &group.ports) || conflict(wanted, &self.ports) {
                 blocked.add(&group.types);
             }
@@ -216,7 +216,7 @@ impl Claim {
         pod: &ShapeState,
         set: SetId,
         template: &Template<'_>,
-        around: &mut Surroundings<'_, '_>,
+        around: &mut Surroundings<'_>,
     ) -> ClaimError {
         let total = self.requests + pod.requests;
         ClaimError::InstanceTypes {

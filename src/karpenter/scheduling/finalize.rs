@@ -1,16 +1,15 @@
 //! From the claims of a pass to what is launched (`nodeclaim.go: FinalizeScheduling`, `scheduler.go: TruncateInstanceTypes`,
 //! `nodeclaimtemplate.go: ToNodeClaim`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
-use super::arena::{Arena, SetId};
+use super::arena::Arena;
 use super::claim::Claim;
 use super::input::{MinValuesPolicy, Options};
 use super::labels;
 use super::min_values;
-use super::offers::{Offers, order_by_price};
+use super::offers::{Allowed, Offers, order_by_price};
 use super::requirement::{Effect, Requirement};
 use super::requirements::Requirements;
 use super::results::{NewClaim, Results, SchedulingError};
@@ -20,28 +19,21 @@ use crate::api::meta::Labels;
 use crate::cluster::catalogue::{Catalogue, TypeId};
 use crate::engine::Stream;
 
-/// Claims of equal requirements and options become the same.
-type Finished = FxHashMap<(usize, SetId, Arc<TypeSet>), (Arc<Requirements>, Option<Vec<TypeId>>)>;
+/// More finished claims than this are forgotten.
+const MOST_FINISHED: usize = 2000;
 
 /// Turns a finished pass into its results.
 pub(super) fn finish(
-    mut solver: Solver<'_, '_>,
+    solver: Solver<'_, '_>,
     mut errors: Vec<Option<Arc<SchedulingError>>>,
     skipped_pools: Vec<usize>,
 ) -> Results {
-    let mut known = Finished::default();
     let mut claims = Vec::new();
     for (_, index) in &solver.order.items {
         let claim = solver.claims[*index as usize].clone();
         let template = &solver.templates[claim.template];
         let offers = &mut solver.offers[template.catalogue];
-        let key = (template.catalogue, claim.set, Arc::clone(&claim.options));
-        let (requirements, options) = if claim.reserved.is_empty() {
-            let entry = known.entry(key);
-            entry.or_insert_with(|| launchable(&claim, &solver.arena, offers, &solver.input.options)).clone()
-        } else {
-            launchable(&claim, &solver.arena, offers, &solver.input.options)
-        };
+        let (requirements, options) = finished(&claim, solver.arena, offers, &solver.input.options);
         let Some(options) = options else {
             for pod in &claim.pods {
                 errors[*pod] = Some(Arc::new(SchedulingError::MinValuesAfterTruncation));
@@ -67,11 +59,33 @@ pub(super) fn finish(
     }
 }
 
+/// Claims of equal requirements and options become the same.
+fn finished(
+    claim: &Claim,
+    arena: &Arena,
+    offers: &mut Offers,
+    options: &Options,
+) -> (Arc<Requirements>, Option<Vec<TypeId>>) {
+    if !claim.reserved.is_empty() {
+        return launchable(claim, arena, offers, options);
+    }
+    let key = (claim.set, Arc::clone(&claim.options));
+    if let Some(known) = offers.launchable.get(&key) {
+        return known.clone();
+    }
+    let result = launchable(claim, arena, offers, options);
+    if offers.launchable.len() >= MOST_FINISHED {
+        offers.launchable.clear();
+    }
+    offers.launchable.insert(key, result.clone());
+    result
+}
+
 /// Requirements and instance types of a claim; no types when the cut to the allowed number breaks a `minValues`.
 fn launchable(
     claim: &Claim,
     arena: &Arena,
-    offers: &mut Offers<'_>,
+    offers: &mut Offers,
     options: &Options,
 ) -> (Arc<Requirements>, Option<Vec<TypeId>>) {
     let mut requirements = arena.get(claim.set).as_ref().clone();
@@ -86,7 +100,7 @@ fn launchable(
     if !claim.reserved.is_empty() {
         ids.retain(|id| claim.reserved.iter().any(|(reserved, _)| reserved == id));
     }
-    order_by_price(offers.catalogue, &mut ids, &requirements);
+    order_by_price(&offers.catalogue, &mut ids, &requirements);
     ids.truncate(options.max_instance_types);
     if options.min_values == MinValuesPolicy::Strict && requirements.has_min_values() {
         let mut kept = vec![false; offers.catalogue.types.len()];
@@ -96,7 +110,7 @@ fn launchable(
             return (Arc::new(requirements), None);
         }
     }
-    let offered = capacity_types(offers.catalogue, &ids, &requirements);
+    let offered = capacity_types(&offers.catalogue, &ids, &requirements);
     if !offered.is_empty() {
         requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(offered));
     }
@@ -106,10 +120,8 @@ fn launchable(
 /// Capacity types in which some of the types are offered under the requirements.
 fn capacity_types(catalogue: &Catalogue, ids: &[TypeId], requirements: &Requirements) -> Vec<String> {
     let all = ids.iter().flat_map(|id| &catalogue.get(*id).offerings).filter(|offering| offering.available);
-    let allowed = all.filter(|offering| super::offers::offering_allowed(catalogue, offering, requirements));
-    let mut types: Vec<&str> = allowed.map(|offering| offering.capacity_type.as_str()).collect();
-    types.sort_unstable();
-    types.dedup();
+    let allowed = Allowed::of(catalogue, requirements);
+    let types: BTreeSet<&str> = all.filter(|o| allowed.allows(o)).map(|o| o.capacity_type.as_str()).collect();
     types.into_iter().map(str::to_owned).collect()
 }
 

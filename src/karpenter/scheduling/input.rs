@@ -1,6 +1,7 @@
 //! What the scheduler is asked: pools, catalogues, nodes and pods at one instant.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::api::karpenter::NodePoolSpec;
 use crate::api::meta::Labels;
@@ -13,7 +14,7 @@ use crate::units::Resources;
 #[derive(Clone, Debug, Default)]
 pub struct Input<'a> {
     /// What the node classes of the pools offer. Several pools may share one.
-    pub catalogues: Vec<&'a Catalogue>,
+    pub catalogues: Vec<Arc<Catalogue>>,
     /// Ready, dynamic NodePools that are not being deleted, in any order.
     pub pools: Vec<Pool<'a>>,
     /// All nodes: those that may take pods ([`ExistingNode::target`]) and those whose pods only count for spreading and affinity.

@@ -5,7 +5,7 @@ use super::requirements::Requirements;
 use super::type_set::TypeSet;
 
 /// Labels of which the types have fewer distinct values than required, with how many they have. None of no types.
-pub(super) fn unmet(requirements: &Requirements, offers: &mut Offers<'_>, types: &TypeSet) -> Vec<(String, u32)> {
+pub(super) fn unmet(requirements: &Requirements, offers: &mut Offers, types: &TypeSet) -> Vec<(String, u32)> {
     if !requirements.has_min_values() || types.is_empty() {
         return Vec::new();
     }

@@ -58,20 +58,79 @@ pub fn offering_allowed(catalogue: &Catalogue, offering: &Offering, requirements
     has(labels::ZONE, catalogue.zone(offering.zone)) && has(labels::CAPACITY_TYPE, offering.capacity_type.as_str())
 }
 
+/// Zones and capacity types that requirements allow, looked up once.
+pub(super) struct Allowed([Vec<bool>; 3]);
+
+impl Allowed {
+    pub(super) fn of(catalogue: &Catalogue, requirements: &Requirements) -> Self {
+        let has = |key: &str, value: &str| requirements.get(key).is_none_or(|requirement| requirement.has(value));
+        let zones: Vec<bool> = catalogue.zones.iter().map(|zone| has(labels::ZONE, zone)).collect();
+        Allowed([CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand].map(|capacity_type| {
+            let sold = has(labels::CAPACITY_TYPE, capacity_type.as_str());
+            zones.iter().map(|zone| sold && *zone).collect()
+        }))
+    }
+
+    pub(super) fn allows(&self, offering: &Offering) -> bool {
+        self.0[offering.capacity_type as usize][usize::from(offering.zone.0)]
+    }
+
+    fn cheapest(&self, catalogue: &Catalogue, id: TypeId) -> Option<f64> {
+        let offerings = catalogue.get(id).offerings.iter().filter(|o| o.available && self.allows(o));
+        offerings.map(|o| o.price).min_by(f64::total_cmp)
+    }
+}
+
 /// Lowest price among the available offerings that the requirements allow.
 #[must_use]
 pub fn cheapest(catalogue: &Catalogue, id: TypeId, requirements: &Requirements) -> Option<f64> {
-    let offerings = catalogue.get(id).offerings.iter().filter(|o| o.available);
-    offerings.filter(|o| offering_allowed(catalogue, o, requirements)).map(|o| o.price).min_by(f64::total_cmp)
+    Allowed::of(catalogue, requirements).cheapest(catalogue, id)
 }
 
 /// Orders types by that price (`InstanceTypes.OrderByPrice`); types without such an offering come last.
 pub fn order_by_price(catalogue: &Catalogue, ids: &mut [TypeId], requirements: &Requirements) {
+    let allowed = Allowed::of(catalogue, requirements);
     let mut priced: Vec<(f64, TypeId)> =
-        ids.iter().map(|id| (cheapest(catalogue, *id, requirements).unwrap_or(f64::MAX), *id)).collect();
+        ids.iter().map(|id| (allowed.cheapest(catalogue, *id).unwrap_or(f64::MAX), *id)).collect();
     sort_slice(&mut priced, |a, b| a.0 < b.0);
     ids.iter_mut().zip(priced).for_each(|(slot, (_, id))| *slot = id);
 }
+
+/// Whether types, their sizes and labels, and where and how they are sold are the same: prices and availability may differ.
+fn same_labels(a: &Catalogue, b: &Catalogue) -> bool {
+    let sold = |o: &Offering| (o.zone, o.capacity_type);
+    a.zones == b.zones
+        && a.types.len() == b.types.len()
+        && a.types.iter().zip(&b.types).all(|(a, b)| {
+            Arc::ptr_eq(&a.labels, &b.labels)
+                && a.allocatable == b.allocatable
+                && a.capacity == b.capacity
+                && a.offerings.iter().map(sold).eq(b.offerings.iter().map(sold))
+        })
+}
+
+/// Types with an available offering, by zone and capacity type.
+fn available(catalogue: &Catalogue) -> Vec<(ZoneId, CapacityType, TypeSet)> {
+    let count = catalogue.types.len();
+    let mut sold: Vec<(ZoneId, CapacityType, TypeSet)> = Vec::new();
+    for (i, instance_type) in catalogue.types.iter().enumerate() {
+        for offering in &instance_type.offerings {
+            let pair = (offering.zone, offering.capacity_type);
+            let known = sold.iter().position(|(zone, capacity_type, _)| (*zone, *capacity_type) == pair);
+            let known = known.unwrap_or_else(|| {
+                sold.push((pair.0, pair.1, TypeSet::select(count, |_| false)));
+                sold.len() - 1
+            });
+            if offering.available {
+                sold[known].2.insert(i);
+            }
+        }
+    }
+    sold
+}
+
+/// Claims that were finished: their requirements and, unless a `minValues` cannot be kept, their instance types.
+pub(super) type Launchable = FxHashMap<(SetId, Arc<TypeSet>), (Arc<Requirements>, Option<Vec<TypeId>>)>;
 
 /// A label with few distinct values among the types of a catalogue: which types have which.
 struct LabelIndex {
@@ -81,39 +140,47 @@ struct LabelIndex {
     groups: Vec<(Requirement, TypeSet)>,
 }
 
-/// A catalogue, indexed for one pass.
-pub(super) struct Offers<'a> {
-    pub(super) catalogue: &'a Catalogue,
+/// A catalogue, indexed.
+pub(super) struct Offers {
+    pub(super) catalogue: Arc<Catalogue>,
     labels: FxHashMap<String, LabelIndex>,
     /// Types with an available offering of that zone and capacity type.
     available: Vec<(ZoneId, CapacityType, TypeSet)>,
     meeting: FxHashMap<SetId, Arc<TypeSet>>,
     offered: FxHashMap<SetId, Arc<TypeSet>>,
     viable: FxHashMap<SetId, Arc<TypeSet>>,
+    /// Claims that were finished, by requirements and options.
+    pub(super) launchable: Launchable,
 }
 
-impl<'a> Offers<'a> {
-    pub(super) fn new(catalogue: &'a Catalogue) -> Self {
-        let count = catalogue.types.len();
-        let mut pairs: Vec<(ZoneId, CapacityType)> = Vec::new();
-        for offering in catalogue.types.iter().flat_map(|t| &t.offerings) {
-            if !pairs.contains(&(offering.zone, offering.capacity_type)) {
-                pairs.push((offering.zone, offering.capacity_type));
-            }
-        }
-        let available = pairs.into_iter().map(|(zone, capacity_type)| {
-            let sold = |o: &Offering| o.available && o.zone == zone && o.capacity_type == capacity_type;
-            (zone, capacity_type, TypeSet::select(count, |i| catalogue.types[i].offerings.iter().any(sold)))
-        });
-        let available = available.collect();
+impl Offers {
+    pub(super) fn new(catalogue: &Arc<Catalogue>) -> Self {
         Offers {
-            catalogue,
+            catalogue: Arc::clone(catalogue),
             labels: FxHashMap::default(),
-            available,
+            available: available(catalogue),
             meeting: FxHashMap::default(),
             offered: FxHashMap::default(),
             viable: FxHashMap::default(),
+            launchable: Launchable::default(),
         }
+    }
+
+    /// Turns to another state of the catalogue; labels that stay the same stay indexed. Whether anything changed.
+    pub(super) fn renew(&mut self, catalogue: &Arc<Catalogue>) -> bool {
+        if Arc::ptr_eq(&self.catalogue, catalogue) {
+            return false;
+        }
+        if !same_labels(&self.catalogue, catalogue) {
+            *self = Offers::new(catalogue);
+            return true;
+        }
+        self.catalogue = Arc::clone(catalogue);
+        self.available = available(catalogue);
+        self.offered.clear();
+        self.viable.clear();
+        self.launchable.clear();
+        true
     }
 
     /// Types that meet the requirements and have an offering for them.
@@ -207,7 +274,7 @@ impl<'a> Offers<'a> {
         let (mut values, mut hint) = (Vec::new(), 0);
         for (i, instance_type) in self.catalogue.types.iter().enumerate() {
             values.clear();
-            if !values_of(self.catalogue, instance_type, key, &mut hint, &mut values) {
+            if !values_of(&self.catalogue, instance_type, key, &mut hint, &mut values) {
                 silent[i] = true;
                 continue;
             }

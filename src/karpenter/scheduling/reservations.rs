@@ -38,7 +38,7 @@ impl Reservations {
         current: &[Reservation],
         set: SetId,
         options: &TypeSet,
-        offers: &Offers<'_>,
+        offers: &Offers,
         arena: &Arena,
     ) -> Option<Vec<Reservation>> {
         if !self.enabled || !offers.has_reserved() {
@@ -49,7 +49,7 @@ impl Reservations {
         for id in options.ids() {
             for offering in &offers.catalogue.get(id).offerings {
                 let sold = offering.capacity_type == CapacityType::Reserved && offering.available;
-                if !sold || !offering_allowed(offers.catalogue, offering, arena.get(set)) {
+                if !sold || !offering_allowed(&offers.catalogue, offering, arena.get(set)) {
                     continue;
                 }
                 compatible = true;

@@ -12,37 +12,39 @@ use super::existing::{self, Answer, Existing};
 use super::finalize;
 use super::go_sort::sort_slice;
 use super::input::{Input, MinValuesPolicy};
-use super::labels;
+use super::knowledge::Knowledge;
 use super::offers::Offers;
 use super::queue::{self, Queue};
-use super::requirement::Requirement;
-use super::requirements::Requirements;
 use super::reservations::Reservations;
 use super::results::{ClaimError, Results, SchedulingError};
 use super::shape::{ShapeState, Wants};
-use super::template::{Daemons, Template, pool_order};
+use super::template::Template;
 use super::tie::Place;
 use super::topology::{Side, Topology, World};
 use super::topology_group::Domain;
-use crate::api::meta::Labels;
 use crate::api::pod::TaintEffect;
 use crate::engine::Stream;
 use crate::units::Resources;
 
 /// Plans where the pods of `input` run. `stream` decides what upstream leaves to chance: which of equally loaded domains.
 pub fn solve(input: &Input<'_>, stream: &mut Stream) -> Results {
+    solve_knowing(input, &mut Knowledge::default(), stream)
+}
+
+/// The same with what former questions left.
+pub fn solve_knowing(input: &Input<'_>, knowledge: &mut Knowledge, stream: &mut Stream) -> Results {
     if input.pools.is_empty() {
         let errors = (0..input.pods.len()).map(|pod| (pod, SchedulingError::NoPools)).collect();
         return Results { errors, ..Results::default() };
     }
-    Solver::new(input, stream.bits()).run()
+    Solver::new(input, knowledge, stream.bits()).run()
 }
 
 /// A pass under way.
 pub(super) struct Solver<'w, 'a> {
     pub(super) input: &'w Input<'a>,
-    pub(super) arena: Arena,
-    pub(super) offers: Vec<Offers<'a>>,
+    pub(super) arena: &'w mut Arena,
+    pub(super) offers: &'w mut [Offers],
     topology: Topology,
     reservations: Reservations,
     node_sets: Vec<SetId>,
@@ -90,21 +92,13 @@ impl ClaimOrder {
 }
 
 impl<'w, 'a> Solver<'w, 'a> {
-    fn new(input: &'w Input<'a>, seed: u64) -> Self {
-        let mut arena = Arena::default();
-        let mut offers: Vec<Offers<'a>> = input.catalogues.iter().map(|catalogue| Offers::new(catalogue)).collect();
-        let mut daemons = Daemons::new(input);
-        let mut templates = Vec::new();
-        let mut skipped_pools = Vec::new();
-        for pool in pool_order(&input.pools) {
-            match Template::new(input, pool, &mut offers, &mut arena, &mut daemons) {
-                Some(template) => templates.push(template),
-                None => skipped_pools.push(pool),
-            }
-        }
-        let node_sets: Vec<SetId> = input.nodes.iter().map(|node| node_set(node.labels, &mut arena)).collect();
+    fn new(input: &'w Input<'a>, knowledge: &'w mut Knowledge, seed: u64) -> Self {
+        let prepared = knowledge.prepare(input);
+        let node_sets = knowledge.node_sets(input);
+        let Knowledge { arena, offers, .. } = knowledge;
+        let templates = prepared.templates.iter().map(|template| Template::new(input, template, offers)).collect();
         let mut topology = Topology::new(input.shapes.len());
-        let existing = existing::in_filling_order(input, &node_sets, &daemons, &mut topology, &mut arena);
+        let existing = existing::in_filling_order(input, &node_sets, &prepared.daemons, &mut topology, arena);
         let mut taints = input.pools.iter().flat_map(|pool| &pool.spec.template.spec.taints);
         let mut solver = Solver {
             input,
@@ -118,7 +112,7 @@ impl<'w, 'a> Solver<'w, 'a> {
             existing,
             claims: Vec::new(),
             order: ClaimOrder::default(),
-            skipped_pools,
+            skipped_pools: prepared.skipped,
             tolerate_prefer_no_schedule: taints.any(|taint| taint.effect == TaintEffect::PreferNoSchedule),
             place: Place { seed, attempt: 0, candidate: 0 },
         };
@@ -131,8 +125,7 @@ impl<'w, 'a> Solver<'w, 'a> {
 
     /// Required anti-affinity of pods that run already (`updateInverseAffinities`).
     fn count_repelling(&mut self) {
-        let mut world =
-            World { input: self.input, offers: &mut self.offers, arena: &mut self.arena, node_sets: &self.node_sets };
+        let mut world = World { input: self.input, offers: self.offers, arena: self.arena, node_sets: &self.node_sets };
         for bound in self.input.bound.iter().filter(|bound| bound.present > 0) {
             let shape = &self.input.shapes[bound.shape];
             for identity in constraints::repelling(shape.spec, shape.labels) {
@@ -143,8 +136,7 @@ impl<'w, 'a> Solver<'w, 'a> {
     }
 
     fn reach(&mut self, shape: usize, level: usize) -> bool {
-        let mut world =
-            World { input: self.input, offers: &mut self.offers, arena: &mut self.arena, node_sets: &self.node_sets };
+        let mut world = World { input: self.input, offers: self.offers, arena: self.arena, node_sets: &self.node_sets };
         let tolerate = self.tolerate_prefer_no_schedule;
         self.shapes[shape].reach(level, &self.input.shapes[shape], tolerate, &mut self.topology, &mut world)
     }
@@ -205,7 +197,7 @@ impl<'w, 'a> Solver<'w, 'a> {
             let node = &self.existing[position as usize];
             if !(gated && node.under_consolidate_after) {
                 let place = Place { candidate: Place::existing(position as usize), ..self.place };
-                match node.can_add(shape, &self.shapes[shape], wants, place, &mut self.topology, &mut self.arena) {
+                match node.can_add(shape, &self.shapes[shape], wants, place, &mut self.topology, self.arena) {
                     Answer::Yes(set) => placed = Some((position as usize, set)),
                     Answer::NotNow => {}
                     Answer::Never => continue,
@@ -225,7 +217,7 @@ impl<'w, 'a> Solver<'w, 'a> {
         node.ports.extend(state.ports.iter().cloned());
         node.free_volumes = node.free_volumes.map(|free| free - state.volumes);
         let side = Side { set, host: node.host, taints: node.taints };
-        self.topology.record(shape, &wants.membership, side, &mut self.arena);
+        self.topology.record(shape, &wants.membership, side, self.arena);
         true
     }
 
@@ -256,7 +248,7 @@ impl<'w, 'a> Solver<'w, 'a> {
         claim.put(pod, &self.shapes[shape], addition);
         let template = &self.templates[claim.template];
         let side = Side { set: claim.set, host: claim.host, taints: &template.taints };
-        self.topology.record(shape, &wants.membership, side, &mut self.arena);
+        self.topology.record(shape, &wants.membership, side, self.arena);
         self.order.increment(index);
         true
     }
@@ -266,7 +258,7 @@ impl<'w, 'a> Solver<'w, 'a> {
         let claim = &self.claims[claim];
         let template = &mut self.templates[claim.template];
         let mut around = Surroundings {
-            arena: &mut self.arena,
+            arena: self.arena,
             offers: &mut self.offers[template.catalogue],
             topology: &mut self.topology,
             reservations: &self.reservations,
@@ -339,7 +331,7 @@ impl<'w, 'a> Solver<'w, 'a> {
             min_values_relaxed: false,
         };
         let mut around = Surroundings {
-            arena: &mut self.arena,
+            arena: self.arena,
             offers: &mut self.offers[template.catalogue],
             topology: &mut self.topology,
             reservations: &self.reservations,
@@ -351,19 +343,10 @@ impl<'w, 'a> Solver<'w, 'a> {
         self.reservations.hold(host, &[], &addition.reserved);
         claim.put(pod, &self.shapes[shape], addition);
         let side = Side { set: claim.set, host, taints: &template.taints };
-        self.topology.record(shape, &wants.membership, side, &mut self.arena);
+        self.topology.record(shape, &wants.membership, side, self.arena);
         template.subtract_max(&claim.options, &self.offers[template.catalogue]);
         self.claims.push(claim);
         self.order.push();
         Ok(())
     }
-}
-
-/// Requirements of a node's labels, without the host name.
-fn node_set(node_labels: &Labels, arena: &mut Arena) -> SetId {
-    let mut set = Requirements::new();
-    for (key, value) in node_labels.iter().filter(|(key, _)| *key != labels::HOSTNAME) {
-        set.add(key, Requirement::is(value));
-    }
-    arena.intern(set)
 }

@@ -20,6 +20,17 @@ use super::type_set::TypeSet;
 use crate::api::pod::{PodSpec, Taint};
 use crate::units::{Resource, Resources};
 
+/// A NodePool, prepared: what depends on its spec, its catalogue and the DaemonSets alone.
+pub(super) struct Prepared {
+    pool: usize,
+    catalogue: usize,
+    set: SetId,
+    options: Arc<TypeSet>,
+    daemons: Arc<Vec<DaemonGroup>>,
+    room: Arc<Vec<Resources>>,
+    floor: Resources,
+}
+
 /// A NodePool in a pass (`nodeclaimtemplate.go: NodeClaimTemplate`).
 pub(super) struct Template<'a> {
     pub(super) pool: usize,
@@ -27,9 +38,9 @@ pub(super) struct Template<'a> {
     pub(super) taints: Vec<&'a Taint>,
     pub(super) set: SetId,
     pub(super) options: Arc<TypeSet>,
-    pub(super) daemons: Vec<DaemonGroup>,
+    pub(super) daemons: Arc<Vec<DaemonGroup>>,
     /// By instance type: what its DaemonSets leave of its allocatable.
-    pub(super) room: Vec<Resources>,
+    pub(super) room: Arc<Vec<Resources>>,
     /// Per resource, the least room of any option.
     pub(super) floor: Resources,
     /// What is left of the pool's limits: only limited resources are listed.
@@ -57,32 +68,33 @@ impl Daemons {
         Daemons { pods: input.daemon_sets.iter().copied().cloned().collect() }
     }
 
-    /// Whether a DaemonSet would run on nodes of that type (`isDaemonPodCompatible`).
+    /// The options on which a DaemonSet would run (`isDaemonPodCompatible`). A term is given up at the first type that it does not
+    /// match, for this type and all after it.
     fn runs_on(
         &mut self,
         daemon: usize,
         taints: &[&Taint],
         set: SetId,
-        instance_type: usize,
-        offers: &mut Offers<'_>,
+        options: &TypeSet,
+        offers: &mut Offers,
         arena: &mut Arena,
-    ) -> bool {
+    ) -> TypeSet {
+        let mut running = TypeSet::select(offers.catalogue.types.len(), |_| false);
         let pod = &mut self.pods[daemon];
         preferences::tolerate_prefer_no_schedule(pod);
         if !tolerates_all(&pod.tolerations, taints) {
-            return false;
+            return running;
         }
-        loop {
-            let own = arena.intern(pod_requirements::strict(pod));
-            if *arena.fit(set, own, Undefined::WellKnownAllowed) == Fit::Yes
-                && offers.meeting(arena, own).contains(instance_type)
-            {
-                return true;
+        let mut matching = matching(pod, set, offers, arena);
+        for id in options.iter() {
+            while !matching.contains(id) && preferences::drop_required_node_term(pod) {
+                matching = self::matching(pod, set, offers, arena);
             }
-            if !preferences::drop_required_node_term(pod) {
-                return false;
+            if matching.contains(id) {
+                running.insert(id);
             }
         }
+        running
     }
 
     /// What each requires of a node after all pools have been prepared.
@@ -92,6 +104,16 @@ impl Daemons {
             SettledDaemon { pod, set, host, requests: pod.requests() }
         };
         self.pods.iter().map(settle).collect()
+    }
+}
+
+/// Types that meet what the DaemonSet requires of a node of the pool; none when the pool itself does not.
+fn matching(pod: &PodSpec, set: SetId, offers: &mut Offers, arena: &mut Arena) -> Arc<TypeSet> {
+    let own = arena.intern(pod_requirements::strict(pod));
+    if *arena.fit(set, own, Undefined::WellKnownAllowed) == Fit::Yes {
+        offers.meeting(arena, own)
+    } else {
+        Arc::new(TypeSet::select(offers.catalogue.types.len(), |_| false))
     }
 }
 
@@ -166,20 +188,19 @@ pub fn remaining_limits(pool: &Pool<'_>, nodes: &[ExistingNode<'_>]) -> Vec<(Res
     remaining
 }
 
-impl<'a> Template<'a> {
+impl Prepared {
     /// Prepares a pool; `None` when no instance type is left.
     pub(super) fn new(
-        input: &Input<'a>,
-        pool: usize,
-        offers: &mut [Offers<'a>],
+        input: &Input<'_>,
+        index: usize,
+        offers: &mut [Offers],
         arena: &mut Arena,
         daemons: &mut Daemons,
     ) -> Option<Self> {
-        let index = pool;
         let pool = &input.pools[index];
         let catalogue = pool.catalogue?;
         let offers = &mut offers[catalogue];
-        let types = &offers.catalogue.types;
+        let types = &Arc::clone(&offers.catalogue).types;
         let set = arena.intern(pool_requirements(pool));
         let mut options = offers.viable(arena, set).as_ref().clone();
         options.retain(|id| types[id].allocatable.0.iter().all(|amount| *amount >= 0));
@@ -194,22 +215,37 @@ impl<'a> Template<'a> {
             group.types.iter().for_each(|id| room[id] -= group.overhead);
         }
         let floor = floor(&room, &options);
-        let options = Arc::new(options);
-        let mut template = Template {
+        Some(Prepared {
             pool: index,
             catalogue,
-            taints,
             set,
-            within_limits: Arc::clone(&options),
-            options,
-            daemons: groups,
-            room,
+            options: Arc::new(options),
+            daemons: Arc::new(groups),
+            room: Arc::new(room),
             floor,
+        })
+    }
+}
+
+impl<'a> Template<'a> {
+    /// A prepared pool with what its limits leave.
+    pub(super) fn new(input: &Input<'a>, prepared: &Prepared, offers: &[Offers]) -> Self {
+        let pool = &input.pools[prepared.pool];
+        let mut template = Template {
+            pool: prepared.pool,
+            catalogue: prepared.catalogue,
+            taints: pool.spec.template.spec.taints.iter().collect(),
+            set: prepared.set,
+            within_limits: Arc::clone(&prepared.options),
+            options: Arc::clone(&prepared.options),
+            daemons: Arc::clone(&prepared.daemons),
+            room: Arc::clone(&prepared.room),
+            floor: prepared.floor,
             remaining: remaining_limits(pool, &input.nodes),
             fresh: FxHashMap::default(),
         };
-        template.filter_by_limits(offers);
-        Some(template)
+        template.filter_by_limits(&offers[prepared.catalogue]);
+        template
     }
 
     /// Whether `limits.nodes` is used up.
@@ -218,7 +254,7 @@ impl<'a> Template<'a> {
     }
 
     /// Options whose capacity is within what is left (`filterByRemainingResources`).
-    fn filter_by_limits(&mut self, offers: &Offers<'_>) {
+    fn filter_by_limits(&mut self, offers: &Offers) {
         if self.remaining.is_empty() {
             return;
         }
@@ -232,7 +268,7 @@ impl<'a> Template<'a> {
     }
 
     /// Takes the largest capacity that a claim could become off the limits (`subtractMax`).
-    pub(super) fn subtract_max(&mut self, options: &TypeSet, offers: &Offers<'_>) {
+    pub(super) fn subtract_max(&mut self, options: &TypeSet, offers: &Offers) {
         if self.remaining.is_empty() {
             return;
         }
@@ -264,24 +300,28 @@ fn daemon_groups(
     options: &TypeSet,
     taints: &[&Taint],
     set: SetId,
-    offers: &mut Offers<'_>,
+    offers: &mut Offers,
     arena: &mut Arena,
     daemons: &mut Daemons,
 ) -> Vec<DaemonGroup> {
-    let mut members: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
+    let count = daemons.pods.len();
+    let running: Vec<TypeSet> =
+        (0..count).map(|daemon| daemons.runs_on(daemon, taints, set, options, offers, arena)).collect();
+    let mut members: Vec<(Vec<usize>, TypeSet)> = Vec::new();
+    let mut here = Vec::new();
     for id in options.iter() {
-        let count = daemons.pods.len();
-        let running: Vec<usize> = (0..count).filter(|d| daemons.runs_on(*d, taints, set, id, offers, arena)).collect();
-        match members.iter_mut().find(|(known, _)| *known == running) {
-            Some((_, types)) => types.push(id),
-            None => members.push((running, vec![id])),
-        }
+        here.clear();
+        here.extend((0..count).filter(|daemon| running[*daemon].contains(id)));
+        let known = members.iter().position(|(known, _)| *known == here).unwrap_or_else(|| {
+            members.push((here.clone(), TypeSet::select(offers.catalogue.types.len(), |_| false)));
+            members.len() - 1
+        });
+        members[known].1.insert(id);
     }
-    let count = offers.catalogue.types.len();
     members
         .into_iter()
         .map(|(running, types)| DaemonGroup {
-            types: TypeSet::select(count, |id| types.binary_search(&id).is_ok()),
+            types,
             overhead: running.iter().map(|daemon| daemons.pods[*daemon].requests()).sum(),
             ports: running.iter().flat_map(|daemon| host_ports::of(&daemons.pods[*daemon])).collect(),
         })

@@ -83,7 +83,7 @@ pub(super) struct Topology {
 /// What the topology reads of the pass besides the groups.
 pub(super) struct World<'w, 'a> {
     pub(super) input: &'w Input<'a>,
-    pub(super) offers: &'w mut [Offers<'a>],
+    pub(super) offers: &'w mut [Offers],
     pub(super) arena: &'w mut Arena,
     /// Requirement set of each node's labels.
     pub(super) node_sets: &'w [SetId],

@@ -27,6 +27,10 @@ impl TypeSet {
         TypeSet(words)
     }
 
+    pub(super) fn insert(&mut self, id: usize) {
+        self.0[id / 64] |= 1 << (id % 64);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }

@@ -64,7 +64,7 @@ fn cluster() -> Cluster {
         zones: vec!["us-east-1a".to_owned()],
         types: vec![InstanceType {
             name: "m5.large".to_owned(),
-            labels: Vec::new(),
+            labels: Arc::default(),
             capacity: size(2000, 8192),
             allocatable: size(2000, 8192),
             offerings: Vec::new(),
