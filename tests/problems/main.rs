@@ -2,5 +2,6 @@
 //! stands what each of them must show.
 
 mod disruption;
+mod nodes;
 mod pods;
 mod support;

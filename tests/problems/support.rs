@@ -11,12 +11,16 @@ use forescale::time::{Duration, Time};
 /// A setting and its value, as `--set` takes them.
 pub type Setting<'a> = (&'a str, &'a str);
 
+/// The file of a problem.
+pub fn path(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "scenarios", "problems", &format!("{name}.toml")].iter().collect()
+}
+
 /// The scenario with these settings.
 pub fn loaded(name: &str, settings: &[Setting<'_>]) -> Loaded {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "scenarios", "problems", &format!("{name}.toml")].iter().collect();
     let settings = settings.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
     let options = load::Options { settings, ..load::Options::default() };
-    *load::load(&path, &options).unwrap_or_else(|invalid| panic!("{name}: {invalid}"))
+    *load::load(&path(name), &options).unwrap_or_else(|invalid| panic!("{name}: {invalid}"))
 }
 
 /// Its first replication.

@@ -138,7 +138,15 @@ fn pool_refuses(pool: &NodePool, pod: &PodSpec, cx: &Context<'_>) -> Option<Stri
         let what = too_large(pod, &fitting[0].allocatable).unwrap_or("capacity");
         return Some(format!("a pod requests more {what} than any of {} has", listed(&names)));
     }
-    None
+    let limit = pool.spec.limits.as_ref()?.get("cpu")?.milli;
+    let vcpus = |known: &KnownType| {
+        let (_, values) = known.labels.iter().find(|(key, _)| key == "karpenter.k8s.aws/instance-cpu")?;
+        values.first()?.parse::<i64>().ok()
+    };
+    let smallest = fitting.iter().filter(|known| too_large(pod, &known.allocatable).is_none());
+    let smallest = smallest.filter_map(|known| vcpus(known)).min()?;
+    (smallest.saturating_mul(1000) > limit)
+        .then(|| format!("its instance types have {smallest} vCPUs or more, `limits` allow fewer"))
 }
 
 fn known_type<'a>(cx: &Context<'a>, name: &str) -> Option<&'a KnownType> {
