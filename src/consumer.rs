@@ -21,6 +21,7 @@
 //! counted by arithmetic.
 
 mod event;
+mod faults;
 mod idle;
 mod lifecycle;
 mod plane;

@@ -1,6 +1,7 @@
 //! kubelet and what watches over nodes: images, probes, termination, joining, heartbeats, eviction, garbage collection, daemons.
 
 pub mod controller;
+mod crash_faults;
 mod daemon_sets;
 pub mod daemons;
 pub mod health;

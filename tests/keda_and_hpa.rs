@@ -6,7 +6,7 @@ use forescale::api::keda::{ScaledJob, ScaledObject};
 use forescale::cluster::{Change, Cluster, PodId, QueueAttributes, QueueId, QueueSource, ScaledJobId, ScaledObjectId};
 use forescale::scenario::Scenario;
 use forescale::time::{Duration, Time};
-use forescale::units::Cpu;
+use forescale::units::{Cpu, Memory};
 
 #[path = "support/driver.rs"]
 mod driver;
@@ -26,6 +26,10 @@ impl QueueSource for Steps {
     /// Pods use all of their request.
     fn cpu_time(&mut self, _pod: PodId, request: Cpu, now: Time) -> Option<f64> {
         Some(request.as_f64() * now.as_secs_f64())
+    }
+
+    fn memory(&mut self, _: PodId) -> Option<Memory> {
+        None
     }
 }
 

@@ -17,7 +17,7 @@ use forescale::scenario::load::{Options, load_texts};
 use forescale::scheduler::{self, Scheduler};
 use forescale::simulation::build::build;
 use forescale::time::{Duration, Time};
-use forescale::units::{Cpu, Usd};
+use forescale::units::{Cpu, Memory, Usd};
 
 struct NoQueues;
 
@@ -26,6 +26,10 @@ impl QueueSource for NoQueues {
         None
     }
     fn cpu_time(&mut self, _: PodId, _: Cpu, _: Time) -> Option<f64> {
+        None
+    }
+
+    fn memory(&mut self, _: PodId) -> Option<Memory> {
         None
     }
 }

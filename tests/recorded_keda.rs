@@ -14,7 +14,7 @@ use forescale::cluster::{Change, Cluster, PodId, QueueAttributes, QueueId, Queue
 use forescale::hpa;
 use forescale::scenario::yaml;
 use forescale::time::{Duration, Time};
-use forescale::units::Cpu;
+use forescale::units::{Cpu, Memory};
 
 #[path = "support/driver.rs"]
 mod driver;
@@ -179,6 +179,10 @@ impl QueueSource for RecordedQueue {
     }
 
     fn cpu_time(&mut self, _pod: PodId, _request: Cpu, _now: Time) -> Option<f64> {
+        None
+    }
+
+    fn memory(&mut self, _: PodId) -> Option<Memory> {
         None
     }
 }

@@ -58,6 +58,8 @@ pub enum Change {
     PodTerm(PodId),
     /// Its containers were killed, or their machine is gone: what they were doing is lost.
     PodKilled(PodId),
+    /// Its containers crashed: what they were doing is lost, and they are started again as its restart policy says.
+    PodCrashed(PodId),
     /// The pod object was removed.
     PodGone(PodId),
     /// A Node object was created.

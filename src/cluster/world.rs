@@ -4,7 +4,7 @@ use super::ids::QueueId;
 use super::state::Cluster;
 use crate::scenario::Scenario;
 use crate::time::Time;
-use crate::units::Cpu;
+use crate::units::{Cpu, Memory};
 
 /// The answer of `GetQueueAttributes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub trait QueueSource {
     /// The kubelet's counter of a pod's CPU: core-seconds used since its start, up to `now`, which is the present. A counter that
     /// has gone back is that of a restarted container. `request` is the pod's CPU request. `None` = its use of CPU is not known.
     fn cpu_time(&mut self, pod: super::ids::PodId, request: Cpu, now: Time) -> Option<f64>;
+    /// The working set of a pod's containers now. `None` = it is not known.
+    fn memory(&mut self, pod: super::ids::PodId) -> Option<Memory>;
 }
 
 /// The present, the shared state, and the settings.

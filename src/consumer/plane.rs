@@ -1,6 +1,7 @@
 //! The data plane as the control plane sees it, and its main loop.
 
 use super::event::{Events, Kind};
+use super::faults::Faults;
 use super::idle::IdleLine;
 use super::settings::ConsumerSettings;
 use super::worker::{Delivery, Slab, Worker};
@@ -92,6 +93,8 @@ pub(super) struct Consumer {
     pub warm_ups: Stream,
     /// Whether processing needs none of the rarer rules.
     pub plain: bool,
+    /// What fails, and when.
+    pub faults: Faults,
     /// Places in the table of slots that ended workers have left.
     pub free_slots: Vec<u32>,
     /// Messages lost because their pod ended after an early delete.
@@ -242,6 +245,7 @@ impl DataPlane {
             latencies: streams.open_named("consumer/latencies", &settings.name),
             warm_ups: streams.open_named("consumer/warm-ups", &settings.name),
             plain,
+            faults: Faults::none(streams, &settings.name),
             free_slots: Vec::new(),
             lost: 0,
             failed: 0,

@@ -150,7 +150,10 @@ impl DataPlane {
     #[inline]
     fn receive(&mut self, now: Time, worker: u32, queue: QueueId, want: u32) -> Outcome {
         let kind = usize::from(self.workers[worker].consumer);
-        let consumer = &self.consumers[kind];
+        let consumer = &mut self.consumers[kind];
+        if let Some(until) = consumer.faults.receive_fails(now) {
+            return self.fail_receive(now, worker, until);
+        }
         let settings = &consumer.settings;
         let call = ReceiveMessage {
             max: want,
@@ -230,6 +233,18 @@ impl DataPlane {
             _ => self.consumers[usize::from(self.workers[worker].consumer)].settings.idle_poll.max(ERROR_PAUSE),
         };
         self.schedule_poll(now + pause, worker);
+        Outcome::Over
+    }
+
+    /// The service fails until `until`: what the worker asks meanwhile fails too, so its next call that can succeed is the first
+    /// one from there on.
+    fn fail_receive(&mut self, now: Time, worker: u32, until: Time) -> Outcome {
+        if until < Time::MAX {
+            let settings = &self.consumers[usize::from(self.workers[worker].consumer)].settings;
+            let pause = settings.idle_poll.max(ERROR_PAUSE);
+            let calls = (until.since(now).as_micros() + pause.as_micros() - 1) / pause.as_micros();
+            self.schedule_poll(now + pause * calls.max(1), worker);
+        }
         Outcome::Over
     }
 

@@ -41,7 +41,10 @@ impl DataPlane {
             if stream.chance(settings.crashes) {
                 fate = Fate::Crash;
                 end = start + scaled(service, stream.unit() as f32);
-            } else if poison || stream.chance(settings.failures) {
+            } else if poison
+                || stream.chance(settings.failures)
+                || consumer.faults.attempt_fails(start, end, &mut stream)
+            {
                 fate = Fate::Failed;
             }
         }

@@ -106,7 +106,9 @@ impl Controller {
     /// Asks for the outages of the scenario.
     pub fn start(&mut self, world: &World<'_>, agenda: &mut Agenda<Event>) {
         let triggers = world.scenario.scaled_objects.iter().flat_map(|object| &object.spec.triggers);
-        if !world.scenario.hpas.is_empty() || triggers.into_iter().any(|trigger| trigger.kind == "cpu") {
+        if !world.scenario.hpas.is_empty()
+            || triggers.into_iter().any(|trigger| matches!(trigger.kind.as_str(), "cpu" | "memory"))
+        {
             self.metrics_server.begin(world, agenda);
         }
         for fault in &world.scenario.faults {

@@ -389,6 +389,9 @@ impl Operator {
         if self.down || world.now < self.serving_from {
             return failure("no connection to the KEDA operator");
         }
+        if world.scenario.outage_end(FaultKind::KedaMetricsServerDown, world.now).is_some() {
+            return failure("the external metrics API does not answer");
+        }
         let record = &world.cluster.scaled_objects[object.index()];
         let (spec, name) = (record.spec.clone(), record.name.clone());
         let (generation, target) = (record.generation, record.target);

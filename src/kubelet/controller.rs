@@ -6,6 +6,7 @@ use crate::engine::{Agenda, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
 
+use super::crash_faults::CrashFaults;
 use super::daemon_sets::DaemonSets;
 use super::node_health::NodeHealth;
 use super::node_start::NodeStart;
@@ -54,6 +55,8 @@ pub enum Event {
     CreateDaemon(DaemonSetId, NodeId),
     /// The pod of a DaemonSet is bound to its Node.
     BindDaemon(PodId, NodeId),
+    /// A fault of the scenario, by its number, crashes containers.
+    CrashFault(u32),
 }
 
 /// All kubelets, the node lifecycle controllers, pod garbage collection and the DaemonSet controller.
@@ -62,6 +65,7 @@ pub struct Kubelets {
     starts: NodeStart,
     health: NodeHealth,
     daemons: DaemonSets,
+    crashes: CrashFaults,
 }
 
 impl Kubelets {
@@ -73,6 +77,14 @@ impl Kubelets {
             starts: NodeStart::new(scenario, streams),
             health: NodeHealth::new(scenario, streams),
             daemons: DaemonSets::default(),
+            crashes: CrashFaults::new(scenario, streams),
+        }
+    }
+
+    /// Asks for the crashes of the scenario.
+    pub fn start(&mut self, world: &World<'_>, agenda: &mut Agenda<Event>) {
+        for number in self.crashes.numbers() {
+            agenda.at(world.scenario.faults[number as usize].begin(), Event::CrashFault(number));
         }
     }
 
@@ -86,6 +98,7 @@ impl Kubelets {
             Change::ConsumerCrashed(pod) => self.pods.stopped(pod, false, world, agenda),
             Change::PodGone(pod) => {
                 self.pods.gone(pod);
+                self.crashes.gone(pod);
                 if matches!(world.cluster.pods[pod.index()].owner, Owner::DaemonSet(_)) {
                     self.daemons.pod_gone(pod, world, agenda);
                 }
@@ -150,6 +163,17 @@ impl Kubelets {
             Event::Collect(node) => NodeHealth::collect(node, world),
             Event::CreateDaemon(set, node) => self.daemons.create(set, node, world, agenda),
             Event::BindDaemon(pod, node) => DaemonSets::bind(pod, node, world, agenda),
+            Event::CrashFault(number) => {
+                let running = self.pods.running(world);
+                for pod in self.crashes.begin(number, &running, world) {
+                    self.pods.crash(pod, world, agenda);
+                }
+            }
+            Event::Working(pod, start)
+                if self.pods.is_current(pod, start, world.cluster) && self.crashes.hits(pod, world) =>
+            {
+                self.pods.crash(pod, world, agenda);
+            }
             of_pod => self.pods.handle(of_pod, world, agenda),
         }
     }

@@ -125,7 +125,7 @@ impl PodWorkers {
         self.workers.contains_key(&pod) && cluster.pods[pod.index()].active()
     }
 
-    fn is_current(&self, pod: PodId, start: u32, cluster: &Cluster) -> bool {
+    pub fn is_current(&self, pod: PodId, start: u32, cluster: &Cluster) -> bool {
         let record = &cluster.pods[pod.index()];
         // A terminating pod can still become ready, but is not started.
         let goes_on =
@@ -254,6 +254,20 @@ impl PodWorkers {
         } else {
             self.restart(pod, world, agenda);
         }
+    }
+
+    /// Pods whose containers run.
+    pub fn running(&self, world: &World<'_>) -> Vec<PodId> {
+        let is_up = |pod: &PodId, worker: &Worker| {
+            worker.started.is_some() && !worker.ended && world.cluster.pods[pod.index()].exists()
+        };
+        self.workers.iter().filter(|(pod, worker)| is_up(pod, worker)).map(|(pod, _)| *pod).collect()
+    }
+
+    /// The containers of a pod crash.
+    pub fn crash(&mut self, pod: PodId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        world.cluster.announce(crate::cluster::Change::PodCrashed(pod));
+        self.stopped(pod, false, world, agenda);
     }
 
     /// Restart in place with `CrashLoopBackOff`.

@@ -124,6 +124,7 @@ fn pod(index: usize) -> PodRecord {
         pulled: Some(at(scheduled + 6.0)),
         started: Some(at(scheduled + 7.0)),
         ready: Some(at(scheduled + 9.0)),
+        unready: Vec::new(),
         stopping: gone.then(|| at(stopping)),
         ended: gone.then(|| at(stopping + 12.0)),
         reason: if gone { "ScaledDown".to_owned() } else { String::new() },

@@ -2,7 +2,7 @@
 
 use crate::engine::Distribution;
 use crate::time::Duration;
-use crate::units::Cpu;
+use crate::units::{Cpu, Memory};
 use crate::{choice, object};
 
 object! {
@@ -72,10 +72,14 @@ object! {
         pub delete_latency: Option<Distribution>,
         /// Round trip of an empty short poll.
         pub empty_latency: Option<Duration>,
-        /// CPU used by a busy slot, for scaling on CPU; absent = the pod's CPU request divided by its slots.
+        /// CPU used by a busy slot, for scaling on CPU; absent = the pod's CPU request divided by the slots of all its threads.
         pub cpu_busy: Option<Cpu>,
         /// CPU used by an idle pod.
         pub cpu_idle: Cpu = Cpu::ZERO,
+        /// Memory of a pod that holds no message, for scaling on memory; absent = not known, and such a metric fails.
+        pub memory_idle: Option<Memory>,
+        /// Memory that each message adds while the pod holds it, prefetched ones included.
+        pub memory_per_message: Memory = Memory::ZERO,
     }
 }
 

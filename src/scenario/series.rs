@@ -1,15 +1,19 @@
-//! `[[series]]`: values over time for triggers whose source is not a queue of the scenario.
+//! `[[series]]`: values over time for triggers and metrics whose source is not a queue of the scenario.
 
 use crate::object;
 use crate::time::{Duration, Time};
 
 object! {
-    /// The value that a trigger (`prometheus`, `aws-cloudwatch`, `metrics-api`, `rabbitmq`, `redis`, `kafka`: the topic's lag) reads, over time.
+    /// The value that a trigger (`prometheus`, `aws-cloudwatch`, `metrics-api`, `rabbitmq`, `redis`, `kafka`: the topic's lag) or a metric of a HorizontalPodAutoscaler without KEDA (`External`, `Object`, `Pods`) reads, over time.
     pub struct SeriesSpec {
         /// Name of the ScaledObject whose trigger this is.
         pub scaled_object: Option<String>,
         /// Name of the ScaledJob whose trigger this is.
         pub scaled_job: Option<String>,
+        /// Name of the HorizontalPodAutoscaler whose metric this is.
+        pub hpa: Option<String>,
+        /// `hpa`: name of the metric. Of a metric of type `Pods` the values are the total, of which each ready pod has an equal part.
+        pub metric: Option<String>,
         /// Position of the trigger in its object, from 0.
         pub trigger: usize = 0,
         /// Instants, ascending; before the first there is no value.
@@ -50,6 +54,8 @@ mod tests {
         let mut series = SeriesSpec {
             scaled_object: Some("orders".to_owned()),
             scaled_job: None,
+            hpa: None,
+            metric: None,
             trigger: 0,
             times: vec![Duration::from_secs(10), Duration::from_secs(20)],
             values: vec![4.0, 8.0],

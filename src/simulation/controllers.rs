@@ -89,6 +89,7 @@ impl Controllers {
         self.disruption.0.start(world, &mut self.disruption.1);
         self.cluster_autoscaler.0.start(world, &mut self.cluster_autoscaler.1);
         self.cloud.0.start(world, &mut self.cloud.1);
+        self.kubelet.0.start(world, &mut self.kubelet.1);
     }
 
     /// Hands an event to its controller; `false` when it is not a controller's.

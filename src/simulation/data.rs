@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use crate::cluster::pod::Owner;
 use crate::cluster::{Change, Cluster, PodId, QueueAttributes, QueueId, QueueSource};
 use crate::consumer::{DataPlane, Notice, NoticeKind, PodRef};
-use crate::engine::Streams;
+use crate::engine::{Stream, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
 use crate::sqs;
 use crate::time::Time;
-use crate::units::Cpu;
+use crate::units::{Cpu, Memory};
 
 /// The data plane of a run and what its pods are.
 pub struct Data<'a> {
@@ -23,6 +23,8 @@ pub struct Data<'a> {
     scaled_jobs: Vec<Option<usize>>,
     /// Consumers of the pods that are bound.
     processes: BTreeMap<PodId, Process>,
+    /// Which of the control plane's calls to queues fail.
+    calls: Stream,
 }
 
 /// The consumer of a pod.
@@ -42,12 +44,15 @@ impl<'a> Data<'a> {
                 owner.as_deref() == Some(name)
             })
         };
+        let mut plane = DataPlane::new(&scenario.queues, &scenario.consumers, streams);
+        plane.set_faults(&scenario.faults);
         Data {
-            plane: DataPlane::new(&scenario.queues, &scenario.consumers, streams),
+            plane,
             scenario,
             deployments: cluster.deployments.iter().map(|deployment| kind_of(false, &deployment.name)).collect(),
             scaled_jobs: cluster.scaled_jobs.iter().map(|scaled_job| kind_of(true, &scaled_job.name)).collect(),
             processes: BTreeMap::new(),
+            calls: streams.open("failing-calls", 0),
         }
     }
 
@@ -100,6 +105,7 @@ impl<'a> Data<'a> {
                     cluster.announce(Change::ConsumerStopped(pod));
                 }
             }
+            Change::PodCrashed(pod) => self.plane.kill(now, PodRef(pod.0)),
             Change::PodKilled(pod) | Change::PodGone(pod) => {
                 self.plane.kill(now, PodRef(pod.0));
                 self.processes.remove(&pod);
@@ -108,13 +114,16 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// Whether calls of this kind to a queue fail now.
-    fn fails(&self, kind: FaultKind, queue: QueueId, now: Time) -> bool {
+    /// Whether a call of this kind to a queue fails now.
+    fn fails(&mut self, kind: FaultKind, queue: QueueId, now: Time) -> bool {
         let name = self.scenario.queues.get(queue.index()).map_or("", |spec| spec.name.as_str());
+        let calls = &mut self.calls;
         self.scenario.faults.iter().any(|fault| {
-            let from = Time::ZERO + fault.at;
-            let until = fault.duration.map_or(Time::MAX, |duration| from + duration);
-            fault.kind == kind && from <= now && now < until && fault.queue.as_deref().is_none_or(|q| q == name)
+            fault.kind == kind
+                && fault.begin() <= now
+                && now < fault.end()
+                && fault.queue.as_deref().is_none_or(|q| q == name)
+                && (fault.share >= 1.0 || calls.chance(fault.share))
         })
     }
 }
@@ -141,10 +150,17 @@ impl QueueSource for Data<'_> {
     fn cpu_time(&mut self, pod: PodId, request: Cpu, now: Time) -> Option<f64> {
         let process = self.processes.get(&pod)?;
         let spec = &self.scenario.consumers[process.kind];
-        let slots = f64::from(self.plane.consumer_settings(process.kind).slots);
+        let settings = self.plane.consumer_settings(process.kind);
+        let slots = f64::from(settings.slots * settings.threads);
         let busy = self.plane.busy(now, PodRef(pod.0)).as_secs_f64();
         let alive = process.since.map_or(0.0, |since| now.since(since).as_secs_f64());
         let of_slot = spec.cpu_busy.map_or(request.as_f64() / slots, Cpu::as_f64);
         Some(of_slot * busy + spec.cpu_idle.as_f64() * (alive - busy / slots))
+    }
+
+    fn memory(&mut self, pod: PodId) -> Option<Memory> {
+        let spec = &self.scenario.consumers[self.processes.get(&pod)?.kind];
+        let held = i64::from(self.plane.held(PodRef(pod.0)));
+        Some(Memory::from_bytes(spec.memory_idle?.bytes() + held * spec.memory_per_message.bytes()))
     }
 }

@@ -208,6 +208,8 @@ pub struct PodRecord {
     pub started: Option<Time>,
     /// When it was ready.
     pub ready: Option<Time>,
+    /// When it was not ready any more and when again; the latter is `Time::MAX` where it never was.
+    pub unready: Vec<(Time, Time)>,
     /// When it was asked to stop.
     pub stopping: Option<Time>,
     /// When it was gone.
@@ -446,7 +448,20 @@ impl Outcome {
     /// Ready pods.
     #[must_use]
     pub fn pods_ready(&self, workload: Option<WorkloadKey>) -> Series {
-        self.pods_between(workload, |pod| pod.ready, |pod| first(&[pod.stopping, pod.ended]))
+        let until = |pod: &PodRecord| first(&[pod.stopping, pod.ended]);
+        let mut changes = Vec::new();
+        for pod in self.pods_of(workload) {
+            let Some(mut start) = pod.ready else { continue };
+            for (from, again) in &pod.unready {
+                changes.extend([(start, 1), (*from, -1)]);
+                start = *again;
+            }
+            if start < Time::MAX {
+                changes.push((start, 1));
+                changes.extend(until(pod).map(|end| (end.max(start), -1)));
+            }
+        }
+        Series::from_changes(changes)
     }
 
     /// Pods which stop.

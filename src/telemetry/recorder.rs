@@ -4,6 +4,8 @@
 mod assemble;
 mod backlog;
 
+use std::collections::BTreeMap;
+
 use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, InstanceId, NodeId, PodId, QueueId};
 use crate::cluster::{ScaledJobId, pod::Owner};
 use crate::engine::Durations;
@@ -38,6 +40,8 @@ pub struct Recorder {
     /// Node and requests of each pod as last counted in `loads`.
     counted: Vec<Option<(NodeId, Resources)>>,
     interrupted: Vec<(InstanceId, Time)>,
+    /// When pods that were ready were not, by pod; open spans end at `Time::MAX`.
+    unready: BTreeMap<u32, Vec<(Time, Time)>>,
     decisions: Vec<Decision>,
     marks: Vec<Mark>,
     stages: Stages,
@@ -64,6 +68,7 @@ impl Recorder {
             loads: Vec::new(),
             counted: Vec::new(),
             interrupted: Vec::new(),
+            unready: BTreeMap::new(),
             decisions: Vec::new(),
             marks: Vec::new(),
         }
@@ -95,11 +100,20 @@ impl Recorder {
                     record.desired.add(now, if created { 1 } else { -1 });
                 }
             }
-            Change::PodCreated(id)
-            | Change::PodUnschedulable(id)
-            | Change::PodReady(id)
-            | Change::PodNotReady(id)
-            | Change::PodDeleting(id) => self.stage(id, cluster),
+            Change::PodCreated(id) | Change::PodUnschedulable(id) | Change::PodDeleting(id) => self.stage(id, cluster),
+            Change::PodReady(id) => {
+                self.stage(id, cluster);
+                if let Some((_, again)) = self.unready.get_mut(&id.0).and_then(|spans| spans.last_mut()) {
+                    *again = now;
+                }
+            }
+            Change::PodNotReady(id) => {
+                self.stage(id, cluster);
+                // One that stops is not ready by what stopped it.
+                if !cluster.pods[id.index()].terminating() {
+                    self.unready.entry(id.0).or_default().push((now, Time::MAX));
+                }
+            }
             Change::PodBound(id) | Change::PodFinished(id) | Change::PodGone(id) => {
                 self.stage(id, cluster);
                 self.load(now, id, cluster);

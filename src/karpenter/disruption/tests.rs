@@ -30,6 +30,10 @@ impl QueueSource for NoQueues {
     fn cpu_time(&mut self, _: PodId, _: Cpu, _: Time) -> Option<f64> {
         None
     }
+
+    fn memory(&mut self, _: PodId) -> Option<Memory> {
+        None
+    }
 }
 
 struct Bench {

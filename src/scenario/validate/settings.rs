@@ -5,7 +5,9 @@ use super::pods::{check_label, check_taints};
 use super::queues::{after_the_end, number_within};
 use super::triggers::SERIES;
 use crate::api::decode::{Problems, closest};
+use crate::api::hpa::{MetricKind, MetricSpec};
 use crate::api::keda::Trigger;
+use crate::api::meta::ObjectMeta;
 use crate::api::tree::{Node, Span};
 use crate::scenario::faults::Fault;
 use crate::scenario::kind::Kind;
@@ -272,47 +274,7 @@ fn applied(cx: &Context<'_>, problems: &mut Problems) {
 
 fn series(cx: &Context<'_>, problems: &mut Problems) {
     for (series, at) in cx.elements("series", &cx.scenario.series) {
-        let triggers = match (&series.scaled_object, &series.scaled_job) {
-            (Some(name), None) => {
-                if !cx.must_exist(
-                    "ScaledObject",
-                    name,
-                    &cx.names(Kind::ScaledObject),
-                    at.span(&["scaledObject"]),
-                    problems,
-                ) {
-                    continue;
-                }
-                cx.scenario
-                    .scaled_objects
-                    .iter()
-                    .find(|object| object.metadata.name.as_ref() == Some(name))
-                    .map(|object| &object.spec.triggers)
-            }
-            (None, Some(name)) => {
-                if !cx.must_exist("ScaledJob", name, &cx.names(Kind::ScaledJob), at.span(&["scaledJob"]), problems) {
-                    continue;
-                }
-                cx.scenario
-                    .scaled_jobs
-                    .iter()
-                    .find(|job| job.metadata.name.as_ref() == Some(name))
-                    .map(|job| &job.spec.triggers)
-            }
-            _ => {
-                problems.error(
-                    at.span(&[]),
-                    "a series has one of `scaledObject` and `scaledJob`",
-                    "whose trigger reads it?",
-                );
-                continue;
-            }
-        };
-        let count = triggers.map_or(0, Vec::len);
-        if series.trigger >= count {
-            let label = format!("number of triggers: {count}");
-            problems.error(at.span(&["trigger"]), format!("there is no trigger {}", series.trigger), label);
-        }
+        reader(series, at, cx, problems);
         if series.times.len() != series.values.len() {
             let label = format!("{} values for {} times", series.values.len(), series.times.len());
             problems.error(at.key(&["values"]), "`times` and `values` must be equally many", label);
@@ -327,7 +289,63 @@ fn series(cx: &Context<'_>, problems: &mut Problems) {
     }
 }
 
-/// Triggers whose source is a series need one.
+/// Whose trigger or metric reads a series.
+fn reader(series: &SeriesSpec, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    let named = |metadata: &ObjectMeta, name: &String| metadata.name.as_ref() == Some(name);
+    let mut exists = |kind: Kind, name: &str, field: &str| {
+        cx.must_exist(kind.name(), name, &cx.names(kind), at.span(&[field]), problems)
+    };
+    let triggers = match (&series.scaled_object, &series.scaled_job, &series.hpa) {
+        (Some(name), None, None) => {
+            if !exists(Kind::ScaledObject, name, "scaledObject") {
+                return;
+            }
+            let object = cx.scenario.scaled_objects.iter().find(|object| named(&object.metadata, name));
+            object.map_or(0, |object| object.spec.triggers.len())
+        }
+        (None, Some(name), None) => {
+            if !exists(Kind::ScaledJob, name, "scaledJob") {
+                return;
+            }
+            let job = cx.scenario.scaled_jobs.iter().find(|job| named(&job.metadata, name));
+            job.map_or(0, |job| job.spec.triggers.len())
+        }
+        (None, None, Some(name)) => {
+            if exists(Kind::HorizontalPodAutoscaler, name, "hpa") {
+                let hpa = cx.scenario.hpas.iter().find(|hpa| named(&hpa.metadata, name));
+                let metrics: Vec<&str> =
+                    hpa.iter().flat_map(|hpa| &hpa.spec.metrics).filter_map(series_metric).collect();
+                match &series.metric {
+                    Some(metric) => _ = cx.must_exist("metric", metric, &metrics, at.span(&["metric"]), problems),
+                    None => problems.error(at.key(&["hpa"]), "a series of an HPA needs `metric`", "which one?"),
+                }
+            }
+            return;
+        }
+        _ => {
+            let message = "a series has one of `scaledObject`, `scaledJob` and `hpa`";
+            problems.error(at.span(&[]), message, "whose trigger or metric reads it?");
+            return;
+        }
+    };
+    if series.trigger >= triggers {
+        let label = format!("number of triggers: {triggers}");
+        problems.error(at.span(&["trigger"]), format!("there is no trigger {}", series.trigger), label);
+    }
+}
+
+/// The name of a metric whose values a series gives.
+fn series_metric(metric: &MetricSpec) -> Option<&str> {
+    let name = match metric.kind {
+        MetricKind::External => metric.external.as_ref().map(|source| &source.metric.name),
+        MetricKind::Object => metric.object.as_ref().map(|source| &source.metric.name),
+        MetricKind::Pods => metric.pods.as_ref().map(|source| &source.metric.name),
+        MetricKind::Resource | MetricKind::ContainerResource => None,
+    };
+    name.map(String::as_str)
+}
+
+/// Triggers and metrics whose source is a series need one.
 fn missing_series(cx: &Context<'_>, problems: &mut Problems) {
     let series = &cx.scenario.series;
     for (object, at) in cx.elements("scaledObjects", &cx.scenario.scaled_objects) {
@@ -337,6 +355,21 @@ fn missing_series(cx: &Context<'_>, problems: &mut Problems) {
     for (job, at) in cx.elements("scaledJobs", &cx.scenario.scaled_jobs) {
         let own = series.iter().filter(|series| series.scaled_job == job.metadata.name);
         without_series(&job.spec.triggers, own.collect(), at, problems);
+    }
+    for (hpa, at) in cx.elements("horizontalPodAutoscalers", &cx.scenario.hpas) {
+        let own: Vec<&str> = series
+            .iter()
+            .filter(|series| series.hpa.is_some() && series.hpa == hpa.metadata.name)
+            .filter_map(|series| series.metric.as_deref())
+            .collect();
+        for (index, metric) in hpa.spec.metrics.iter().enumerate() {
+            if series_metric(metric).is_some_and(|name| !own.contains(&name)) {
+                let span = at.span(&["spec", "metrics", &index.to_string(), "type"]);
+                let message = format!("nothing says what this metric of type `{}` is", metric.kind.as_str());
+                let help = "[[series]] with `hpa` and `metric` gives its values over time";
+                warn(problems, span, message, "it has no data", Some(help.to_owned()));
+            }
+        }
     }
 }
 

@@ -58,6 +58,7 @@ fn pod_record(recorder: &Recorder, id: usize, pod: &Pod, keys: &[Option<NodeKey>
         pulled: pod.path.image_pulled,
         started: pod.path.started,
         ready: pod.path.ready,
+        unready: recorder.unready.get(&(id as u32)).cloned().unwrap_or_default(),
         // A pod of a Job that is done is deleted long after it ended: nobody asked it to stop.
         stopping: pod.path.deleting.filter(|at| ended.is_none_or(|ended| *at <= ended)),
         ended,
