@@ -239,6 +239,37 @@ fn a_new_spec_of_a_scaled_job_deletes_the_old_jobs() {
     assert_eq!(driver.cluster.jobs.iter().filter(|job| job.gone.is_none()).count(), 0);
 }
 
+#[test]
+fn a_paused_scaled_job_keeps_its_jobs_and_polls_at_once_when_it_goes_on() {
+    let mut scenario = recorded_clocks();
+    scenario.clocks.keda_first_poll = Some(Duration::from_millis(150));
+    let mut driver = driver(scenario, &[(15.0, 2), (40.0, 3)]);
+    driver.add_scaled_job(
+        0.0,
+        decode_yaml(
+            "{metadata: {name: sj}, spec: {jobTargetRef: {template: {spec: {containers: []}}}, pollingInterval: 10, maxReplicaCount: 9, triggers: [{type: aws-sqs-queue, metadata: {queueURL: q, awsRegion: r, queueLength: '1'}}]}}",
+        ),
+    );
+    fn annotate(cluster: &mut Cluster, value: &str) {
+        let object = ScaledJob {
+            spec: (*cluster.scaled_jobs[0].spec).clone(),
+            ..decode_yaml(&format!("{{metadata: {{name: sj, annotations: {{autoscaling.keda.sh/paused: '{value}'}}}}, spec: {{jobTargetRef: {{template: {{spec: {{containers: []}}}}}}, triggers: []}}}}"))
+        };
+        let object = forescale::scenario::kind::Object::ScaledJob(Box::new(object));
+        let patch = forescale::scenario::changes::Patch { objects: vec![object], ..decode_yaml("{}") };
+        let change = forescale::scenario::changes::TimedChange { patch, ..decode_yaml("{at: 0s}") };
+        forescale::simulation::changes::apply(Time::ZERO, &change, cluster);
+    }
+    driver.at(25.0, Happening::Input(annotate, "true".to_owned()));
+    driver.at(63.0, Happening::Input(annotate, "false".to_owned()));
+    // Two Jobs at 20.1; none while paused; the third as soon as it goes on, though all three polls of the old phase were missed.
+    let got = counts(&mut driver, 100.0);
+    let created: Vec<f64> = got.iter().map(|(at, _)| *at).collect();
+    assert_eq!(created.len() + 1, 3, "{got:?}");
+    assert!((63.0..63.3).contains(&created[1]), "{got:?}");
+    assert!(driver.cluster.jobs.iter().all(|job| job.gone.is_none()), "annotations make no new generation");
+}
+
 /// Twenty HPAs of one phase whose passes take a second each: five pass at a time, the others wait, none is lost.
 #[test]
 fn five_workers_share_all_hpas() {

@@ -95,10 +95,11 @@ fn patch(now: Time, object: &Object, cluster: &mut Cluster) {
             };
             let shape = build::add_shape(cluster, &object.spec.job_target_ref.template);
             let record = &mut cluster.scaled_jobs[index];
+            // Annotations do not make a new generation.
+            record.generation += u32::from(*record.spec != object.spec);
             record.spec = Arc::new(object.spec.clone());
             record.annotations = Arc::new(object.metadata.annotations.clone());
             record.shape = shape;
-            record.generation += 1;
             cluster.announce(Change::ScaledJobSpec(ScaledJobId(index as u32)));
         }
         Object::HorizontalPodAutoscaler(object) => {

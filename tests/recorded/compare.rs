@@ -1,6 +1,6 @@
 //! Holds an outcome against a recording, by the three rules in `tests/data/recorded/README.md`.
 
-use crate::track::{ClaimEvent, Steps, Track, average, peak};
+use crate::track::{ClaimEvent, QUEUE_COUNTS, Steps, Track, average, peak};
 
 /// What follows a clock of its own happens within this many seconds.
 const CLOCK: f64 = 2.0;
@@ -24,7 +24,7 @@ pub fn differences(recorded: &Track, simulated: &Track, length: f64) -> Vec<Stri
     claims("removed", &recorded.removed, &simulated.removed, length, &mut misses);
     for (name, steps) in &recorded.counts {
         let Some(other) = simulated.counts.get(name) else { continue };
-        let (want, have) = if matches!(*name, "visible" | "in flight") {
+        let (want, have) = if QUEUE_COUNTS.iter().any(|what| name.starts_with(what)) {
             (mean_of(steps), mean_at(steps, other))
         } else {
             (average(steps, 0.0, length), average(other, 0.0, length))

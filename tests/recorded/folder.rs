@@ -11,23 +11,25 @@ pub struct Folder {
     pub name: String,
     pub run: Node,
     pub sends: Vec<Send>,
-    pub queue: Vec<QueueRow>,
+    /// What the recorder calls the queues.
+    pub queues: Vec<String>,
+    pub queue_rows: Vec<QueueRow>,
     pub timeline: Vec<Row>,
 }
 
 /// Messages sent, evenly spaced between two instants.
 pub struct Send {
+    pub queue: String,
     pub first: f64,
     pub last: f64,
     pub count: u64,
     pub delay: f64,
 }
 
-/// The queue at a second; `None` where the recorder saw nothing.
+/// The queues at a second: visible and in flight of each; `None` where the recorder saw nothing.
 pub struct QueueRow {
     pub at: f64,
-    pub visible: Option<i64>,
-    pub in_flight: Option<i64>,
+    pub counts: Vec<[Option<i64>; 2]>,
 }
 
 /// A change as a watch showed it.
@@ -47,24 +49,27 @@ impl Folder {
         if problems.has_errors() || documents.len() != 1 {
             return Err(format!("run.yaml: {:?}", problems.list));
         }
+        let queue_text = text("queue.csv").unwrap_or_default();
+        let queues = queue_names(queue_text.lines().next().unwrap_or_default());
         Ok(Folder {
             name: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             run: documents.remove(0),
             sends: rows(&text("sends.csv").unwrap_or_default())
                 .map(|row| Send {
+                    queue: row[2].clone(),
                     first: number(&row[0]),
                     last: number(&row[1]),
                     count: number(&row[3]) as u64,
                     delay: number(&row[4]),
                 })
                 .fold(Vec::new(), add_send),
-            queue: rows(&text("queue.csv").unwrap_or_default())
+            queue_rows: rows(&queue_text)
                 .map(|row| QueueRow {
                     at: number(&row[0]),
-                    visible: row[1].parse().ok(),
-                    in_flight: row[2].parse().ok(),
+                    counts: (0..queues.len()).map(|queue| [1, 2].map(|n| count(&row, 3 * queue + n))).collect(),
                 })
                 .collect(),
+            queues,
             timeline: rows(&text("timeline.csv")?)
                 .map(|row| Row {
                     at: number(&row[0]),
@@ -86,10 +91,20 @@ impl Folder {
     }
 }
 
-/// Adds a row of sends. The recorder sends one burst after the other: a row that seems to begin before the former ended names the
+/// The queues of which a header tells: each has three columns, of which the first is `<queue>_visible`.
+fn queue_names(header: &str) -> Vec<String> {
+    header.split(',').filter_map(|column| column.trim().strip_suffix("_visible")).map(str::to_owned).collect()
+}
+
+fn count(row: &[String], column: usize) -> Option<i64> {
+    row.get(column)?.parse().ok()
+}
+
+/// Adds a row of sends. To one queue the recorder sends one burst after the other: a row that seems to begin before the former ended names the
 /// time at which its sender was set up, and its messages went out just before its last.
 fn add_send(mut sends: Vec<Send>, mut send: Send) -> Vec<Send> {
-    if sends.last().is_some_and(|former: &Send| send.first < former.last) {
+    let former = sends.iter().rev().find(|former: &&Send| former.queue == send.queue);
+    if former.is_some_and(|former| send.first < former.last) {
         send.first = send.last;
     }
     sends.push(send);

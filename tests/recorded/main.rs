@@ -103,7 +103,7 @@ fn judge(path: &Path, catalogue: &str) -> Result<(u64, Vec<String>), String> {
         scenario.simulation.seed = seed;
         let outcome =
             simulation::run(&scenario, simulation::Options::replication(0)).map_err(|error| error.to_string())?;
-        let misses = compare::differences(&recorded, &Track::of_outcome(&outcome), folder.length());
+        let misses = compare::differences(&recorded, &Track::of_outcome(&outcome, &folder), folder.length());
         if nearest.as_ref().is_none_or(|(_, best)| misses.len() < best.len()) {
             if show {
                 println!("seed {seed}:");

@@ -6,6 +6,10 @@ use forescale::telemetry::{NodeRecord, Outcome, Series, WorkloadKey};
 use forescale::time::Time;
 
 use crate::folder::Folder;
+use crate::translate::name_of;
+
+/// What is compared of each queue.
+pub const QUEUE_COUNTS: [&str; 2] = ["visible", "in flight"];
 
 /// A step function over time in seconds.
 pub type Steps = Vec<(f64, i64)>;
@@ -26,7 +30,7 @@ pub struct Track {
     pub created: Vec<ClaimEvent>,
     pub removed: Vec<ClaimEvent>,
     /// Counts whose time averages are compared.
-    pub counts: BTreeMap<&'static str, Steps>,
+    pub counts: BTreeMap<String, Steps>,
 }
 
 impl Track {
@@ -85,20 +89,23 @@ impl Track {
             .filter_map(|(at, name)| claims.get(name).map(|c| (at, c)))
             .map(|(at, c)| ClaimEvent { at: *at, what: format!("{} {} {}", c.1, c.2, reason(&c.3)) })
             .collect();
-        track.counts.insert("ready pods", from_changes(ready));
-        track.counts.insert("nodes", from_changes(nodes));
-        let sampled = |value: fn(&crate::folder::QueueRow) -> Option<i64>| {
-            folder.queue.iter().filter_map(|row| value(row).map(|v| (row.at, v))).collect::<Steps>()
-        };
-        track.counts.insert("visible", sampled(|row| row.visible));
-        track.counts.insert("in flight", sampled(|row| row.in_flight));
+        track.counts.insert("ready pods".to_owned(), from_changes(ready));
+        track.counts.insert("nodes".to_owned(), from_changes(nodes));
+        for queue in 0..folder.queues.len() {
+            for (place, what) in QUEUE_COUNTS.iter().enumerate() {
+                let rows = folder.queue_rows.iter();
+                let samples = rows.filter_map(|row| row.counts[queue][place].map(|value| (row.at, value))).collect();
+                track.counts.insert(format!("{what} in queue {queue}"), samples);
+            }
+        }
         track.finish()
     }
 
-    pub fn of_outcome(outcome: &Outcome) -> Track {
+    pub fn of_outcome(outcome: &Outcome, folder: &Folder) -> Track {
         let mut track = Track::default();
+        let scaled_job = name_of(folder, "ScaledJob");
         for (index, workload) in outcome.workloads.iter().enumerate() {
-            if workload.name == "sj" {
+            if Some(workload.name.as_str()) == scaled_job {
                 let jobs = outcome.pods_of(Some(WorkloadKey(index as u32)));
                 track.jobs = jobs.map(|pod| pod.created.as_secs_f64()).collect();
                 continue;
@@ -131,11 +138,12 @@ impl Track {
                 .into_iter()
                 .chain(node.registered.and(node.removed).map(|at| (at.as_secs_f64(), -1)))
         });
-        track.counts.insert("nodes", from_changes(nodes.collect()));
-        track.counts.insert("ready pods", steps_of(&outcome.pods_ready(None)));
-        if let Some(queue) = outcome.queues.first() {
-            track.counts.insert("visible", each_second(&queue.visible, outcome.end));
-            track.counts.insert("in flight", each_second(&queue.in_flight, outcome.end));
+        track.counts.insert("nodes".to_owned(), from_changes(nodes.collect()));
+        track.counts.insert("ready pods".to_owned(), steps_of(&outcome.pods_ready(None)));
+        for (index, queue) in outcome.queues.iter().enumerate() {
+            for (what, series) in QUEUE_COUNTS.iter().zip([&queue.visible, &queue.in_flight]) {
+                track.counts.insert(format!("{what} in queue {index}"), each_second(series, outcome.end));
+            }
         }
         track.finish()
     }
@@ -153,7 +161,7 @@ impl Track {
                 before = *value;
             }
         }
-        self.counts.insert("replicas", from_changes(changes));
+        self.counts.insert("replicas".to_owned(), from_changes(changes));
         self
     }
 }

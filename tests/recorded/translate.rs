@@ -18,7 +18,7 @@ pub fn scenario(folder: &Folder, catalogue: &str) -> Result<BTreeMap<String, Str
     deployments(folder, &mut manifests, &mut applied);
     worker(folder, &mut manifests, &mut toml);
     let queue_changes = inputs(folder, &mut changes)?;
-    queue(folder, &mut toml, &queue_changes);
+    queues(folder, &mut toml, &queue_changes);
     clocks(folder, &applied, &mut toml);
     toml.push_str(&changes);
     Ok(BTreeMap::from([
@@ -118,7 +118,11 @@ fn worker(folder: &Folder, manifests: &mut Vec<String>, toml: &mut String) {
     let seconds = |key: &str| head(key).and_then(as_number).unwrap_or(0.0);
     let graceful = head("graceful").and_then(as_bool).unwrap_or(true);
     let is_job = worker.get("kind").and_then(Node::as_str) == Some("Job");
-    let whose = if is_job { "job = \"sj\"" } else { "deployment = \"worker\"" };
+    let whose = if is_job {
+        format!("job = \"{}\"", name_of(folder, "ScaledJob").unwrap_or("sj"))
+    } else {
+        "deployment = \"worker\"".to_owned()
+    };
     let on_term = if graceful { "drain" } else { "die" };
     let client = if is_job { "client = \"keda-job\"\n" } else { "" };
     let _ = write!(
@@ -126,7 +130,7 @@ fn worker(folder: &Folder, manifests: &mut Vec<String>, toml: &mut String) {
         "[[consumers]]\n{whose}\nqueue = \"{}\"\n{client}batchSize = 1\nwaitTime = \"0s\"\nslots = 1\nthreads = 1\n\
          pollMode = \"afterBatch\"\nidlePoll = \"{}s\"\nvisibilityTimeout = \"{}s\"\nonTerm = \"{on_term}\"\nfinishPoll = false\n\
          processing = \"{}s\"\nreceiveLatency = \"10ms\"\ndeleteLatency = \"10ms\"\nemptyLatency = \"10ms\"\nwarmUp = \"20ms\"\n\n",
-        queue_name(folder),
+        queue_names(folder).first().map_or("q", String::as_str),
         seconds("idle_poll"),
         seconds("vt"),
         seconds("service"),
@@ -137,6 +141,8 @@ fn worker(folder: &Folder, manifests: &mut Vec<String>, toml: &mut String) {
     let replicas =
         replicas_at_first(folder).unwrap_or_else(|| worker.get("replicas").and_then(as_number).unwrap_or(0.0));
     let grace = worker.get("terminationGracePeriodSeconds").and_then(as_number).unwrap_or(30.0);
+    // The recorder's workers are not killed: they stop when their message is done.
+    let grace = if graceful { grace.max((seconds("service") + 5.0).ceil()) } else { grace };
     let requests = worker.get("requests").map(|node| inline(node, ": ")).unwrap_or_else(|| "{}".to_owned());
     let spec = pod_spec(worker.get("podSpec"));
     manifests.push(format!(
@@ -159,38 +165,57 @@ fn pod_spec(node: Option<&Node>) -> String {
     entries.iter().map(|(key, value)| format!("\"{}\": {}, ", key.name, inline(value, ": "))).collect()
 }
 
-/// Name of the queue as the trigger's URL says.
-fn queue_name(folder: &Folder) -> String {
+/// Full names of the queues, as the triggers' URLs say; the recorder calls `<run>-<queue>` (and `.fifo`) just `<queue>`.
+fn queue_names(folder: &Folder) -> Vec<String> {
+    let mut known: Vec<&str> = Vec::new();
     for entry in items(folder.run.get("applied")) {
         for trigger in items(entry.at(&["object", "spec", "triggers"])) {
             if let Some(url) = trigger.at(&["metadata", "queueURL"]).and_then(Node::as_str) {
-                return url.rsplit('/').next().unwrap_or(url).to_owned();
+                known.push(url.rsplit('/').next().unwrap_or(url));
             }
         }
     }
-    "q".to_owned()
+    let full = |queue: &String| {
+        let is_it = |name: &&&str| name.trim_end_matches(".fifo").ends_with(&format!("-{queue}"));
+        known.iter().find(is_it).map_or_else(|| format!("{}-{queue}", folder.name), |name| (*name).to_owned())
+    };
+    folder.queues.iter().map(full).collect()
 }
 
-fn queue(folder: &Folder, toml: &mut String, queue_changes: &str) {
-    if folder.run.get("worker").is_none_or(|worker| worker.entries().is_none()) {
-        return;
-    }
+/// All queues with what is sent to them; the first one is what the workers read.
+fn queues(folder: &Folder, toml: &mut String, queue_changes: &str) {
     let fifo = folder.run.at(&["worker", "fifo"]).and_then(as_bool).unwrap_or(false);
-    let _ = write!(toml, "[[queues]]\nname = \"{}\"\nservice = \"moto\"\nfifo = {fifo}\n", queue_name(folder));
-    toml.push_str(queue_changes);
-    if folder.sends.is_empty() {
-        toml.push('\n');
-        return;
+    for (index, (short, name)) in folder.queues.iter().zip(queue_names(folder)).enumerate() {
+        let fifo = fifo && (index == 0 || name.ends_with(".fifo"));
+        let _ = write!(toml, "[[queues]]\nname = \"{name}\"\nservice = \"moto\"\nfifo = {fifo}\n");
+        if index == 0 {
+            toml.push_str(queue_changes);
+        }
+        let mut sends = folder.sends.iter().filter(|send| send.queue == *short).peekable();
+        if sends.peek().is_none() {
+            toml.push('\n');
+            continue;
+        }
+        let group = if fifo { "groups = 1\n" } else { "" };
+        let _ = writeln!(toml, "[[queues.arrivals]]\npattern = \"list\"\n{group}sends = [");
+        for send in sends {
+            let delay = if send.delay > 0.0 { format!(", delay = \"{}s\"", send.delay) } else { String::new() };
+            let over = (send.last - send.first).max(0.0);
+            let _ = writeln!(
+                toml,
+                "  {{ at = \"{}s\", messages = {}, over = \"{over}s\"{delay} }},",
+                send.first, send.count
+            );
+        }
+        toml.push_str("]\n\n");
     }
-    let group = if fifo { "groups = 1\n" } else { "" };
-    let _ = writeln!(toml, "[[queues.arrivals]]\npattern = \"list\"\n{group}sends = [");
-    for send in &folder.sends {
-        let delay = if send.delay > 0.0 { format!(", delay = \"{}s\"", send.delay) } else { String::new() };
-        let over = (send.last - send.first).max(0.0);
-        let _ =
-            writeln!(toml, "  {{ at = \"{}s\", messages = {}, over = \"{over}s\"{delay} }},", send.first, send.count);
-    }
-    toml.push_str("]\n\n");
+}
+
+/// Name of the first applied object of a kind.
+pub fn name_of<'a>(folder: &'a Folder, kind: &str) -> Option<&'a str> {
+    let objects = items(folder.run.get("applied")).iter().filter_map(|entry| entry.get("object"));
+    let mut of_kind = objects.filter(|object| object.get("kind").and_then(Node::as_str) == Some(kind));
+    of_kind.next()?.at(&["metadata", "name"])?.as_str()
 }
 
 /// Hand scaling and actions; returns what is done to the queue.
@@ -207,17 +232,21 @@ fn inputs(folder: &Folder, changes: &mut String) -> Result<String, String> {
             }
             ("action", "queue deleted") => queue.push(format!("{{ at = \"{at}s\", action = \"delete\" }}")),
             ("action", "queue created") => queue.push(format!("{{ at = \"{at}s\", action = \"create\" }}")),
-            ("action", "unpaused") => {
-                let _ = write!(
-                    changes,
-                    "[[changes]]\nat = \"{at}s\"\npatch = {{ \"ScaledObject/so.metadata.annotations\" = {{}} }}\n\n"
-                );
-            }
+            ("action", "queue purged") => queue.push(format!("{{ at = \"{at}s\", action = \"purge\" }}")),
+            ("action", what) if what.contains(' ') => return Err(format!("action `{what}` is not understood")),
             ("action", what) => {
-                let (key, value) = what.split_once('=').unwrap_or((what, "true"));
+                let annotations = match what.split_once('=') {
+                    _ if what == "unpaused" => String::new(),
+                    Some((key, value)) => format!(" \"autoscaling.keda.sh/{key}\" = \"{value}\" "),
+                    None => format!(" \"autoscaling.keda.sh/{what}\" = \"true\" "),
+                };
+                let object = match (name_of(folder, "ScaledObject"), name_of(folder, "ScaledJob")) {
+                    (None, Some(job)) => format!("ScaledJob/{job}"),
+                    (object, _) => format!("ScaledObject/{}", object.unwrap_or("so")),
+                };
                 let _ = write!(
                     changes,
-                    "[[changes]]\nat = \"{at}s\"\npatch = {{ \"ScaledObject/so.metadata.annotations\" = {{ \"autoscaling.keda.sh/{key}\" = \"{value}\" }} }}\n\n"
+                    "[[changes]]\nat = \"{at}s\"\npatch = {{ \"{object}.metadata.annotations\" = {{{annotations}}} }}\n\n"
                 );
             }
             (kind, what) => return Err(format!("input `{kind}` `{what}` is not understood")),
