@@ -175,6 +175,75 @@ fn an_early_delete_loses_what_a_crash_interrupts() {
 }
 
 #[test]
+fn celery_sends_again_what_it_has_not_started() {
+    let consumer = "client = \"celery\"\nslots = 1\nprefetch = 2\nprocessing = \"10s\"";
+    let mut plane = plane("visibilityTimeout = \"1800s\"", "{ at = \"0s\", messages = 3 }", consumer);
+    plane.add_consumer(at(1.0), POD, 0);
+    notices(&mut plane, 5.0);
+    plane.begin_stop(at(5.0), POD);
+    // The running task ends; of the two others there are copies at once, and the originals come back too.
+    assert_eq!(plane.true_counts(Q), depth(2, 2));
+    assert_eq!(notices(&mut plane, 60.0), [Notice { at: at(11.0), pod: POD, kind: NoticeKind::Stopped }]);
+    notices(&mut plane, 1802.0);
+    assert_eq!(plane.true_counts(Q), depth(4, 0));
+    assert_eq!(plane.statistics(at(1802.0), Q).counters.sent, 5);
+}
+
+#[test]
+fn clients_have_the_habits_of_their_libraries() {
+    use forescale::scenario::consumers::{Ack::*, OnTerm::*, PollMode::*};
+    let of = |client: &str, queue: &str| {
+        let consumer = format!("client = \"{client}\"\nprocessing = \"1s\"");
+        plane(queue, "{ at = \"0s\" }", &consumer).consumer_settings(0).clone()
+    };
+    let queue = "receiveWaitTime = \"3s\"";
+    // batch, wait, slots, prefetch, poll mode, delete, on SIGTERM, longest drain
+    let rows = [
+        ("boto3", (1, 3, 1, 0, AfterBatch, Late, Die, None)),
+        ("aws-sdk", (1, 3, 1, 0, AfterBatch, Late, Drain, None)),
+        ("celery", (10, 10, 4, 16, Continuous, Early, Requeue, None)),
+        ("shoryuken", (10, 3, 25, 0, Continuous, Late, Drain, Some(8))),
+        ("spring-cloud-aws", (10, 10, 10, 0, Continuous, Batched, Drain, Some(20))),
+        ("sqs-consumer", (1, 20, 1, 0, AfterBatch, Late, Die, None)),
+        ("keda-job", (1, 0, 1, 0, AfterBatch, Late, Drain, None)),
+    ];
+    for (client, expected) in rows {
+        let s = of(client, queue);
+        let drain = s.drain_limit.map(|limit| limit.as_secs_f64() as u32);
+        let wait = s.wait.as_secs_f64() as u32;
+        let got = (s.batch, wait, s.slots, s.prefetch, s.poll_mode, s.ack, s.on_term, drain);
+        assert_eq!(got, expected, "{client}");
+        assert!(s.heartbeat.is_none() && s.threads == 1, "{client}");
+    }
+    assert_eq!(of("celery", queue).idle_poll, Duration::from_secs(1));
+    assert!(of("spring-cloud-aws", queue).finish_poll && !of("boto3", queue).finish_poll);
+    assert_eq!(of("keda-job", queue).max_messages, Some(1));
+    // FIFO queues: Shoryuken takes one at a time, Spring deletes one by one.
+    assert_eq!(of("shoryuken", "fifo = true").batch, 1);
+    assert_eq!(of("spring-cloud-aws", "fifo = true").ack, Late);
+    // Late acknowledgement: what runs counts among the four per process.
+    let late = plane(queue, "{ at = \"0s\" }", "client = \"celery\"\nack = \"late\"\nprocessing = \"1s\"");
+    assert_eq!(late.consumer_settings(0).capacity(), 16);
+    let batch = plane(queue, "{ at = \"0s\" }", "client = \"sqs-consumer\"\nbatchSize = 5\nprocessing = \"1s\"");
+    assert_eq!(batch.consumer_settings(0).slots, 5);
+}
+
+#[test]
+fn a_batch_shares_its_overhead() {
+    // Ten messages of 1 s each, with 5 s before the first of a batch: 15 s in one batch, 60 s one by one.
+    let consumer =
+        |batch: u32| format!("batchSize = {batch}\nwaitTime = \"20s\"\nprocessing = \"1s\"\nbatchOverhead = \"5s\"");
+    for (batch, end) in [(10, 16.0), (1, 61.0), (5, 21.0)] {
+        let mut plane = plane("visibilityTimeout = \"300s\"", "{ at = \"0s\", messages = 10 }", &consumer(batch));
+        plane.add_consumer(at(1.0), POD, 0);
+        notices(&mut plane, 100.0);
+        let done: Vec<f64> =
+            steps(&mut plane).iter().filter(|step| step.1 == WorkerEventKind::Done).map(|step| step.0).collect();
+        assert_eq!((done.len(), done.last().map(|at| at.round())), (10, Some(end)), "batches of {batch}");
+    }
+}
+
+#[test]
 fn batched_deletes_wait_for_each_other() {
     let consumer = "client = \"spring-cloud-aws\"\nprocessing = \"2s\"";
     let mut plane = plane("", "{ at = \"1s\", messages = 3 }", consumer);

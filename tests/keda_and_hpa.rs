@@ -253,7 +253,9 @@ fn a_paused_scaled_job_keeps_its_jobs_and_polls_at_once_when_it_goes_on() {
     fn annotate(cluster: &mut Cluster, value: &str) {
         let object = ScaledJob {
             spec: (*cluster.scaled_jobs[0].spec).clone(),
-            ..decode_yaml(&format!("{{metadata: {{name: sj, annotations: {{autoscaling.keda.sh/paused: '{value}'}}}}, spec: {{jobTargetRef: {{template: {{spec: {{containers: []}}}}}}, triggers: []}}}}"))
+            ..decode_yaml(&format!(
+                "{{metadata: {{name: sj, annotations: {{autoscaling.keda.sh/paused: '{value}'}}}}, spec: {{jobTargetRef: {{template: {{spec: {{containers: []}}}}}}, triggers: []}}}}"
+            ))
         };
         let object = forescale::scenario::kind::Object::ScaledJob(Box::new(object));
         let patch = forescale::scenario::changes::Patch { objects: vec![object], ..decode_yaml("{}") };

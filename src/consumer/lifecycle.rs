@@ -67,7 +67,7 @@ impl DataPlane {
             self.workers[worker].stopping = true;
             match on_term {
                 OnTerm::Die => self.abandon_all(now, worker),
-                OnTerm::Release => self.release(now, worker, true),
+                OnTerm::Release | OnTerm::Requeue => self.release(now, worker, true),
                 OnTerm::Drain => {}
             }
             self.stop_polling(now, worker, on_term == OnTerm::Die);
@@ -278,16 +278,23 @@ impl DataPlane {
         }
     }
 
-    /// Sets what a worker holds (only what has not started, if `unstarted`) visible.
+    /// Sets what a worker holds (only what has not started, if `unstarted`) visible, or sends it again.
     fn release(&mut self, now: Time, worker: u32, unstarted: bool) {
         let kind = usize::from(self.workers[worker].consumer);
-        let queue = self.consumers[kind].settings.queue;
+        let settings = &self.consumers[kind].settings;
+        let (queue, requeue) = (settings.queue, settings.on_term == OnTerm::Requeue);
         let mut index = self.workers[worker].first;
         while index != NONE {
             let delivery = &self.deliveries[index];
             let (next, receipt, deleted) = (delivery.next, delivery.receipt, delivery.deleted);
             if !unstarted || delivery.start > now {
-                if !deleted {
+                if !deleted && requeue {
+                    let heartbeat = self.consumers[kind].settings.heartbeat.as_ref();
+                    let deadline = deadline_at(heartbeat, delivery, now);
+                    // A copy that is refused is lost; the original comes back in any case.
+                    let _result = self.sqs.send_copy(now, queue, receipt);
+                    self.sqs.arm(receipt, deadline);
+                } else if !deleted {
                     // If it has expired meanwhile there is nothing to release.
                     let _result = self.sqs.change_visibility(now, queue, receipt, Duration::ZERO);
                 }

@@ -190,7 +190,7 @@ impl DataPlane {
         let latency = match &settings.receive_latency {
             Some(distribution) => distribution.sample(&mut consumer.latencies),
             None => Duration::ZERO,
-        };
+        } + settings.batch_overhead.sample(&mut consumer.latencies);
         state.give_up_event = NO_EVENT;
         if settings.lost_receives > 0.0 && consumer.latencies.chance(settings.lost_receives) {
             for message in received {

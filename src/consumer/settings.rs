@@ -59,6 +59,8 @@ pub struct ConsumerSettings {
     pub crashes: f64,
     /// Probability that an answer is lost.
     pub lost_receives: f64,
+    /// Before the first message of each batch starts.
+    pub batch_overhead: Distribution,
     /// Ready to first receive.
     pub warm_up: Distribution,
     /// Exit after this long without messages.
@@ -124,6 +126,7 @@ fn habits(client: Option<Client>, fifo: bool) -> Habits {
             prefetch: 16,
             poll_mode: PollMode::Continuous,
             ack: Ack::Early,
+            on_term: OnTerm::Requeue,
             ..LOOP
         },
         Some(Client::Shoryuken) => Habits {
@@ -158,8 +161,18 @@ impl ConsumerSettings {
         // bbc/sqs-consumer handles the whole batch in parallel.
         let own_slots = if spec.client == Some(Client::SqsConsumer) { batch } else { habits.slots };
         let slots = spec.slots.unwrap_or(own_slots).max(1);
-        // Celery: four messages per process wait beyond those that run (an early ack frees its place at once).
-        let own_prefetch = if spec.client == Some(Client::Celery) { 4 * slots } else { habits.prefetch };
+        // Celery holds four messages per process that are not acknowledged: an early ack frees the place of those that run.
+        let ack = spec.ack.unwrap_or(habits.ack);
+        let own_prefetch = match spec.client {
+            Some(Client::Celery) => {
+                if ack == Ack::Early {
+                    4 * slots
+                } else {
+                    3 * slots
+                }
+            }
+            _ => habits.prefetch,
+        };
         let wait = spec.wait_time.or(habits.wait).unwrap_or(queue_settings.receive_wait_time).min(LONG_POLL);
         let job = spec.job.is_some();
         let name = spec.deployment.clone().or_else(|| spec.job.clone()).unwrap_or_else(|| spec.queue.clone());
@@ -175,7 +188,7 @@ impl ConsumerSettings {
             threads: spec.threads.unwrap_or(1).max(1),
             prefetch: spec.prefetch.unwrap_or(own_prefetch),
             poll_mode: spec.poll_mode.unwrap_or(habits.poll_mode),
-            ack: spec.ack.unwrap_or(habits.ack),
+            ack,
             ack_interval: spec.ack_interval,
             visibility: spec.visibility_timeout,
             heartbeat: spec.heartbeat.clone(),
@@ -189,6 +202,7 @@ impl ConsumerSettings {
             poison: spec.poison,
             crashes: spec.crashes,
             lost_receives: spec.lost_receives,
+            batch_overhead: spec.batch_overhead.clone(),
             warm_up: spec.warm_up.clone(),
             idle_exit: spec.idle_exit,
             max_messages: spec.max_messages.or(if job { Some(1) } else { habits.max_messages }),

@@ -60,6 +60,8 @@ object! {
         pub crashes: f64 = 0.0,
         /// Probability that the answer of a receive is lost on its way: the message counts as received and waits out its timeout.
         pub lost_receives: f64 = 0.0,
+        /// Time that a polling loop spends on each batch it receives before the first of its messages starts: the more messages in a batch, the less of it each bears.
+        pub batch_overhead: Distribution = Distribution::Constant(Duration::ZERO),
         /// Time from ready to the first receive.
         pub warm_up: Distribution = Distribution::Constant(Duration::ZERO),
         /// The pod exits when it has received nothing for this long; absent = never.
@@ -90,7 +92,7 @@ choice! {
         Boto3 = "boto3",
         /// A plain loop with any AWS SDK that stops gracefully: receive 1 with the queue's wait.
         AwsSdk = "aws-sdk",
-        /// Celery 5 with the SQS transport: 4 processes, prefetch 4 each, wait 10 s, 1 s pause, deleted before it runs.
+        /// Celery 5 with the SQS transport: 4 processes, prefetch 4 each, wait 10 s, 1 s pause, deleted before it runs; on SIGTERM running tasks finish and the others are sent again.
         Celery = "celery",
         /// Shoryuken 7: 25 threads, the queue's wait, 8 s to finish.
         Shoryuken = "shoryuken",
@@ -134,6 +136,9 @@ choice! {
         Drain = "drain",
         /// Receives no more, releases what has not started (visibility 0), finishes the rest, then ends.
         Release = "release",
+        /// Receives no more, sends copies of what has not started (the originals wait out their visibility timeout and come too),
+        /// finishes the rest, then ends.
+        Requeue = "requeue",
     }
 }
 

@@ -191,6 +191,25 @@ impl Sqs {
         }
     }
 
+    /// SendMessage of what a received message holds: the same body, group and size in a message of its own.
+    ///
+    /// # Errors
+    /// Those of a send.
+    pub fn send_copy(&mut self, now: Time, id: QueueId, receipt: Receipt) -> Result<(), SqsError> {
+        let message = &self.messages[receipt.slot];
+        if message.generation != receipt.generation {
+            return Ok(());
+        }
+        let copy = SendMessage {
+            group: (message.group != NO_GROUP).then_some(message.group),
+            size: message.size,
+            work: message.work,
+            poison: message.poison,
+            ..SendMessage::default()
+        };
+        self.send(now, id, &copy).map(|_| ())
+    }
+
     /// DeleteMessage at `now`; `batch` messages share the call.
     ///
     /// # Errors

@@ -423,4 +423,30 @@ mod tests {
         assert!(on.len().abs_diff(10_000) < 400, "{}", on.len());
         about("pattern = 'mmpp'\nstates = [{ rate = '100/s', mean = '1s' }]", 100.0, 10_000.0);
     }
+
+    #[test]
+    fn a_modulated_rate_has_the_mean_of_its_states_and_varies_more_than_poisson() {
+        let text = "pattern = 'mmpp'\nstates = [{ rate = '10/s', mean = '3s' }, { rate = '100/s', mean = '1s' }]";
+        let until = 4_000.0;
+        let times = times(text, until);
+        // (3 · 10 + 1 · 100) / 4 = 32.5 a second.
+        let mean = times.len() as f64 / until;
+        assert!((mean - 32.5).abs() < 2.0, "{mean}");
+        let mut counts = vec![0.0; until as usize];
+        times.iter().for_each(|at| counts[*at as usize] += 1.0);
+        let variance = counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / until;
+        assert!(variance / mean > 10.0, "{variance} against {mean}");
+    }
+
+    #[test]
+    fn a_sine_has_its_peaks_a_period_apart() {
+        // A day of 24 s: most comes in the second quarter around the maximum, least half a period later.
+        let text = "pattern = 'sine'\nrate = '100/s'\namplitude = '90/s'\nperiod = '24s'";
+        let mut quarters = [0_u32; 4];
+        times(text, 240.0).iter().for_each(|at| quarters[(at % 24.0 / 6.0) as usize] += 1);
+        let (most, least) = (quarters.iter().max(), quarters.iter().min());
+        let ratio = f64::from(*most.unwrap_or(&0)) / f64::from(*least.unwrap_or(&1));
+        // Quarters around maximum and minimum begin a quarter after each other: 1 ± 0.9 · 2/π.
+        assert!((3.2..4.2).contains(&ratio), "{quarters:?}");
+    }
 }
