@@ -104,6 +104,9 @@ fn play(sqs: &mut Sqs, fifo: bool, calls: &[Call]) -> Result<(), TestCaseError> 
     drain(sqs, now, &known)
 }
 
+/// `maxReceiveCount` of the FIFO queue.
+const FIFO_RECEIVES: u32 = 3;
+
 fn check_received(
     now: Time,
     out: &[Received],
@@ -128,6 +131,13 @@ fn check_received(
                 .map(|message| message.order)
                 .collect();
             prop_assert!(order.windows(2).all(|pair| pair[0] < pair[1]), "a group is delivered in order");
+            let Some(last) = order.last() else { continue };
+            let earlier =
+                |(id, message): &(&u64, &Known)| message.group == group && message.order < *last && !ids.contains(*id);
+            // What comes before is deleted, or has had its receives and is in the dead-letter queue.
+            let left =
+                known.iter().filter(earlier).find(|(_, message)| !message.deleted && message.receives < FIFO_RECEIVES);
+            prop_assert!(left.is_none(), "a message was delivered before an earlier one of its group");
         }
     }
     for received in out {
@@ -182,7 +192,7 @@ proptest! {
 
     #[test]
     fn fifo_queues_lose_nothing_and_keep_their_order(calls in calls()) {
-        let mut sqs = queue("name = 'q.fifo'\nfifo = true\nmaxReceiveCount = 3\nlookAhead = 6");
+        let mut sqs = queue(&format!("name = 'q.fifo'\nfifo = true\nmaxReceiveCount = {FIFO_RECEIVES}\nlookAhead = 6"));
         play(&mut sqs, true, &calls)?;
     }
 
