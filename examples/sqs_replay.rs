@@ -3,7 +3,7 @@
 //!
 //! The first line describes the queue as `[[queues]]` does. Operations carry `t` (seconds) and `op`:
 //! `send` (`id`, `group`, `delay`), `receive` (`max`), `delete` and `change` (`id`, by its latest receipt; `timeout`), `counts`.
-//! Answers: `receive` -> `{"ids": [..], "counts": [..]}` (receive counts), `counts` -> `{"visible", "in_flight", "delayed"}`,
+//! Answers: `receive` -> `{"ids": [..], "counts": [..]}` (receive counts), `counts` -> `{"visible", "in_flight", "delayed", "dead_lettered"}`,
 //! all others -> `{"ok": true}` or `{"ok": false}`.
 
 use std::collections::BTreeMap;
@@ -86,7 +86,10 @@ impl Replay {
             _ => {
                 self.sqs.advance(now);
                 let depth = self.sqs.queue(queue).counts().depth();
-                json!({"visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed})
+                let dead = self.sqs.queues().get(1).map_or(0, |queue| queue.counts().depth().total());
+                json!({
+                    "visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed, "dead_lettered": dead,
+                })
             }
         }
     }

@@ -100,6 +100,8 @@ object! {
         pub tune: axes::Tune,
         /// Flags of the HPA controller.
         pub hpa: flags::HpaFlags = crate::api::decode::defaults(),
+        /// KEDA's operator.
+        pub keda: flags::KedaFlags = crate::api::decode::defaults(),
         /// kube-scheduler's profile.
         pub scheduler: flags::SchedulerFlags = crate::api::decode::defaults(),
         /// Flags of the ReplicaSet and Job controllers.

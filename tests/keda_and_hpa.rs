@@ -272,6 +272,47 @@ fn a_paused_scaled_job_keeps_its_jobs_and_polls_at_once_when_it_goes_on() {
     assert!(driver.cluster.jobs.iter().all(|job| job.gone.is_none()), "annotations make no new generation");
 }
 
+/// A queue that is never empty, and how often it was asked.
+struct Asked(u64);
+
+impl QueueSource for Asked {
+    fn attributes(&mut self, _queue: QueueId, _now: Time) -> Option<QueueAttributes> {
+        self.0 += 1;
+        Some(QueueAttributes { visible: 5, not_visible: 0, delayed: 0 })
+    }
+
+    fn cpu_time(&mut self, _: PodId, _: Cpu, _: Time) -> Option<f64> {
+        None
+    }
+
+    fn memory(&mut self, _: PodId) -> Option<Memory> {
+        None
+    }
+}
+
+/// Each active poll patches a status: forty objects polled every 10 s need four patches a second.
+#[test]
+fn the_operators_client_limits_how_often_many_objects_are_polled() {
+    let polls = |qps: u32| {
+        let mut scenario = recorded_clocks();
+        scenario.keda.kube_api_qps = qps;
+        scenario.keda.kube_api_burst = 1;
+        scenario.queues.push(decode_yaml("name: q"));
+        let mut driver = Driver::new(scenario, Asked(0));
+        for index in 0..40 {
+            let mut object = object("minReplicaCount: 1, pollingInterval: 10", ", useCachedMetrics: true");
+            object.metadata.name = Some(format!("so-{index}"));
+            object.spec.scale_target_ref.name = format!("worker-{index}");
+            driver.add_scaled_object(0.0, object, 1);
+        }
+        driver.run(400.0, |_, _| None);
+        driver.queue.0
+    };
+    // 40 objects, 40 polls each; two patches a second are enough for half of them.
+    assert!((1600..=1640).contains(&polls(20)), "{}", polls(20));
+    assert!((780..=860).contains(&polls(2)), "{}", polls(2));
+}
+
 /// Twenty HPAs of one phase whose passes take a second each: five pass at a time, the others wait, none is lost.
 #[test]
 fn five_workers_share_all_hpas() {

@@ -151,6 +151,7 @@ fn executor(input: &Value) -> Value {
         last_active: (!input["last_active_s"].is_null()).then(|| time(&input["last_active_s"])),
         created: time(&input["created_s"]),
         initial_cooldown: true,
+        zero_from_one_only: false,
         now: NOW,
     };
     let result = request_scale(&request);
@@ -184,6 +185,7 @@ fn deactivation(input: &Value) -> Value {
             last_active: Some((last + latency).floor_second(NOW)),
             created: NOW,
             initial_cooldown: true,
+            zero_from_one_only: false,
             now: last + interval * polls + latency,
         };
         if request_scale(&request).row == Row::ScaleToZeroOrIdle {

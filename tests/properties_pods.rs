@@ -129,6 +129,7 @@ proptest! {
             last_active: last_active.map(|ago| Time::from_micros(((1000 - ago) * 1_000_000) as u64)),
             created: Time::from_micros(((1000 - created) * 1_000_000) as u64),
             initial_cooldown: true,
+            zero_from_one_only: false,
             now,
         };
         let result = request_scale(&request);

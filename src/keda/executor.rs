@@ -23,6 +23,8 @@ pub struct ScaleRequest<'a> {
     pub created: Time,
     /// Whether `initialCooldownPeriod` counts.
     pub initial_cooldown: bool,
+    /// Whether only the last replica (or the minimum, where an idle count is set) is taken away.
+    pub zero_from_one_only: bool,
     /// Now.
     pub now: Time,
 }
@@ -50,6 +52,8 @@ pub enum Row {
     Cooldown,
     /// The same, prevented by `paused-scale-in`.
     ScaleInPaused,
+    /// The same, left to the HPA until one replica is there.
+    NotTheLast,
     /// Inactive below the minimum: to the minimum.
     ScaleToMinimum,
     /// Inactive: nothing.
@@ -71,6 +75,7 @@ impl Row {
             Row::ScaleToZeroOrIdle => "KEDAScaleTargetDeactivated",
             Row::Cooldown => "ScalerCooldown",
             Row::ScaleInPaused => "paused-scale-in",
+            Row::NotTheLast => "zeroFromOneOnly",
             Row::ScaleToMinimum => "minReplicaCount",
             Row::Inactive => "ScalerNotActive",
         }
@@ -153,10 +158,12 @@ fn decide(request: &ScaleRequest<'_>, on: bool) -> Row {
     if spec.idle_replica_count.is_some_and(|idle| replicas > idle) || (replicas > 0 && minimum == 0) {
         return if request.annotations.paused_scale_in {
             Row::ScaleInPaused
-        } else if is_cooled_down(request) {
-            Row::ScaleToZeroOrIdle
-        } else {
+        } else if !is_cooled_down(request) {
             Row::Cooldown
+        } else if request.zero_from_one_only && replicas > minimum.max(1) {
+            Row::NotTheLast
+        } else {
+            Row::ScaleToZeroOrIdle
         };
     }
     if spec.idle_replica_count.is_none() && replicas < minimum { Row::ScaleToMinimum } else { Row::Inactive }

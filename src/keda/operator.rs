@@ -22,7 +22,7 @@ use crate::cluster::workload::Hpa;
 use crate::cluster::{
     Change, Controller, Decision, DeploymentId, HpaId, MetricAnswer, ScaledJobId, ScaledObjectId, Subject, World,
 };
-use crate::engine::{Agenda, Streams};
+use crate::engine::{Agenda, Streams, TokenBucket};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
@@ -112,6 +112,8 @@ pub struct Operator {
     capabilities: Capabilities,
     streams: Streams,
     down: bool,
+    /// Rate of its status patches.
+    client: TokenBucket,
     /// Pulls are answered from here on.
     serving_from: Time,
 }
@@ -127,6 +129,7 @@ impl Operator {
             capabilities,
             streams,
             down: false,
+            client: TokenBucket::new(scenario.keda.kube_api_qps.max(1), scenario.keda.kube_api_burst.max(1)),
             serving_from: Time::ZERO,
         }
     }
@@ -336,6 +339,11 @@ impl Operator {
             ask(world, Asker::ScaledObject(&name), index, &cache, closed)
         });
         let mut end = world.now + write;
+        let mut patched = end;
+        if found.active && !found.error {
+            // The last active time is another one, so the status is patched before the loop goes on.
+            patched = self.client.take(end);
+        }
         if found.error {
             end = world.now + write.max(failed);
             entry.failing = Some(Failing { by_poll: true, from: world.now, to: world.now + failed });
@@ -343,7 +351,7 @@ impl Operator {
         }
         entry.found = Some(found);
         agenda.at(end, Event::Execute { object, turn });
-        agenda.at(next.max(end) + world.scenario.clocks.keda_poll_slip, Event::Poll { object, turn });
+        agenda.at(next.max(end).max(patched) + world.scenario.clocks.keda_poll_slip, Event::Poll { object, turn });
     }
 
     /// The executor with what the poll found, then the status and the records.
@@ -365,6 +373,7 @@ impl Operator {
             last_active: entry.status.last_active,
             created: record.applied.unwrap_or(Time::ZERO).floor_second(second),
             initial_cooldown: capabilities.initial_cooldown,
+            zero_from_one_only: world.scenario.keda.zero_from_one_only,
             now: world.now,
         };
         let result = request_scale(&request);

@@ -1,4 +1,4 @@
-//! `[hpa]`, `[scheduler]`, `[karpenter]`: flags of the controllers that no manifest holds.
+//! `[hpa]`, `[keda]`, `[scheduler]`, `[karpenter]`: flags of the controllers that no manifest holds.
 
 use crate::time::Duration;
 use crate::units::Memory;
@@ -17,6 +17,18 @@ object! {
         pub initial_readiness_delay: Duration = Duration::from_secs(30),
         /// Time between two scrapes of the metrics server.
         pub metrics_resolution: Duration = Duration::from_secs(15),
+    }
+}
+
+object! {
+    /// Flags of KEDA's operator, and what is proposed for it.
+    pub struct KedaFlags {
+        /// `--kube-api-qps`: requests a second to the API server. Each active poll costs one, for the last active time.
+        @"kubeAPIQPS" pub kube_api_qps: u32 = 20,
+        /// `--kube-api-burst`: requests at once before that rate holds.
+        @"kubeAPIBurst" pub kube_api_burst: u32 = 30,
+        /// Whether only the last replica is taken away (or all down to `idleReplicaCount` from `minReplicaCount`), as proposed for KEDA 3; KEDA 2 goes to zero from any count.
+        pub zero_from_one_only: bool = false,
     }
 }
 

@@ -21,6 +21,8 @@ START = 1_700_000_000.0
 # moto hands out a FIFO group out of order once two of its messages have timed out, and fills a batch in the order of sends: with
 # FIFO queues nothing times out and receives take one message.
 VISIBILITY = {False: 30, True: 40_000}
+# A message of a standard queue goes to the dead-letter queue instead of being received once more. (In FIFO queues nothing times out.)
+MAX_RECEIVE_COUNT = 3
 
 
 class Clock:
@@ -41,8 +43,15 @@ class Moto:
         self.client = boto3.client("sqs", region_name="us-east-1")
         name = "q.fifo" if fifo else "q"
         attributes = {"VisibilityTimeout": str(VISIBILITY[fifo])}
+        self.dead_letters = None
         if fifo:
             attributes.update(FifoQueue="true")
+        else:
+            self.dead_letters = self.client.create_queue(QueueName="q-dlq")["QueueUrl"]
+            names = ["QueueArn"]
+            arn = self.client.get_queue_attributes(QueueUrl=self.dead_letters, AttributeNames=names)["Attributes"]["QueueArn"]
+            policy = {"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT}
+            attributes.update(RedrivePolicy=json.dumps(policy))
         self.url = self.client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         self.fifo = fifo
         self.handles = {}
@@ -71,7 +80,11 @@ class Moto:
             names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"]
             attributes = self.client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
             visible, in_flight, delayed = (int(attributes[name]) for name in names)
-            return {"visible": visible, "in_flight": in_flight, "delayed": delayed}
+            dead = 0
+            if self.dead_letters:
+                attributes = self.client.get_queue_attributes(QueueUrl=self.dead_letters, AttributeNames=names[:1])["Attributes"]
+                dead = int(attributes[names[0]])
+            return {"visible": visible, "in_flight": in_flight, "delayed": delayed, "dead_lettered": dead}
         handle = self.handles[op["id"]]
         if kind == "delete":
             self.client.delete_message(QueueUrl=self.url, ReceiptHandle=handle)
@@ -137,6 +150,8 @@ def main():
         "fifo": arguments.fifo,
         "visibilityTimeout": f"{VISIBILITY[arguments.fifo]}s",
     }
+    if not arguments.fifo:
+        queue["maxReceiveCount"] = MAX_RECEIVE_COUNT
     lines = [json.dumps(queue)] + [json.dumps(op) for op, _ in played]
     run = subprocess.run([arguments.replay], input="\n".join(lines), capture_output=True, text=True, check=True)
     differences = 0
@@ -147,7 +162,8 @@ def main():
             if differences <= 10:
                 print(f"{json.dumps(op)}\n  moto      {json.dumps(expected)}\n  forescale {json.dumps(got)}")
     received = sum(len(answer.get("ids", [])) for _, answer in played)
-    print(f"{len(played)} operations, {received} deliveries: {differences} answers differ")
+    dead = max(answer.get("dead_lettered", 0) for _, answer in played)
+    print(f"{len(played)} operations, {received} deliveries, {dead} dead-lettered: {differences} answers differ")
     sys.exit(differences > 0)
 
 
