@@ -203,6 +203,23 @@ fn a_series_drives_a_trigger_that_is_no_queue() {
 }
 
 #[test]
+fn cloudwatch_shows_the_mean_of_the_last_whole_period_and_no_sooner() {
+    let mut scenario = recorded_clocks();
+    scenario.series.push(decode_yaml("{scaledObject: so, times: [0s, 360s], values: [0, 40], delay: 60s}"));
+    let mut driver = driver(scenario, &[]);
+    let object: ScaledObject = decode_yaml(
+        "{metadata: {name: so}, spec: {scaleTargetRef: {name: worker}, pollingInterval: 10, triggers: [{type: aws-cloudwatch, metadata: {namespace: ns, metricName: m, targetMetricValue: '4', minMetricValue: '0', awsRegion: r, metricStatPeriod: '300', metricCollectionTime: '900'}}]}}",
+    );
+    driver.add_scaled_object(0.0, object, 0);
+    // The period from 300 to 600 s has one minute of 0 and four of 40: 32 in the mean, to be read from 660 s on: 8 replicas. The
+    // next has 40 throughout, to be read from 960 s on.
+    let got = counts(&mut driver, 1_100.0);
+    assert_eq!((got[0].0, got[0].1), (660.1, 1), "{got:?}");
+    assert_eq!(got[1..].iter().map(|(_, count)| *count).collect::<Vec<_>>(), [4, 8, 10], "{got:?}");
+    assert!((960.0..976.0).contains(&got[3].0), "{got:?}");
+}
+
+#[test]
 fn cpu_counts_through_the_samples_of_the_pods() {
     let mut driver = driver(recorded_clocks(), &[(0.0, 5)]);
     let object: ScaledObject = decode_yaml(&format!(

@@ -100,7 +100,7 @@ fn value_milli(world: &World<'_>, hpa: HpaId, metric: &str) -> Option<i64> {
         .series
         .iter()
         .find(|series| series.hpa.as_ref() == Some(hpa) && series.metric.as_deref() == Some(metric))?;
-    own.value_at(world.now).map(|value| (value * 1000.0).round() as i64)
+    own.known_at(world.now).map(|value| (value * 1000.0).round() as i64)
 }
 
 fn series(world: &World<'_>, hpa: HpaId, api: &str, metric: &str) -> Reading {

@@ -2,9 +2,12 @@
 
 use jiff::Timestamp;
 
+use super::scaler::series::CloudWatch;
 use super::scaler::{Partition, QueueCounts, Scaler, Source};
 use super::state::{QueryError, QueryResult};
 use crate::cluster::{QueueId, World};
+use crate::scenario::series::SeriesSpec;
+use crate::time::Time;
 
 /// The object whose trigger is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +23,14 @@ pub fn query(world: &mut World<'_>, asker: Asker<'_>, index: usize, scaler: &Sca
     let source = match scaler {
         Scaler::Sqs(sqs) => queue(world, &sqs.queue),
         Scaler::Cron(_) => clock(world),
-        Scaler::Series(_) => Ok(Source::Series(series(world, asker, index).map(|(value, _)| value))),
+        Scaler::Series(scaler) => {
+            Ok(Source::Series(series(world, asker, index).and_then(|series| match &scaler.cloud_watch {
+                Some(window) => datapoint(world, series, window),
+                None => series.known_at(world.now),
+            })))
+        }
         Scaler::Kafka(_) => series(world, asker, index)
-            .map(|(lag, partitions)| Source::Partitions(spread(lag, partitions)))
+            .and_then(|series| series.known_at(world.now).map(|lag| Source::Partitions(spread(lag, series.partitions))))
             .ok_or_else(|| "no lag is known for this topic".to_owned()),
         Scaler::Resource(_) => Ok(Source::Series(None)),
     };
@@ -48,16 +56,22 @@ fn clock(world: &World<'_>) -> Result<Source, String> {
     Timestamp::from_microsecond(start.saturating_add(micros)).map(Source::Clock).map_err(|error| error.to_string())
 }
 
-/// The value of a trigger's series now and its partitions.
-fn series(world: &World<'_>, asker: Asker<'_>, index: usize) -> Option<(f64, u32)> {
-    let of_trigger = world.scenario.series.iter().find(|series| {
+/// What CloudWatch answers.
+fn datapoint(world: &World<'_>, series: &SeriesSpec, window: &CloudWatch) -> Option<f64> {
+    let start = world.scenario.simulation.start.unix_seconds as f64;
+    let value = |second: f64| (second >= start).then(|| series.value_at(Time::from_secs_f64(second - start))).flatten();
+    window.newest(start + world.now.as_secs_f64(), series.delay.as_secs_f64(), value)
+}
+
+/// A trigger's series.
+fn series<'a>(world: &World<'a>, asker: Asker<'_>, index: usize) -> Option<&'a SeriesSpec> {
+    world.scenario.series.iter().find(|series| {
         let named = match asker {
             Asker::ScaledObject(name) => series.scaled_object.as_deref() == Some(name),
             Asker::ScaledJob(name) => series.scaled_job.as_deref() == Some(name),
         };
         named && series.trigger == index
-    })?;
-    of_trigger.value_at(world.now).map(|value| (value, of_trigger.partitions))
+    })
 }
 
 /// A topic's lag spread evenly over its partitions, the first ones getting the rest.

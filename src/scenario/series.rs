@@ -22,12 +22,21 @@ object! {
         pub values: Vec<f64>,
         /// Whether values change evenly between two instants instead of at them.
         pub interpolate: bool = false,
+        /// How long after an instant its value can be read (CloudWatch shows a metric minutes late).
+        pub delay: Duration = Duration::ZERO,
         /// Partitions over which the lag is spread (`kafka`).
         pub partitions: u32 = 1,
     }
 }
 
 impl SeriesSpec {
+    /// The value that can be read at an instant.
+    #[must_use]
+    pub fn known_at(&self, now: Time) -> Option<f64> {
+        let shown = now.since(Time::ZERO) - self.delay;
+        if shown < Duration::ZERO { None } else { self.value_at(Time::ZERO + shown) }
+    }
+
     /// The value at an instant; `None` before the first.
     #[must_use]
     pub fn value_at(&self, now: Time) -> Option<f64> {
@@ -60,6 +69,7 @@ mod tests {
             times: vec![Duration::from_secs(10), Duration::from_secs(20)],
             values: vec![4.0, 8.0],
             interpolate: false,
+            delay: Duration::ZERO,
             partitions: 1,
         };
         let at = |series: &SeriesSpec, seconds: f64| series.value_at(Time::from_secs_f64(seconds));
@@ -69,5 +79,8 @@ mod tests {
         );
         series.interpolate = true;
         assert_eq!([15.0, 20.0, 99.0].map(|s| at(&series, s)), [Some(6.0), Some(8.0), Some(8.0)]);
+        series.delay = Duration::from_secs(10);
+        let known = |seconds: f64| series.known_at(Time::from_secs_f64(seconds));
+        assert_eq!([9.0, 19.0, 25.0].map(known), [None, None, Some(6.0)]);
     }
 }

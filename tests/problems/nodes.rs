@@ -115,7 +115,7 @@ fn said(name: &str, settings: &[Setting<'_>]) -> Vec<String> {
     };
     let settings = settings.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
     let options = load::Options { settings, known: Some(&known), ..load::Options::default() };
-    let loaded = load::load(&path(name), &options).unwrap_or_else(|invalid| panic!("{name}: {invalid}"));
+    let loaded = load(&path(name), &options).unwrap_or_else(|invalid| panic!("{name}: {invalid}"));
     loaded.problems.list.into_iter().map(|warning| warning.message).collect()
 }
 
