@@ -203,6 +203,19 @@ fn a_series_drives_a_trigger_that_is_no_queue() {
 }
 
 #[test]
+fn an_expression_drives_a_trigger() {
+    let mut scenario = recorded_clocks();
+    scenario.series.push(decode_yaml("{scaledObject: so, expression: 't < 20 ? 0.0 : 37.5'}"));
+    let mut driver = driver(scenario, &[]);
+    let object: ScaledObject = decode_yaml(
+        "{metadata: {name: so}, spec: {scaleTargetRef: {name: worker}, pollingInterval: 10, triggers: [{type: prometheus, metadata: {serverAddress: p, query: q, threshold: '2.5'}}]}}",
+    );
+    driver.add_scaled_object(0.0, object, 0);
+    let got: Vec<i64> = counts(&mut driver, 120.0).into_iter().map(|(_, count)| count).collect();
+    assert_eq!(got, [1, 4, 8, 15]);
+}
+
+#[test]
 fn cloudwatch_shows_the_mean_of_the_last_whole_period_and_no_sooner() {
     let mut scenario = recorded_clocks();
     scenario.series.push(decode_yaml("{scaledObject: so, times: [0s, 360s], values: [0, 40], delay: 60s}"));

@@ -22,6 +22,8 @@ object! {
         pub values: Vec<f64>,
         /// Whether values change evenly between two instants instead of at them.
         pub interpolate: bool = false,
+        /// Formula of the value in KEDA's formula language, instead of `times` and `values`: `t` is the time since the beginning in seconds, as in `int(t) % 600 < 60 ? 50.0 : 5.0`.
+        pub expression: Option<String>,
         /// How long after an instant its value can be read (CloudWatch shows a metric minutes late).
         pub delay: Duration = Duration::ZERO,
         /// Partitions over which the lag is spread (`kafka`).
@@ -41,6 +43,9 @@ impl SeriesSpec {
     #[must_use]
     pub fn value_at(&self, now: Time) -> Option<f64> {
         let since = now.since(Time::ZERO);
+        if let Some(expression) = &self.expression {
+            return evaluate(expression, since.as_secs_f64()).ok();
+        }
         let last = self.times.iter().rposition(|time| *time <= since)?;
         let value = *self.values.get(last)?;
         match (self.interpolate, self.times.get(last + 1), self.values.get(last + 1)) {
@@ -51,6 +56,21 @@ impl SeriesSpec {
             }
             _ => Some(value),
         }
+    }
+}
+
+/// The value of an expression at second `t`.
+///
+/// # Errors
+/// When it cannot be evaluated, or is no number.
+pub fn evaluate(expression: &str, t: f64) -> Result<f64, String> {
+    let mut context = expr::Context::default();
+    context.insert("t".to_owned(), t);
+    let program = expr::compile(expression).map_err(|error| error.to_string())?;
+    match expr::run(&program, &context).map_err(|error| error.to_string())? {
+        expr::Value::Float(value) => Ok(value),
+        expr::Value::Integer(value) => Ok(value as f64),
+        other => Err(format!("the value is no number but {other}")),
     }
 }
 
@@ -69,6 +89,7 @@ mod tests {
             times: vec![Duration::from_secs(10), Duration::from_secs(20)],
             values: vec![4.0, 8.0],
             interpolate: false,
+            expression: None,
             delay: Duration::ZERO,
             partitions: 1,
         };
@@ -82,5 +103,13 @@ mod tests {
         series.delay = Duration::from_secs(10);
         let known = |seconds: f64| series.known_at(Time::from_secs_f64(seconds));
         assert_eq!([9.0, 19.0, 25.0].map(known), [None, None, Some(6.0)]);
+    }
+
+    #[test]
+    fn expressions_see_the_time() {
+        let pulse = "int(t) % 600 < 60 ? 50.0 : 5.0";
+        assert_eq!([0.0, 59.0, 60.0, 630.0].map(|t| evaluate(pulse, t)), [Ok(50.0), Ok(50.0), Ok(5.0), Ok(50.0)]);
+        assert_eq!(evaluate("3", 1.0), Ok(3.0));
+        assert!(evaluate("t +", 1.0).is_err() && evaluate("\"a\"", 1.0).is_err() && evaluate("u", 1.0).is_err());
     }
 }

@@ -12,7 +12,7 @@ use crate::api::tree::{Node, Span};
 use crate::scenario::faults::Fault;
 use crate::scenario::kind::Kind;
 use crate::scenario::market::OfferingSelector;
-use crate::scenario::series::SeriesSpec;
+use crate::scenario::series::{SeriesSpec, evaluate};
 use crate::scenario::{Scenario, files, path};
 use crate::time::Duration;
 use crate::units::Resources;
@@ -275,6 +275,23 @@ fn applied(cx: &Context<'_>, problems: &mut Problems) {
 fn series(cx: &Context<'_>, problems: &mut Problems) {
     for (series, at) in cx.elements("series", &cx.scenario.series) {
         reader(series, at, cx, problems);
+        match &series.expression {
+            Some(expression) => {
+                if let Err(error) = evaluate(expression, 0.0) {
+                    // A syntax error is drawn over several lines, of which the last says what it is.
+                    let label = error.lines().last().unwrap_or_default().trim_start_matches([' ', '=']).to_owned();
+                    problems.error(at.span(&["expression"]), "this expression has no value", label);
+                }
+                if !series.times.is_empty() || !series.values.is_empty() {
+                    let label = "beside `times` and `values`";
+                    problems.error(at.key(&["expression"]), "a series is an expression or a list of values", label);
+                }
+            }
+            None if series.times.is_empty() => {
+                problems.error(at.span(&[]), "a series needs values", "neither `times` and `values` nor `expression`");
+            }
+            None => {}
+        }
         if series.times.len() != series.values.len() {
             let label = format!("{} values for {} times", series.values.len(), series.times.len());
             problems.error(at.key(&["values"]), "`times` and `values` must be equally many", label);
