@@ -153,6 +153,44 @@ fn annotations_pause_and_force() {
 }
 
 #[test]
+fn a_paused_scale_out_holds_both_writers() {
+    let mut driver = driver(recorded_clocks(), &[(20.0, 50)]);
+    driver.add_scaled_object(0.0, object("pollingInterval: 10, maxReplicaCount: 8", ""), 0);
+    driver.at(5.0, Happening::Input(annotate, "paused-scale-out=true".to_owned()));
+    assert_eq!(counts(&mut driver, 100.0), []);
+    // The executor activates at the next poll, the HPA goes on to the rest.
+    driver.at(101.0, Happening::Input(annotate, "paused-scale-out=false".to_owned()));
+    driver.at(131.0, Happening::Input(annotate, "paused-scale-out=true".to_owned()));
+    let got = counts(&mut driver, 300.0);
+    assert_eq!(got.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [1, 4, 8][..got.len()], "{got:?}");
+    assert!(got[0].0 < 111.0 && got.iter().all(|(at, _)| *at < 131.0), "{got:?}");
+}
+
+#[test]
+fn an_idle_count_is_left_and_reached_in_one_step() {
+    let mut driver = driver(recorded_clocks(), &[(35.0, 5), (95.0, 0)]);
+    let spec = "pollingInterval: 10, cooldownPeriod: 30, minReplicaCount: 3, idleReplicaCount: 0, maxReplicaCount: 9";
+    driver.add_scaled_object(0.0, object(spec, ""), 0);
+    // Active at 40.1: up to the minimum. Last active poll 90.1: down to idle at the third poll after it, whatever the HPA holds.
+    assert_eq!(counts(&mut driver, 200.0), [(40.1, 3), (120.1, 0)]);
+}
+
+#[test]
+fn initial_cooldown_counts_until_the_first_activity() {
+    let spec = |cooldown: u32| format!("pollingInterval: 10, cooldownPeriod: 30, initialCooldownPeriod: {cooldown}");
+    for (cooldown, gone) in [(0, 0.1), (45, 50.1)] {
+        let mut driver = driver(recorded_clocks(), &[]);
+        driver.add_scaled_object(0.0, object(&spec(cooldown), ""), 4);
+        let got = counts(&mut driver, 100.0);
+        assert_eq!(
+            got.last().map(|(at, count)| ((at - gone).abs() < 0.11, *count)),
+            Some((true, 0)),
+            "{cooldown}: {got:?}"
+        );
+    }
+}
+
+#[test]
 fn deletion_restores_the_count_seen_at_first() {
     let mut driver = driver(recorded_clocks(), &[(0.0, 50)]);
     let spec = "advanced: {restoreToOriginalReplicaCount: true}, minReplicaCount: 1, maxReplicaCount: 6";
@@ -246,7 +284,12 @@ fn cpu_counts_through_the_samples_of_the_pods() {
 }
 
 #[test]
-fn a_new_spec_of_a_scaled_job_deletes_the_old_jobs() {
+fn a_new_spec_of_a_scaled_job_deletes_the_old_jobs_unless_the_rollout_is_gradual() {
+    assert_eq!(jobs_before_and_after_a_new_spec("immediate"), (2, 0));
+    assert_eq!(jobs_before_and_after_a_new_spec("gradual"), (2, 2));
+}
+
+fn jobs_before_and_after_a_new_spec(rollout: &str) -> (usize, usize) {
     let mut scenario = recorded_clocks();
     scenario.clocks.keda_first_poll = Some(Duration::from_millis(150));
     let mut driver = driver(scenario, &[(15.0, 3), (35.0, 0)]);
@@ -255,7 +298,7 @@ fn a_new_spec_of_a_scaled_job_deletes_the_old_jobs() {
             "{{metadata: {{name: sj}}, spec: {{jobTargetRef: {{template: {{spec: {{containers: []}}}}}}, pollingInterval: 10, maxReplicaCount: 2, rollout: {{strategy: {rollout}}}, triggers: [{{type: aws-sqs-queue, metadata: {{queueURL: q, awsRegion: r, queueLength: '1'}}}}]}}}}"
         ))
     };
-    driver.add_scaled_job(0.0, job("immediate"));
+    driver.add_scaled_job(0.0, job(rollout));
     fn change(cluster: &mut Cluster, _: &str) {
         let record = &mut cluster.scaled_jobs[0];
         record.generation += 1;
@@ -264,9 +307,9 @@ fn a_new_spec_of_a_scaled_job_deletes_the_old_jobs() {
     driver.at(40.0, Happening::JobSucceeded(0));
     driver.at(50.0, Happening::Input(change, String::new()));
     driver.run(49.0, |_, _| None);
-    assert_eq!(driver.cluster.jobs.iter().filter(|job| job.gone.is_none()).count(), 2);
+    let before = driver.cluster.jobs.iter().filter(|job| job.gone.is_none()).count();
     driver.run(60.0, |_, _| None);
-    assert_eq!(driver.cluster.jobs.iter().filter(|job| job.gone.is_none()).count(), 0);
+    (before, driver.cluster.jobs.iter().filter(|job| job.gone.is_none()).count())
 }
 
 #[test]
