@@ -9,10 +9,12 @@ use forescale::simulation;
 use forescale::telemetry::Outcome;
 
 /// Every shipped scenario, cut to its first minutes.
-const SHORT: [(&str, &str); 5] = [
+const SHORT: [(&str, &str); 7] = [
     ("aws-sample", "12m"),
     ("front-page", "7m"),
     ("front-page-baseline", "7m"),
+    ("recorded-llm-requests", "5m"),
+    ("recorded-web-traffic", "20m"),
     ("scale-to-zero", "11m"),
     ("two-layer", "9m"),
 ];
