@@ -82,6 +82,21 @@ fn a_worker_that_dies_leaves_its_message_to_the_timeout() {
 }
 
 #[test]
+fn a_pod_whose_other_threads_have_ended_stops() {
+    // Two threads, one message each; the second thread finds none and exits. SIGTERM comes while the first works.
+    let text = "[[queues]]\nname = \"q\"\nservice = \"moto\"\n[[queues.arrivals]]\npattern = \"list\"\nsends = [{ at = \"0s\" }]\n\
+                [[consumers]]\njob = \"j\"\nqueue = \"q\"\nwaitTime = \"0s\"\nthreads = 2\nprocessing = \"20s\"\nonTerm = \"die\"";
+    let mut problems = Problems::default();
+    let node = forescale::scenario::toml::parse(text, 0, &mut problems);
+    let scenario = Scenario::decode(&node, &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
+    let mut plane = DataPlane::new(&scenario.queues, &scenario.consumers, &Streams::new(1, 0));
+    plane.add_consumer(at(1.0), POD, 0);
+    assert_eq!(notices(&mut plane, 5.0), []);
+    plane.begin_stop(at(5.0), POD);
+    assert_eq!(notices(&mut plane, 9.0), [Notice { at: at(5.0), pod: POD, kind: NoticeKind::Stopped }]);
+}
+
+#[test]
 fn an_idle_worker_stops_at_once_and_a_killed_one_says_nothing() {
     let mut plane = plane("", "{ at = \"100s\" }", RECORDED);
     plane.add_consumer(at(1.0), POD, 0);

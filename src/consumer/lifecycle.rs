@@ -60,7 +60,8 @@ impl DataPlane {
             self.pods[index].limit_event = self.events.add(now + limit, Kind::DrainLimit, index);
         }
         for number in 0..self.pods[index].workers.len() {
-            let worker = self.pods[index].workers[number];
+            // With the last of its workers the pod is gone.
+            let Some(worker) = self.pods[index].workers.get(number).copied() else { break };
             if !self.workers[worker].alive {
                 continue;
             }

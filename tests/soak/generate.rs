@@ -218,7 +218,7 @@ fn consumer(c: &mut Choices, index: usize, workload: &Workload) -> String {
     text += &c.maybe_text(3, "ack", &["early", "late", "batched"]);
     text += &c.maybe_text(5, "visibilityTimeout", &["2s", "30s", "5m"]);
     text += &c.maybe(5, "heartbeat", &["{ every = \"5s\", to = \"15s\" }", "{ every = \"1s\", to = \"2s\" }"]);
-    text += &c.maybe_text(2, "onTerm", &["die", "drain", "release"]);
+    text += &c.maybe_text(2, "onTerm", &["die", "drain", "release", "requeue"]);
     text += &c.maybe_text(5, "drainLimit", &["0s", "10s", "1m"]);
     text += &c.maybe(4, "finishPoll", &["true", "false"]);
     text += &c.maybe(6, "orphanedPolls", &["true"]);
@@ -227,6 +227,8 @@ fn consumer(c: &mut Choices, index: usize, workload: &Workload) -> String {
     text += &c.maybe(8, "poison", &["0.01"]);
     text += &c.maybe(8, "crashes", &["0.001", "0.1"]);
     text += &c.maybe(8, "lostReceives", &["0.05"]);
+    text += &c.maybe_text(6, "batchOverhead", &["500ms", "5s"]);
+    text += &c.maybe_text(4, "memoryIdle", &["100Mi", "1Gi"]);
     text += &c.maybe(6, "warmUp", &["\"10s\"", "{ exponential = { mean = \"5s\" } }"]);
     text += &c.maybe_text(10, "idleExit", &["30s"]);
     text
@@ -315,10 +317,11 @@ fn controller(c: &mut Choices, index: usize, workload: &Workload) -> Vec<String>
         parts.push(scaled_object(c, index, workload));
     } else if c.once_in(2) {
         let target = c.number(20, 90);
+        let resource = c.one(&["cpu", "cpu", "memory"]);
         parts.push(format!(
             "[[horizontalPodAutoscalers]]\nmetadata = {{ name = \"h{index}\" }}\n[horizontalPodAutoscalers.spec]\n\
              scaleTargetRef = {{ kind = \"Deployment\", name = \"w{index}\", apiVersion = \"apps/v1\" }}\nminReplicas = {}\nmaxReplicas = {}\n\
-             metrics = [{{ type = \"Resource\", resource = {{ name = \"cpu\", target = {{ type = \"Utilization\", averageUtilization = {target} }} }} }}]\n{}",
+             metrics = [{{ type = \"Resource\", resource = {{ name = \"{resource}\", target = {{ type = \"Utilization\", averageUtilization = {target} }} }} }}]\n{}",
             c.number(1, 3),
             c.number(3, 30),
             behavior(c)
@@ -477,6 +480,8 @@ fn fault(c: &mut Choices, frame: &Frame) -> String {
         "receiveFails",
         "processingFails",
         "kedaDown",
+        "kedaMetricsServerDown",
+        "metricsServerDown",
         "controllerManagerDown",
         "schedulerDown",
         "karpenterDown",
@@ -489,8 +494,12 @@ fn fault(c: &mut Choices, frame: &Frame) -> String {
     let mut text = format!("[[faults]]\nat = \"{at}s\"\nkind = \"{kind}\"\n");
     if !["spotInterruption", "nodeLoss", "podCrash"].contains(&kind) {
         text += &c.maybe_text(1, "duration", &["10s", "2m", "20m"]);
+    } else if kind == "podCrash" {
+        text += &c.maybe_text(2, "duration", &["10s", "2m", "20m"]);
     }
-    if ["spotInterruption", "nodeLoss", "podCrash", "receiveFails"].contains(&kind) {
+    if ["spotInterruption", "nodeLoss", "podCrash", "receiveFails", "processingFails", "queueAttributesFail"]
+        .contains(&kind)
+    {
         text += &c.maybe(2, "share", &["0.3", "0.9"]);
     }
     text

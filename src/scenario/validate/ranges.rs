@@ -4,6 +4,7 @@ use super::context::{At, Context};
 use super::queues::{number_within, within};
 use crate::api::decode::Problems;
 use crate::scenario::consumers::OnError;
+use crate::scenario::faults::FaultKind;
 use crate::time::Duration;
 
 /// Shortest period of a control loop.
@@ -68,6 +69,7 @@ fn retries_take_time(cx: &Context<'_>, problems: &mut Problems) {
         };
         let fails = consumer.failures > 0.0
             || consumer.poison > 0.0
+            || cx.scenario.faults.iter().any(|fault| fault.kind == FaultKind::ProcessingFails)
             || queue.arrivals.iter().any(|arrivals| arrivals.common().poison > 0.0);
         if at_once && fails && consumer.processing.mean() <= Duration::ZERO && queue.max_receive_count.is_none() {
             endless(at, problems);
