@@ -82,6 +82,21 @@ fn a_worker_that_dies_leaves_its_message_to_the_timeout() {
 }
 
 #[test]
+fn a_cut_off_poll_may_be_answered_while_its_pod_still_works() {
+    // One message in hand until 11, and a poll for more outstanding when SIGTERM comes at 3: the message of 5 goes to nobody.
+    let consumer = "batchSize = 1\nslots = 2\nwaitTime = \"20s\"\nprocessing = \"10s\"\npollMode = \"continuous\"\norphanedPolls = true\nonTerm = \"drain\"";
+    let mut plane = plane("visibilityTimeout = \"60s\"", "{ at = \"1s\" }, { at = \"5s\" }", consumer);
+    plane.add_consumer(at(1.0), POD, 0);
+    notices(&mut plane, 3.0);
+    plane.begin_stop(at(3.0), POD);
+    notices(&mut plane, 6.0);
+    assert_eq!((plane.true_counts(Q), plane.held(POD)), (depth(0, 2), 1));
+    assert_eq!(notices(&mut plane, 30.0), [Notice { at: at(11.0), pod: POD, kind: NoticeKind::Stopped }]);
+    notices(&mut plane, 65.0);
+    assert_eq!(plane.true_counts(Q), depth(1, 0));
+}
+
+#[test]
 fn a_pod_whose_other_threads_have_ended_stops() {
     // Two threads, one message each; the second thread finds none and exits. SIGTERM comes while the first works.
     let text = "[[queues]]\nname = \"q\"\nservice = \"moto\"\n[[queues.arrivals]]\npattern = \"list\"\nsends = [{ at = \"0s\" }]\n\

@@ -153,10 +153,20 @@ impl DataPlane {
     pub(super) fn last_poll_ends(&mut self, now: Time, worker: u32) {
         self.leave_idle(now, worker, false);
         if self.workers[worker].orphan {
-            self.workers[worker].poll_event = NO_EVENT;
-            self.retire(worker);
+            self.orphan_ends(worker);
         } else {
             self.last_poll_answered(now, worker);
+        }
+    }
+
+    /// The long poll that a worker has cut off is over; the worker itself may still work off what it holds.
+    pub(super) fn orphan_ends(&mut self, worker: u32) {
+        let state = &mut self.workers[worker];
+        state.orphan = false;
+        state.poll = Poll::No;
+        state.poll_event = NO_EVENT;
+        if !state.alive {
+            self.retire(worker);
         }
     }
 

@@ -347,8 +347,7 @@ impl DataPlane {
         // Whatever the answer is, nobody reads it.
         let _unread = self.sqs.receive(now, queue, &call, &mut received);
         self.received = received;
-        self.workers[worker].poll_event = NO_EVENT;
-        self.retire(worker);
+        self.orphan_ends(worker);
     }
 
     /// A worker that has waited long enough ends its pod.
