@@ -7,6 +7,7 @@ pub mod cron;
 pub mod distribution;
 pub mod histogram;
 pub mod stream;
+pub mod xoshiro;
 
 pub use agenda::Agenda;
 pub use bucket::TokenBucket;

@@ -20,30 +20,35 @@ impl Time {
     pub const MAX: Time = Time(i64::MAX as u64);
 
     /// The instant `micros` microseconds after the beginning.
+    #[inline]
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Time(micros)
     }
 
     /// The instant `seconds` seconds after the beginning, rounded to the microsecond. Negative and NaN give `ZERO`.
+    #[inline]
     #[must_use]
     pub fn from_secs_f64(seconds: f64) -> Self {
         Time::ZERO + Duration::from_secs_f64(seconds.max(0.0))
     }
 
     /// Microseconds since the beginning.
+    #[inline]
     #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
     /// Seconds since the beginning.
+    #[inline]
     #[must_use]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / MICROS_PER_SECOND as f64
     }
 
     /// The span since `earlier`, negative if `earlier` is later.
+    #[inline]
     #[must_use]
     pub const fn since(self, earlier: Time) -> Duration {
         Duration(self.0 as i64 - earlier.0 as i64)
@@ -52,6 +57,7 @@ impl Time {
     /// The last whole second of the wall clock at or before this instant, where `phase` is an instant of the run at which a
     /// wall-clock second begins (Kubernetes stores many times in whole seconds). An instant before the first such second
     /// of the run gives `ZERO`.
+    #[inline]
     #[must_use]
     pub fn floor_second(self, phase: Time) -> Time {
         let offset = phase.0 % MICROS_PER_SECOND as u64;
@@ -69,54 +75,63 @@ impl Duration {
     pub const MAX: Duration = Duration(i64::MAX / 4);
 
     /// A span of `micros` microseconds.
+    #[inline]
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Duration(micros)
     }
 
     /// A span of `millis` milliseconds.
+    #[inline]
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Duration(millis * 1000)
     }
 
     /// A span of `seconds` seconds.
+    #[inline]
     #[must_use]
     pub const fn from_secs(seconds: i64) -> Self {
         Duration(seconds * MICROS_PER_SECOND)
     }
 
     /// A span of `minutes` minutes.
+    #[inline]
     #[must_use]
     pub const fn from_mins(minutes: i64) -> Self {
         Duration::from_secs(minutes * 60)
     }
 
     /// A span of `hours` hours.
+    #[inline]
     #[must_use]
     pub const fn from_hours(hours: i64) -> Self {
         Duration::from_secs(hours * 3600)
     }
 
     /// A span of `seconds` seconds rounded to the microsecond; saturates at `MAX`, NaN gives `ZERO`.
+    #[inline]
     #[must_use]
     pub fn from_secs_f64(seconds: f64) -> Self {
         Duration(round_half_away(seconds * MICROS_PER_SECOND as f64).clamp(-Self::MAX.0, Self::MAX.0))
     }
 
     /// Microseconds.
+    #[inline]
     #[must_use]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// Seconds.
+    #[inline]
     #[must_use]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / MICROS_PER_SECOND as f64
     }
 
     /// The larger of this span and zero.
+    #[inline]
     #[must_use]
     pub fn max_zero(self) -> Self {
         Duration(self.0.max(0))
@@ -133,12 +148,14 @@ fn round_half_away(x: f64) -> i64 {
 
 impl Add<Duration> for Time {
     type Output = Time;
+    #[inline]
     fn add(self, rhs: Duration) -> Time {
         Time((self.0 as i64).saturating_add(rhs.0).max(0) as u64)
     }
 }
 
 impl AddAssign<Duration> for Time {
+    #[inline]
     fn add_assign(&mut self, rhs: Duration) {
         *self = *self + rhs;
     }
@@ -146,6 +163,7 @@ impl AddAssign<Duration> for Time {
 
 impl Sub<Duration> for Time {
     type Output = Time;
+    #[inline]
     fn sub(self, rhs: Duration) -> Time {
         self + -rhs
     }
@@ -153,6 +171,7 @@ impl Sub<Duration> for Time {
 
 impl Sub<Time> for Time {
     type Output = Duration;
+    #[inline]
     fn sub(self, rhs: Time) -> Duration {
         self.since(rhs)
     }
@@ -160,12 +179,14 @@ impl Sub<Time> for Time {
 
 impl Add for Duration {
     type Output = Duration;
+    #[inline]
     fn add(self, rhs: Duration) -> Duration {
         Duration(self.0.saturating_add(rhs.0))
     }
 }
 
 impl AddAssign for Duration {
+    #[inline]
     fn add_assign(&mut self, rhs: Duration) {
         *self = *self + rhs;
     }
@@ -173,12 +194,14 @@ impl AddAssign for Duration {
 
 impl Sub for Duration {
     type Output = Duration;
+    #[inline]
     fn sub(self, rhs: Duration) -> Duration {
         Duration(self.0.saturating_sub(rhs.0))
     }
 }
 
 impl SubAssign for Duration {
+    #[inline]
     fn sub_assign(&mut self, rhs: Duration) {
         *self = *self - rhs;
     }
@@ -186,6 +209,7 @@ impl SubAssign for Duration {
 
 impl Neg for Duration {
     type Output = Duration;
+    #[inline]
     fn neg(self) -> Duration {
         Duration(-self.0)
     }
@@ -193,6 +217,7 @@ impl Neg for Duration {
 
 impl Mul<i64> for Duration {
     type Output = Duration;
+    #[inline]
     fn mul(self, rhs: i64) -> Duration {
         Duration(self.0.saturating_mul(rhs))
     }
@@ -200,12 +225,14 @@ impl Mul<i64> for Duration {
 
 impl Div<i64> for Duration {
     type Output = Duration;
+    #[inline]
     fn div(self, rhs: i64) -> Duration {
         Duration(self.0 / rhs)
     }
 }
 
 impl std::iter::Sum for Duration {
+    #[inline]
     fn sum<I: Iterator<Item = Duration>>(iter: I) -> Duration {
         iter.fold(Duration::ZERO, Add::add)
     }

@@ -3,6 +3,7 @@
 mod generator;
 mod groups;
 mod rates;
+mod sine;
 pub mod trace;
 
 use crate::engine::{Stream, Streams};

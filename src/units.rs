@@ -40,16 +40,19 @@ amount! {
 
 impl Cpu {
     /// `milli` thousandths of a vCPU.
+    #[inline]
     #[must_use]
     pub const fn from_milli(milli: i64) -> Self {
         Cpu(milli)
     }
     /// Thousandths of a vCPU.
+    #[inline]
     #[must_use]
     pub const fn milli(self) -> i64 {
         self.0
     }
     /// vCPUs.
+    #[inline]
     #[must_use]
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / 1000.0
@@ -58,16 +61,19 @@ impl Cpu {
 
 impl Memory {
     /// `bytes` bytes.
+    #[inline]
     #[must_use]
     pub const fn from_bytes(bytes: i64) -> Self {
         Memory(bytes)
     }
     /// `mib` mebibytes.
+    #[inline]
     #[must_use]
     pub const fn from_mib(mib: i64) -> Self {
         Memory(mib * 1_048_576)
     }
     /// Bytes.
+    #[inline]
     #[must_use]
     pub const fn bytes(self) -> i64 {
         self.0
@@ -76,26 +82,31 @@ impl Memory {
 
 impl Usd {
     /// `nano` nano-dollars.
+    #[inline]
     #[must_use]
     pub const fn from_nano(nano: i64) -> Self {
         Usd(nano)
     }
     /// Dollars rounded to the nano-dollar.
+    #[inline]
     #[must_use]
     pub fn from_f64(dollars: f64) -> Self {
         Usd((dollars * 1e9).round() as i64)
     }
     /// Nano-dollars.
+    #[inline]
     #[must_use]
     pub const fn nano(self) -> i64 {
         self.0
     }
     /// Dollars.
+    #[inline]
     #[must_use]
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / 1e9
     }
     /// What `time` costs at this price per hour, rounded down to the nano-dollar.
+    #[inline]
     #[must_use]
     pub fn per_hour_for(self, time: Duration) -> Usd {
         Usd((i128::from(self.0) * i128::from(time.as_micros()) / 3_600_000_000) as i64)
@@ -208,6 +219,7 @@ impl Resources {
     pub const ZERO: Resources = Resources([0; Resource::COUNT]);
 
     /// CPU and memory only.
+    #[inline]
     #[must_use]
     pub const fn new(cpu: Cpu, memory: Memory) -> Self {
         let mut amounts = [0; Resource::COUNT];
@@ -217,6 +229,7 @@ impl Resources {
     }
 
     /// The same with `amount` of `resource`, in its unit.
+    #[inline]
     #[must_use]
     pub const fn with(mut self, resource: Resource, amount: i64) -> Self {
         self.0[resource as usize] = amount;
@@ -224,24 +237,28 @@ impl Resources {
     }
 
     /// The amount of `resource`, in its unit.
+    #[inline]
     #[must_use]
     pub const fn get(&self, resource: Resource) -> i64 {
         self.0[resource as usize]
     }
 
     /// CPU.
+    #[inline]
     #[must_use]
     pub const fn cpu(&self) -> Cpu {
         Cpu(self.0[Resource::Cpu as usize])
     }
 
     /// Memory.
+    #[inline]
     #[must_use]
     pub const fn memory(&self) -> Memory {
         Memory(self.0[Resource::Memory as usize])
     }
 
     /// Number of pods.
+    #[inline]
     #[must_use]
     pub const fn pods(&self) -> i64 {
         self.0[Resource::Pods as usize]
@@ -249,12 +266,14 @@ impl Resources {
 
     /// Whether every requested amount is available; a request of 0 always is, unless something available is negative
     /// (`sigs.k8s.io/karpenter` `pkg/utils/resources: Fits`).
+    #[inline]
     #[must_use]
     pub fn fits(&self, available: &Resources) -> bool {
         self.0.iter().zip(&available.0).all(|(want, have)| *have >= 0 && want <= have)
     }
 
     /// Per-resource maximum.
+    #[inline]
     #[must_use]
     pub fn max(self, other: Resources) -> Resources {
         Resources(std::array::from_fn(|i| self.0[i].max(other.0[i])))
@@ -263,6 +282,7 @@ impl Resources {
 
 impl Add for Resources {
     type Output = Resources;
+    #[inline]
     fn add(self, rhs: Resources) -> Resources {
         Resources(std::array::from_fn(|i| self.0[i] + rhs.0[i]))
     }
@@ -270,24 +290,28 @@ impl Add for Resources {
 
 impl Sub for Resources {
     type Output = Resources;
+    #[inline]
     fn sub(self, rhs: Resources) -> Resources {
         Resources(std::array::from_fn(|i| self.0[i] - rhs.0[i]))
     }
 }
 
 impl AddAssign for Resources {
+    #[inline]
     fn add_assign(&mut self, rhs: Resources) {
         *self = *self + rhs;
     }
 }
 
 impl SubAssign for Resources {
+    #[inline]
     fn sub_assign(&mut self, rhs: Resources) {
         *self = *self - rhs;
     }
 }
 
 impl Sum for Resources {
+    #[inline]
     fn sum<I: Iterator<Item = Resources>>(iter: I) -> Resources {
         iter.fold(Resources::ZERO, Add::add)
     }

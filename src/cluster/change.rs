@@ -102,6 +102,8 @@ pub enum Change {
     Offerings(NodeClassId),
     /// A NodePool was created or its spec changed.
     NodePoolSpec(NodePoolId),
+    /// A PodDisruptionBudget was created, changed or deleted.
+    PodDisruptionBudgets,
     /// Termination of an instance was asked of the cloud.
     InstanceTerminateRequested(InstanceId),
     /// An instance changed its state.

@@ -59,6 +59,7 @@ pub struct Cluster {
     /// NodeClaims that exist.
     pub live_nodeclaims: std::collections::BTreeSet<NodeClaimId>,
     changes: Vec<Change>,
+    changes_taken: u64,
     decisions: Vec<Decision>,
     uids: Stream,
 }
@@ -88,6 +89,7 @@ impl Cluster {
             live_nodes: std::collections::BTreeSet::new(),
             live_nodeclaims: std::collections::BTreeSet::new(),
             changes: Vec::new(),
+            changes_taken: 0,
             decisions: Vec::new(),
             uids,
         }
@@ -95,7 +97,14 @@ impl Cluster {
 
     /// Takes the changes since the last call, in order.
     pub fn take_changes(&mut self, into: &mut Vec<Change>) {
+        self.changes_taken += self.changes.len() as u64;
         into.append(&mut self.changes);
+    }
+
+    /// Grows with every change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.changes_taken + self.changes.len() as u64
     }
 
     /// Takes the decisions since the last call, in order.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rand_distr::{Distribution as _, Exp1, Gamma, LogNormal, StandardNormal, Weibull};
+use rand_distr::{Distribution as _, Gamma, LogNormal, StandardNormal, Weibull};
 
 use super::stream::Stream;
 use crate::time::Duration;
@@ -71,13 +71,19 @@ impl Distribution {
     }
 
     /// One draw.
+    #[inline]
     pub fn sample(&self, stream: &mut Stream) -> Duration {
+        match self {
+            Distribution::Constant(value) => *value,
+            Distribution::Exponential { mean } => Duration::from_secs_f64(stream.exponential() * mean.as_secs_f64()),
+            other => other.sample_other(stream),
+        }
+    }
+
+    fn sample_other(&self, stream: &mut Stream) -> Duration {
         let seconds = match self {
             Distribution::Constant(value) => return *value,
-            Distribution::Exponential { mean } => {
-                let unit: f64 = Exp1.sample(stream.generator());
-                unit * mean.as_secs_f64()
-            }
+            Distribution::Exponential { mean } => stream.exponential() * mean.as_secs_f64(),
             Distribution::Uniform { min, max } => min.as_secs_f64() + stream.unit() * (*max - *min).as_secs_f64(),
             Distribution::Lognormal { median, sigma } => {
                 let normal: f64 = StandardNormal.sample(stream.generator());

@@ -1,7 +1,6 @@
 //! Named random streams: one per purpose and entity, so that changing one setting leaves the randomness of all else alone.
 
-use rand::{Rng, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
+use super::xoshiro::Xoshiro256PlusPlus;
 
 /// One random stream (xoshiro256++). Its numbers are frozen by tests: a change is value-breaking.
 #[derive(Clone, Debug)]
@@ -66,6 +65,7 @@ impl Stream {
     }
 
     /// Uniform in [0, 1) with 53 bits.
+    #[inline]
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
@@ -83,6 +83,7 @@ impl Stream {
     }
 
     /// True with probability `p`.
+    #[inline]
     pub fn chance(&mut self, p: f64) -> bool {
         p > 0.0 && self.unit() < p
     }
@@ -95,6 +96,7 @@ impl Stream {
     }
 
     /// The generator, for `rand_distr`.
+    #[inline]
     pub(crate) fn generator(&mut self) -> &mut Xoshiro256PlusPlus {
         &mut self.0
     }
@@ -105,7 +107,8 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
-fn split_mix(state: u64) -> u64 {
+#[inline]
+pub(super) fn split_mix(state: u64) -> u64 {
     let z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -24,6 +24,7 @@ pub mod search;
 pub mod simulate;
 pub mod snapshot;
 pub mod state;
+pub mod unchanged;
 pub mod validation;
 pub mod watch;
 

@@ -124,6 +124,7 @@ fn patch(now: Time, object: &Object, cluster: &mut Cluster) {
                 Some(pdb) => *pdb = (**object).clone(),
                 None => cluster.pdbs.push((**object).clone()),
             }
+            cluster.announce(Change::PodDisruptionBudgets);
         }
         Object::Ec2NodeClass(_) | Object::KwokNodeClass(_) | Object::DaemonSet(_) | Object::PriorityClass(_) => {}
     }
@@ -182,7 +183,10 @@ fn delete(now: Time, kind: Kind, name: &str, cluster: &mut Cluster) {
             }
         }
         Kind::NodePool => delete_pool(now, name, cluster),
-        Kind::PodDisruptionBudget => cluster.pdbs.retain(|pdb| named(&pdb.metadata) != name),
+        Kind::PodDisruptionBudget => {
+            cluster.pdbs.retain(|pdb| named(&pdb.metadata) != name);
+            cluster.announce(Change::PodDisruptionBudgets);
+        }
         Kind::Ec2NodeClass | Kind::KwokNodeClass | Kind::DaemonSet | Kind::PriorityClass => {}
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::rates::{Piece, Rates, unit_exponential};
+use super::sine::SineProcess;
 use super::trace::{self, Event, Rows};
 use super::{Extra, nanos};
 use crate::engine::{Distribution, Stream};
-use crate::scenario::arrivals::{Arrivals, Batch, Burst, List, Mmpp, OnOff, Sine, Spike, Steps, Trace};
+use crate::scenario::arrivals::{Arrivals, Batch, Burst, List, Mmpp, OnOff, Spike, Steps, Trace};
 use crate::time::Duration;
 
 const NANOS: f64 = 1e9;
@@ -22,8 +23,8 @@ pub(crate) enum Generator {
     Even { gap: f64, count: u64 },
     /// Poisson with a piecewise linear rate.
     Rates(Rates),
-    /// Poisson with the rate of a sine, by thinning.
-    Sine { sine: Sine, now: f64 },
+    /// Poisson with the rate of a sine.
+    Sine(SineProcess),
     /// Poisson with a rate that rises, then halves again and again.
     Spike { rise: Rates, risen: bool, decay: Decay },
     /// Poisson with a rate that jumps between phases.
@@ -84,7 +85,7 @@ impl Generator {
                 Generator::Rates(Rates::new(pieces, None))
             }
             Arrivals::Steps(p) => Generator::Rates(steps(p)),
-            Arrivals::Sine(p) => Generator::Sine { sine: p.clone(), now: 0.0 },
+            Arrivals::Sine(p) => Generator::Sine(SineProcess::new(p)),
             Arrivals::Burst(p) => Generator::Burst { burst: p.clone(), round: 0, sent: 0 },
             Arrivals::OnOff(p) => on_off(p),
             Arrivals::Mmpp(p) => mmpp(p),
@@ -124,7 +125,7 @@ impl Generator {
         let seconds = match self {
             Generator::Silent | Generator::Poisson { .. } | Generator::Even { .. } => None,
             Generator::Rates(rates) => rates.next(stream),
-            Generator::Sine { sine, now } => next_of_sine(sine, now, stream),
+            Generator::Sine(process) => process.next(stream),
             Generator::Spike { rise, risen, decay } => {
                 let rising = if *risen { None } else { rise.next(stream) };
                 *risen = rising.is_none();
@@ -213,22 +214,6 @@ impl Decay {
         // The rate when `left + cut` is still to come is (left + cut) · speed.
         let rate = (self.left + self.cut) * self.speed;
         Some(self.from + (self.peak / rate).ln() / self.speed)
-    }
-}
-
-fn next_of_sine(sine: &Sine, now: &mut f64, stream: &mut Stream) -> Option<f64> {
-    let (mean, swing) = (sine.rate.per_second, sine.amplitude.per_second);
-    let highest = mean + swing;
-    if highest <= 0.0 {
-        return None;
-    }
-    let period = sine.period.as_secs_f64().max(1e-6);
-    loop {
-        *now += unit_exponential(stream) / highest;
-        let angle = std::f64::consts::TAU * (*now - sine.phase.as_secs_f64()) / period;
-        if stream.chance((mean + swing * angle.sin()).max(0.0) / highest) {
-            return Some(*now);
-        }
     }
 }
 

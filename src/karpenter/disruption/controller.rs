@@ -19,6 +19,7 @@ use super::quiet::PodEvent;
 use super::running::{Commands, LimitExceeded, Start};
 use super::simulate::{DecisionCost, SolverSimulator};
 use super::snapshot::{self, Snapshot, claim_of};
+use super::unchanged::{self, Unchanged};
 use super::validation::Invalid;
 use super::watch::Watch;
 
@@ -66,6 +67,7 @@ pub struct Disruption {
     failures: u32,
     down: bool,
     knowledge: Knowledge,
+    unchanged: Option<Unchanged>,
     ties: Stream,
     names: Stream,
     phase: Stream,
@@ -99,6 +101,7 @@ impl Disruption {
             failures: 0,
             down: false,
             knowledge: Knowledge::default(),
+            unchanged: None,
             ties: streams.open("disruption-ties", 0),
             names: streams.open("disruption-names", 0),
             phase: streams.open("disruption-phase", 0),
@@ -182,6 +185,13 @@ impl Disruption {
             return self.again_after(UNSYNCED_PERIOD, world, agenda);
         }
         self.commands.heal(world.cluster);
+        if let Some(unchanged) = self.unchanged.take()
+            && unchanged.holds(world.cluster.version(), &mut self.memory.state, world.now)
+        {
+            self.journal.blocked(&unchanged.rejections, world.now, world.cluster);
+            self.unchanged = Some(unchanged);
+            return self.conclude(Step::Idle, Duration::ZERO, world, agenda);
+        }
         self.compute(Method::Emptiness, world, agenda);
     }
 
@@ -195,12 +205,17 @@ impl Disruption {
         for method in &computed.outcome.timed_out {
             tell_timeout(*method, world);
         }
-        let cost = computed.outcome.cost + world.scenario.latencies.disruption_pass;
+        self.conclude(computed.outcome.step, computed.outcome.cost, world, agenda);
+    }
+
+    /// Acts on what a search of that cost led to, when it is over.
+    fn conclude(&mut self, step: Step, cost: Duration, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let cost = cost + world.scenario.latencies.disruption_pass;
         if cost > Duration::ZERO {
-            self.searching = Some(computed.outcome.step);
+            self.searching = Some(step);
             agenda.at(world.now + cost, Event::Searched(self.turn));
         } else {
-            self.act(computed.outcome.step, world, agenda);
+            self.act(step, world, agenda);
         }
     }
 
@@ -230,14 +245,19 @@ impl Disruption {
         let observed = &snapshot.observed;
         let rejections = rejections(observed, at.now);
         let idle = Outcome { step: Step::Idle, cost: Duration::ZERO, notes: Vec::new(), timed_out: Vec::new() };
-        let some = Method::ALL.into_iter().any(|method| !candidate::candidates(observed, method, at.now).is_empty());
-        if !some {
+        let methods = unchanged::methods_with_candidates(observed, at.now);
+        let version = world.cluster.version();
+        if methods.is_empty() {
+            self.unchanged = Unchanged::after(observed, methods, rejections.clone(), version, at.now);
             return Computed { outcome: idle, rejections };
         }
         let base = snapshot.base(world.cluster, Time::ZERO + world.scenario.clocks.whole_second);
         let mut simulator =
             SolverSimulator::new(observed, &base, at.now, self.cost, &mut self.knowledge, &mut self.ties);
         let outcome = pass::run(&mut self.memory, observed, &mut simulator, first, at, &pass::no_static_pools);
+        if outcome.step == Step::Idle && first == Method::Emptiness {
+            self.unchanged = Unchanged::after(observed, methods, rejections.clone(), version, at.now);
+        }
         Computed { outcome, rejections }
     }
 

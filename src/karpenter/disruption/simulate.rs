@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::catalogue::CapacityType;
 use crate::engine::Stream;
-use crate::karpenter::scheduling::{self, BoundPods, Input, Knowledge, Results, labels};
+use crate::karpenter::scheduling::{self, BoundPods, Input, Knowledge, Nodes, Results, labels};
 use crate::time::{Duration, Time};
 
 use super::command::{Simulation, Simulator};
@@ -64,6 +64,13 @@ pub struct SolverSimulator<'a, 'b> {
     cost: DecisionCost,
     knowledge: &'b mut Knowledge,
     stream: &'b mut Stream,
+    nodes: Nodes,
+    /// The question with no node removed; its pods are the pending ones and those of leaving nodes.
+    input: Input<'a>,
+    /// For each node, the pods of it that stay when it is not removed.
+    staying: Vec<Vec<BoundPods>>,
+    /// Nodes whose pods must move in any case.
+    leaving: Vec<usize>,
 }
 
 impl<'a, 'b> SolverSimulator<'a, 'b> {
@@ -77,45 +84,91 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
         knowledge: &'b mut Knowledge,
         stream: &'b mut Stream,
     ) -> Self {
-        SolverSimulator { observed, base, now, cost, knowledge, stream }
+        let nodes = knowledge.nodes(&base.input);
+        let mut input = base.input.clone();
+        for (node, into) in observed.nodes.iter().zip(&mut input.nodes) {
+            let pool = node.pool.map(|pool| observed.pool(pool));
+            into.target = !node.marked_for_deletion;
+            into.under_consolidate_after =
+                pool.is_some_and(|pool| node.is_under_consolidate_after(pool.consolidate_after, now));
+        }
+        let leaving = (0..observed.nodes.len()).filter(|i| observed.nodes[*i].marked_for_deletion).collect();
+        let mut simulator = SolverSimulator {
+            observed,
+            base,
+            now,
+            cost,
+            knowledge,
+            stream,
+            nodes,
+            input,
+            staying: Vec::with_capacity(observed.nodes.len()),
+            leaving,
+        };
+        for node in 0..observed.nodes.len() {
+            let moves = observed.nodes[node].marked_for_deletion;
+            simulator.staying.push(simulator.staying_on(node, moves));
+        }
+        simulator
     }
 
-    /// The question to the solver, and for each of its pods beyond the pending ones whether it comes from a deleting node.
-    fn question(&self, removed: &[NodeIndex], destination_gate: bool) -> (Input<'a>, Vec<bool>) {
-        let mut input = self.base.input.clone();
-        let mut deleting_pods = vec![false; input.pods.len()];
-        let mut moved: Vec<(bool, scheduling::Pod)> = Vec::new();
-        for (i, node) in self.observed.nodes.iter().enumerate() {
-            let candidate = removed.contains(&NodeIndex(i));
-            input.nodes[i].target = !candidate && !node.marked_for_deletion;
-            let pool = node.pool.map(|pool| self.observed.pool(pool));
-            input.nodes[i].under_consolidate_after =
-                pool.is_some_and(|pool| node.is_under_consolidate_after(pool.consolidate_after, self.now));
-            let mut staying: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
-            for (pod, identity) in node.pods.iter().zip(&self.base.pods[i]) {
-                let PodIdentity { shape, created, uid } = *identity;
-                if (candidate || node.marked_for_deletion) && pod.is_currently_reschedulable(self.now) {
-                    let gated = destination_gate && candidate && pod.phase != Phase::Pending;
-                    moved.push((!candidate, scheduling::Pod { shape, created, uid, gated }));
-                } else if pod.phase != Phase::Terminal {
-                    let (running, present) = staying.entry(shape).or_default();
-                    *running += u32::from(!pod.terminating);
-                    *present += 1;
-                }
+    /// Pods of a node that stay on it, those that can move set aside if `moves`.
+    fn staying_on(&self, node: usize, moves: bool) -> Vec<BoundPods> {
+        let mut counts: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
+        for (pod, identity) in self.observed.nodes[node].pods.iter().zip(&self.base.pods[node]) {
+            if pod.phase == Phase::Terminal || (moves && pod.is_currently_reschedulable(self.now)) {
+                continue;
             }
-            input.bound.extend(staying.into_iter().map(|(shape, (running, present))| BoundPods {
-                shape,
-                node: i,
-                running,
-                present,
-            }));
+            let (running, present) = counts.entry(identity.shape).or_default();
+            *running += u32::from(!pod.terminating);
+            *present += 1;
         }
-        moved.sort_by_key(|(deleting, _)| *deleting);
-        for (deleting, pod) in moved {
-            deleting_pods.push(deleting);
-            input.pods.push(pod);
+        let counts = counts.into_iter();
+        counts.map(|(shape, (running, present))| BoundPods { shape, node, running, present }).collect()
+    }
+
+    /// Adds the pods of a node that can move to the question.
+    fn move_pods_of(&mut self, node: usize, gate: bool) {
+        for (pod, identity) in self.observed.nodes[node].pods.iter().zip(&self.base.pods[node]) {
+            if pod.is_currently_reschedulable(self.now) {
+                let PodIdentity { shape, created, uid } = *identity;
+                let gated = gate && pod.phase != Phase::Pending;
+                self.input.pods.push(scheduling::Pod { shape, created, uid, gated });
+            }
         }
-        (input, deleting_pods)
+    }
+
+    /// Asks where the pods of the removed nodes go, and tells for each pod beyond the pending ones whether it comes from a leaving
+    /// node.
+    fn ask(&mut self, removed: &[NodeIndex], destination_gate: bool) -> (Results, Vec<bool>) {
+        let pending = self.base.input.pods.len();
+        self.input.pods.truncate(pending);
+        let mut candidates: Vec<usize> = removed.iter().map(|node| node.0).collect();
+        candidates.sort_unstable();
+        for node in &candidates {
+            self.move_pods_of(*node, destination_gate);
+        }
+        let mut from_leaving = vec![false; self.input.pods.len()];
+        for place in 0..self.leaving.len() {
+            self.move_pods_of(self.leaving[place], false);
+        }
+        from_leaving.resize(self.input.pods.len(), true);
+        self.input.bound.clear();
+        for (node, staying) in self.staying.iter().enumerate() {
+            if candidates.binary_search(&node).is_err() {
+                self.input.bound.extend_from_slice(staying);
+            } else {
+                self.input.bound.extend(self.staying_on(node, true));
+            }
+        }
+        for node in &candidates {
+            self.input.nodes[*node].target = false;
+        }
+        let results = scheduling::solve_about(&self.nodes, &self.input, self.knowledge, self.stream);
+        for node in &candidates {
+            self.input.nodes[*node].target = true;
+        }
+        (results, from_leaving)
     }
 
     /// The first reason for which a pod that is not pending has no place.
@@ -162,9 +215,8 @@ impl Simulator for SolverSimulator<'_, '_> {
         if removed.iter().any(|node| self.observed.node(*node).marked_for_deletion) {
             return Simulation { candidate_deleting: true, ..Simulation::default() };
         }
-        let (input, from_deleting) = self.question(removed, destination_gate);
-        let cost = self.cost.of(input.pods.len(), input.nodes.len());
-        let results = scheduling::solve_knowing(&input, self.knowledge, self.stream);
+        let (results, from_deleting) = self.ask(removed, destination_gate);
+        let cost = self.cost.of(self.input.pods.len(), self.input.nodes.len());
         Simulation {
             candidate_deleting: false,
             error: self.error(&results, &from_deleting),

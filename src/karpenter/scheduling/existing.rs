@@ -4,6 +4,7 @@ use super::arena::{Arena, Fit, SetId};
 use super::constraints::tolerates_all;
 use super::host_ports::conflict;
 use super::input::{HostPort, Input};
+use super::knowledge::Nodes;
 use super::requirements::Undefined;
 use super::shape::{ShapeState, Wants};
 use super::template::{Daemons, outstanding};
@@ -37,22 +38,20 @@ pub(super) enum Answer {
     Never,
 }
 
-/// The nodes that may take pods in the order they are filled: initialized first, then by name (`sortExistingNodes`).
+/// The nodes that may take pods, in the order in which they are filled.
 pub(super) fn in_filling_order<'w, 'a>(
     input: &'w Input<'a>,
-    node_sets: &[SetId],
+    nodes: &Nodes,
     daemons: &Daemons,
     topology: &mut Topology,
     arena: &mut Arena,
 ) -> Vec<Existing<'w, 'a>> {
-    let mut order: Vec<usize> = (0..input.nodes.len()).filter(|i| input.nodes[*i].target).collect();
-    order.sort_by_key(|i| (!input.nodes[*i].initialized, input.nodes[*i].name));
     let daemons = daemons.settled(arena);
-    order
-        .into_iter()
+    let targets = nodes.order.iter().copied().filter(|index| input.nodes[*index].target);
+    targets
         .map(|index| {
             let node = &input.nodes[index];
-            let set = node_sets[index];
+            let set = nodes.sets[index];
             Existing {
                 node: index,
                 taints: &node.taints,

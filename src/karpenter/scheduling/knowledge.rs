@@ -30,6 +30,15 @@ pub struct Knowledge {
     cut: Option<(usize, MinValuesPolicy)>,
 }
 
+/// The nodes of a question, as far as questions about the same nodes share them.
+#[derive(Clone, Debug)]
+pub struct Nodes {
+    /// Requirements of each node's labels, without the host name.
+    pub(super) sets: Vec<SetId>,
+    /// Nodes in the order in which they are filled: initialized first, then by name (`sortExistingNodes`).
+    pub(super) order: Vec<usize>,
+}
+
 /// Pools in the order in which they are tried, and the DaemonSets after all pools have been prepared.
 #[derive(Clone)]
 pub(super) struct PreparedPools {
@@ -49,9 +58,6 @@ struct Pools {
 impl Knowledge {
     /// Brings the catalogues up to date and prepares the pools, unless they are what they were.
     pub(super) fn prepare(&mut self, input: &Input<'_>) -> PreparedPools {
-        if self.arena.len() > MOST_SETS {
-            *self = Knowledge::default();
-        }
         let cut = Some((input.options.max_instance_types, input.options.min_values));
         if self.cut != cut {
             self.offers.iter_mut().for_each(|offers| offers.launchable.clear());
@@ -91,10 +97,16 @@ impl Knowledge {
         PreparedPools { templates: Arc::new(templates), skipped, daemons: Arc::new(daemons) }
     }
 
-    /// Requirements of each node's labels, without the host name.
-    pub(super) fn node_sets(&mut self, input: &Input<'_>) -> Vec<SetId> {
+    /// Looks at the nodes of a question.
+    pub fn nodes(&mut self, input: &Input<'_>) -> Nodes {
+        if self.arena.len() > MOST_SETS {
+            *self = Knowledge::default();
+        }
         let (arena, known) = (&mut self.arena, &mut self.node_sets);
-        input.nodes.iter().map(|node| node_set(node.labels, arena, known)).collect()
+        let sets = input.nodes.iter().map(|node| node_set(node.labels, arena, known)).collect();
+        let mut order: Vec<usize> = (0..input.nodes.len()).collect();
+        order.sort_by_key(|i| (!input.nodes[*i].initialized, input.nodes[*i].name));
+        Nodes { sets, order }
     }
 }
 

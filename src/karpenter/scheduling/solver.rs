@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use super::arena::{Arena, SetId};
+use super::arena::Arena;
 use super::claim::{Addition, Claim, Newcomer, Refused, Surroundings};
 use super::constraints;
 use super::existing::{self, Answer, Existing};
 use super::finalize;
 use super::go_sort::sort_slice;
 use super::input::{Input, MinValuesPolicy};
-use super::knowledge::Knowledge;
+use super::knowledge::{Knowledge, Nodes};
 use super::offers::Offers;
 use super::queue::{self, Queue};
 use super::reservations::Reservations;
@@ -33,11 +33,17 @@ pub fn solve(input: &Input<'_>, stream: &mut Stream) -> Results {
 
 /// The same with what former questions left.
 pub fn solve_knowing(input: &Input<'_>, knowledge: &mut Knowledge, stream: &mut Stream) -> Results {
+    let nodes = knowledge.nodes(input);
+    solve_about(&nodes, input, knowledge, stream)
+}
+
+/// The same about nodes that have been looked at, with this knowledge.
+pub fn solve_about(nodes: &Nodes, input: &Input<'_>, knowledge: &mut Knowledge, stream: &mut Stream) -> Results {
     if input.pools.is_empty() {
         let errors = (0..input.pods.len()).map(|pod| (pod, SchedulingError::NoPools)).collect();
         return Results { errors, ..Results::default() };
     }
-    Solver::new(input, knowledge, stream.bits()).run()
+    Solver::new(input, nodes, knowledge, stream.bits()).run()
 }
 
 /// A pass under way.
@@ -47,7 +53,7 @@ pub(super) struct Solver<'w, 'a> {
     pub(super) offers: &'w mut [Offers],
     topology: Topology,
     reservations: Reservations,
-    node_sets: Vec<SetId>,
+    nodes: &'w Nodes,
     pub(super) templates: Vec<Template<'a>>,
     shapes: Vec<ShapeState>,
     pub(super) existing: Vec<Existing<'w, 'a>>,
@@ -92,13 +98,12 @@ impl ClaimOrder {
 }
 
 impl<'w, 'a> Solver<'w, 'a> {
-    fn new(input: &'w Input<'a>, knowledge: &'w mut Knowledge, seed: u64) -> Self {
+    fn new(input: &'w Input<'a>, nodes: &'w Nodes, knowledge: &'w mut Knowledge, seed: u64) -> Self {
         let prepared = knowledge.prepare(input);
-        let node_sets = knowledge.node_sets(input);
         let Knowledge { arena, offers, .. } = knowledge;
         let templates = prepared.templates.iter().map(|template| Template::new(input, template, offers)).collect();
         let mut topology = Topology::new(input.shapes.len());
-        let existing = existing::in_filling_order(input, &node_sets, &prepared.daemons, &mut topology, arena);
+        let existing = existing::in_filling_order(input, nodes, &prepared.daemons, &mut topology, arena);
         let mut taints = input.pools.iter().flat_map(|pool| &pool.spec.template.spec.taints);
         let mut solver = Solver {
             input,
@@ -106,7 +111,7 @@ impl<'w, 'a> Solver<'w, 'a> {
             offers,
             topology,
             reservations: Reservations::new(&input.options),
-            node_sets,
+            nodes,
             templates,
             shapes: input.shapes.iter().map(ShapeState::new).collect(),
             existing,
@@ -125,7 +130,8 @@ impl<'w, 'a> Solver<'w, 'a> {
 
     /// Required anti-affinity of pods that run already (`updateInverseAffinities`).
     fn count_repelling(&mut self) {
-        let mut world = World { input: self.input, offers: self.offers, arena: self.arena, node_sets: &self.node_sets };
+        let mut world =
+            World { input: self.input, offers: self.offers, arena: self.arena, node_sets: &self.nodes.sets };
         for bound in self.input.bound.iter().filter(|bound| bound.present > 0) {
             let shape = &self.input.shapes[bound.shape];
             for identity in constraints::repelling(shape.spec, shape.labels) {
@@ -136,7 +142,8 @@ impl<'w, 'a> Solver<'w, 'a> {
     }
 
     fn reach(&mut self, shape: usize, level: usize) -> bool {
-        let mut world = World { input: self.input, offers: self.offers, arena: self.arena, node_sets: &self.node_sets };
+        let mut world =
+            World { input: self.input, offers: self.offers, arena: self.arena, node_sets: &self.nodes.sets };
         let tolerate = self.tolerate_prefer_no_schedule;
         self.shapes[shape].reach(level, &self.input.shapes[shape], tolerate, &mut self.topology, &mut world)
     }

@@ -1,0 +1,59 @@
+//! Passes that need no look: the last one found nothing to do, and nothing has changed since that could lead another to something.
+//! This only saves work; what such a pass tells about nodes that are no candidates, it tells again.
+
+use crate::time::Time;
+
+use super::candidate::{self, Rejection};
+use super::model::{DoNotDisrupt, Method, Observed};
+use super::state::ConsolidationState;
+
+/// What a pass without result leaves.
+#[derive(Clone, Debug)]
+pub struct Unchanged {
+    /// Version of the cluster that was looked at.
+    version: u64,
+    /// When something ends by the clock alone: a nomination.
+    until: Time,
+    /// Methods that had candidates.
+    methods: Vec<Method>,
+    /// Nodes that were no candidates, and why.
+    pub rejections: Vec<(u32, Rejection)>,
+}
+
+/// Methods that have candidates.
+#[must_use]
+pub fn methods_with_candidates(observed: &Observed<'_>, now: Time) -> Vec<Method> {
+    Method::ALL.into_iter().filter(|method| !candidate::candidates(observed, *method, now).is_empty()).collect()
+}
+
+impl Unchanged {
+    /// After a pass over all methods that found nothing; `None` when the next must look again: drift looks in every pass, and a pod's
+    /// `do-not-disrupt` for some time ends by itself.
+    #[must_use]
+    pub fn after(
+        observed: &Observed<'_>,
+        methods: Vec<Method>,
+        rejections: Vec<(u32, Rejection)>,
+        version: u64,
+        now: Time,
+    ) -> Option<Self> {
+        let timed = |node: &super::model::NodeView| {
+            node.pods.iter().any(|pod| matches!(pod.do_not_disrupt, DoNotDisrupt::For(..)))
+        };
+        let drift = methods.iter().any(|method| matches!(method, Method::Drift | Method::StaticDrift));
+        let in_command = rejections.iter().any(|(_, rejection)| *rejection == Rejection::InCommand);
+        if drift || in_command || observed.nodes.iter().any(timed) {
+            return None;
+        }
+        let nominations = observed.nodes.iter().filter_map(|node| node.nominated_until).filter(|until| now < *until);
+        Some(Unchanged { version, until: nominations.min().unwrap_or(Time::MAX), methods, rejections })
+    }
+
+    /// Whether a pass at `now` over a cluster of this version would find nothing either.
+    #[must_use]
+    pub fn holds(&self, version: u64, state: &mut ConsolidationState, now: Time) -> bool {
+        self.version == version
+            && now < self.until
+            && self.methods.iter().all(|method| state.is_consolidated(*method, now))
+    }
+}
