@@ -73,7 +73,8 @@ impl<'a> Run<'a> {
     fn new(scenario: &'a Scenario, options: Options<'a>) -> Result<Self, BuildError> {
         let streams = Streams::new(scenario.simulation.seed, u64::from(options.replication));
         let beginning = build::build(scenario, streams)?;
-        let data = Data::new(scenario, &beginning.cluster, &streams);
+        let mut data = Data::new(scenario, &beginning.cluster, &streams);
+        data.plane.measure_from(Time::ZERO + scenario.simulation.warm_up);
         let recorder = recorder(scenario, options.replication, &beginning.cluster, &data);
         let every = Duration::from_micros(scenario.simulation.duration.as_micros() / SAMPLES);
         let mut run = Run {
@@ -231,7 +232,8 @@ impl<'a> Run<'a> {
         }
         for index in 0..self.data.plane.queues().len() {
             let (totals, wait, sojourn) = totals(&mut self.data, end, index);
-            self.recorder.queue_totals(QueueId(index as u32), totals, wait, sojourn);
+            let unfinished = self.data.plane.unfinished(end, sqs::QueueId(index as u16));
+            self.recorder.queue_totals(QueueId(index as u32), totals, wait, sojourn, unfinished);
         }
         self.recorder.finish(end, ended, &self.cluster)
     }

@@ -32,11 +32,11 @@ pub use counts::{Counts, Depth};
 pub use maintenance::NewAttributes;
 pub use queue::Queue;
 pub use settings::QueueSettings;
-pub use statistics::{Counters, Statistics};
+pub use statistics::{Counters, Statistics, Unfinished};
 
 use crate::engine::Streams;
 use crate::time::{Duration, Time};
-use message::Messages;
+use message::{Messages, ORIGIN_SHIFT, State};
 use timers::Timers;
 
 /// The longest visibility of one receipt, from its receive.
@@ -217,6 +217,35 @@ impl Sqs {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<QueueId> {
         self.queues.iter().position(|queue| queue.settings().name == name).map(|index| QueueId(index as u16))
+    }
+
+    /// Waits and sojourns of messages sent before `from` are not counted.
+    pub fn measure_from(&mut self, from: Time) {
+        self.queues.iter_mut().for_each(|queue| queue.statistics.measured_from = from);
+    }
+
+    /// The messages of a queue that are not done with at `now`: what waits longer than anything that is counted so far.
+    #[must_use]
+    pub fn unfinished(&self, now: Time, id: QueueId) -> Unfinished {
+        let from = self.queue(id).statistics.measured_from;
+        let mut found = Unfinished::default();
+        for slot in 0..self.messages.places() as u32 {
+            let message = &self.messages[slot];
+            let is_there = !matches!(message.state, State::Free | State::Lingering) && !message.copy;
+            if !is_there || message.queue != id.0 {
+                continue;
+            }
+            if message.id >> ORIGIN_SHIFT != u64::from(id.0) {
+                found.dead_letters += 1;
+            } else if message.sent >= from {
+                let age = now.since(message.sent);
+                found.present.record(age);
+                if message.receive_count == 0 {
+                    found.waiting.record(age);
+                }
+            }
+        }
+        found
     }
 
     /// The largest number of messages at once so far, all queues together.

@@ -8,12 +8,13 @@ use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 
 use crate::report::{chart, points};
+use crate::scenario::axes::{Axis, SweepDesign, parse_axis};
 use crate::scenario::load::Loaded;
 use crate::simulation::Options;
 use crate::study::design::Design;
 use crate::study::plan::{Plan, Shard};
 use crate::study::sweep;
-use crate::study::table::Table;
+use crate::study::table::{Table, identify};
 
 use super::End;
 use super::load::{self, Source};
@@ -32,14 +33,18 @@ pub(super) struct Arguments {
     /// Runs of each combination, instead of the scenario's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     replications: Option<u32>,
-    /// Which combinations are run
-    #[arg(long, value_enum, default_value_t = DesignKind::Cross)]
-    design: DesignKind,
-    /// Number of combinations of the designs `latin-hypercube` and `sobol`
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    points: usize,
-    /// Run only part I of N (from 0), for spreading a sweep over machines
-    #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
+    /// Vary this setting instead of those in `[sweep]`: `ScaledObject/orders.pollingInterval=5,10,30`; may be repeated
+    #[arg(long, value_name = "PATH=VALUES", value_parser = parse_axis)]
+    vary: Vec<Axis>,
+    /// Which combinations are run, instead of the scenario's
+    #[arg(long, value_enum)]
+    design: Option<DesignKind>,
+    /// Number of combinations of the designs `latin-hypercube` and `sobol`, instead of the scenario's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    points: Option<u32>,
+    /// Run only part I of N (from 0), for spreading a sweep over machines; `auto` or `auto/N` takes the part from the
+    /// environment of a Kubernetes indexed Job, an AWS Batch array or a Slurm array
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     shard: Option<Shard>,
     /// Go on with a sweep that was stopped
     #[arg(long)]
@@ -64,6 +69,29 @@ enum DesignKind {
     Sobol,
 }
 
+impl DesignKind {
+    fn of_scenario(self) -> SweepDesign {
+        match self {
+            DesignKind::Cross => SweepDesign::Cross,
+            DesignKind::Zip => SweepDesign::Zip,
+            DesignKind::LatinHypercube => SweepDesign::LatinHypercube,
+            DesignKind::Sobol => SweepDesign::Sobol,
+        }
+    }
+}
+
+fn parse_shard(text: &str) -> Result<Shard, String> {
+    let variable = |name: &str| std::env::var(name).ok();
+    match text.strip_prefix("auto") {
+        Some("") => Shard::from_environment(None, variable),
+        Some(count) => match count.strip_prefix('/').and_then(|count| count.parse().ok()) {
+            Some(count) => Shard::from_environment(Some(count), variable),
+            None => Err(format!("`{text}` is no shard: write auto, auto/N or I/N")),
+        },
+        None => Shard::parse(text),
+    }
+}
+
 /// Runs the sweep, or a shard of it, and shows what came out.
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<End> {
     let Some(loaded) = load::scenario(&arguments.source, arguments.quiet, terminal)? else { return Ok(End::BadInput) };
@@ -71,7 +99,10 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<
     let folder = arguments.out.clone().unwrap_or_else(|| Path::new("output").join(&name).join("sweep"));
     let plan = plan(arguments, &loaded)?;
     let table = match arguments.merge {
-        Some(shards) => sweep::merge(&plan, shards, &folder)?,
+        Some(shards) => {
+            identify(&folder, &plan, &plan.fingerprint(&loaded.document), true)?;
+            sweep::merge(&plan, shards, &folder)?
+        }
         None => run_shard(arguments, terminal, &loaded, &plan, &folder, &name)?,
     };
     let whole = arguments.shard.is_none_or(|shard| shard == Shard::WHOLE);
@@ -85,17 +116,19 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<
 
 fn plan(arguments: &Arguments, loaded: &Loaded) -> anyhow::Result<Plan> {
     let sweep = &loaded.scenario.sweep;
-    if sweep.axes.is_empty() {
-        bail!("the scenario has nothing to sweep: name settings and their values in a table `[sweep]`");
+    let axes = if arguments.vary.is_empty() { sweep.axes.clone() } else { arguments.vary.clone() };
+    if axes.is_empty() {
+        bail!("nothing to sweep: name settings and their values in a table `[sweep]`, or with --vary");
     }
-    let design = match arguments.design {
-        DesignKind::Cross => Design::Cross,
-        DesignKind::Zip => Design::Zip,
-        DesignKind::LatinHypercube => Design::LatinHypercube { points: arguments.points },
-        DesignKind::Sobol => Design::Sobol { points: arguments.points },
+    let points = arguments.points.unwrap_or(sweep.points) as usize;
+    let design = match arguments.design.map_or(sweep.design, DesignKind::of_scenario) {
+        SweepDesign::Cross => Design::Cross,
+        SweepDesign::Zip => Design::Zip,
+        SweepDesign::LatinHypercube => Design::LatinHypercube { points },
+        SweepDesign::Sobol => Design::Sobol { points },
     };
     let replications = arguments.replications.unwrap_or(sweep.replications);
-    Ok(Plan::new(sweep.axes.clone(), design, replications, loaded.scenario.simulation.seed)?)
+    Ok(Plan::new(axes, design, replications, loaded.scenario.simulation.seed)?)
 }
 
 fn run_shard(
@@ -110,6 +143,8 @@ fn run_shard(
     let scenarios = plan.scenarios(&loaded.document, shard, Some(&load::known_in));
     let scenarios = scenarios.map_err(|message| anyhow!("a point of the sweep cannot run: {message}"))?;
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let keep = arguments.resume || shard != Shard::WHOLE;
+    identify(folder, plan, &plan.fingerprint(&loaded.document), keep)?;
     let counter = Counter::new(terminal, arguments.quiet);
     let runner = |scenario: &_, replication| {
         simulate(scenario, name, Options::replication(replication)).map_err(|error| format!("{error:#}"))

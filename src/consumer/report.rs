@@ -4,7 +4,7 @@ use super::plane::{DataPlane, PodRef};
 use super::processing::used;
 use super::settings::ConsumerSettings;
 use super::worker::NONE;
-use crate::sqs::{Depth, Queue, QueueAttributes, QueueId, Sqs, SqsError, Statistics, price};
+use crate::sqs::{Depth, Queue, QueueAttributes, QueueId, Sqs, SqsError, Statistics, Unfinished, price};
 use crate::time::{Duration, Time};
 use crate::units::Usd;
 
@@ -50,6 +50,17 @@ impl DataPlane {
     pub fn statistics(&mut self, now: Time, queue: QueueId) -> &Statistics {
         self.count_idle_polls(now, queue);
         self.sqs.queue(queue).statistics()
+    }
+
+    /// Waits and sojourns of messages sent before `from` are not counted.
+    pub fn measure_from(&mut self, from: Time) {
+        self.sqs.measure_from(from);
+    }
+
+    /// The messages of a queue that are not done with at `now`.
+    #[must_use]
+    pub fn unfinished(&self, now: Time, queue: QueueId) -> Unfinished {
+        self.sqs.unfinished(now, queue)
     }
 
     /// What the requests to a queue cost up to `now`, without the free tier.

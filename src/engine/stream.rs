@@ -102,7 +102,9 @@ impl Stream {
     }
 }
 
-fn fnv1a(bytes: &[u8]) -> u64 {
+/// The FNV-1a hash, the same on every machine.
+#[must_use]
+pub fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

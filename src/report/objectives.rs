@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::scenario::objectives::Objectives;
-use crate::telemetry::{Durations, Outcome, QueueRecord};
+use crate::sqs::Unfinished;
+use crate::telemetry::{Durations, Outcome};
 use crate::time::Duration;
 use crate::units::Usd;
 
@@ -28,8 +29,9 @@ pub struct Verdict {
 /// All objectives of the scenario, in the order of its reference.
 #[must_use]
 pub fn verdicts(objectives: &Objectives, outcome: &Outcome, summary: &Summary) -> Vec<Verdict> {
-    let waits = Censored { known: all_waits(outcome), waiting: waiting_at_end(outcome) };
-    let sojourns = Censored { known: all_sojourns(outcome), waiting: summary.messages.left };
+    let unfinished = |of: fn(&Unfinished) -> u64| outcome.queues.iter().map(|queue| of(&queue.unfinished)).sum();
+    let waits = Censored { known: all_waits(outcome), waiting: unfinished(|left| left.waiting.count()) };
+    let sojourns = Censored { known: all_sojourns(outcome), waiting: unfinished(|left| left.present.count()) };
     let mut list = Vec::new();
     let mut time = |name, limit: Option<Duration>, measured: Option<Duration>, met_when_absent: bool| {
         if let Some(limit) = limit {
@@ -42,8 +44,8 @@ pub fn verdicts(objectives: &Objectives, outcome: &Outcome, summary: &Summary) -
     time("p50Wait", objectives.p50_wait, waits.quantile(0.5), waits.is_empty());
     time("p95Wait", objectives.p95_wait, waits.quantile(0.95), waits.is_empty());
     time("p99Wait", objectives.p99_wait, waits.quantile(0.99), waits.is_empty());
-    let oldest_left = outcome.queues.iter().map(|queue| Duration::from_micros(queue.oldest_age.at(outcome.end))).max();
-    let longest = waits.known.max().max(oldest_left.filter(|_| waits.waiting > 0));
+    let oldest_left = outcome.queues.iter().filter_map(|queue| queue.unfinished.waiting.max()).max();
+    let longest = waits.known.max().max(oldest_left);
     time("maxWait", objectives.max_wait, longest, true);
     time("p95Sojourn", objectives.p95_sojourn, sojourns.quantile(0.95), sojourns.is_empty());
     let oldest = outcome.queues.iter().map(|queue| queue.oldest_age.max(outcome.end)).max();
@@ -99,24 +101,14 @@ impl Censored {
     }
 }
 
-/// Visible and delayed messages at the end.
-fn waiting_at_end(outcome: &Outcome) -> u64 {
-    let waiting = |queue: &QueueRecord| queue.visible.at(outcome.end) + queue.delayed.at(outcome.end);
-    outcome.queues.iter().map(waiting).sum::<i64>().unsigned_abs()
-}
-
 /// The span from the last arrival until the last message was processed or dead-lettered, over all queues; `None` when messages
-/// are left.
+/// are left to process.
 fn drained_after_last_arrival(outcome: &Outcome) -> Option<Duration> {
-    if outcome.queues.iter().any(|queue| queue.totals.left > 0) {
+    if outcome.queues.iter().any(|queue| queue.totals.left > queue.unfinished.dead_letters) {
         return None;
     }
     let last_sent = outcome.queues.iter().filter_map(|queue| queue.totals.last_sent).max();
-    let emptied = outcome.queues.iter().filter_map(|queue| {
-        let lettered = queue.dead_lettered.steps().last().map(|&(at, _)| at);
-        queue.totals.last_processed.max(lettered)
-    });
-    Some(emptied.max().zip(last_sent).map_or(Duration::ZERO, |(emptied, sent)| emptied.since(sent).max_zero()))
+    Some(outcome.emptied().zip(last_sent).map_or(Duration::ZERO, |(emptied, sent)| emptied.since(sent).max_zero()))
 }
 
 #[cfg(test)]

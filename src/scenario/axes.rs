@@ -4,6 +4,7 @@ use crate::api::decode::{Decode, Problems, Shape};
 use crate::api::scalar::parse_scenario_duration;
 use crate::api::tree::{Node, Span, Value};
 use crate::choice;
+use crate::scenario::toml::parse_value;
 use crate::time::Duration;
 
 /// Most values of one axis.
@@ -20,11 +21,15 @@ pub struct Axis {
     pub values: Vec<Node>,
 }
 
-/// `[sweep]`: every combination of the axes' values, each run several times.
+/// `[sweep]`: combinations of the axes' values, each run several times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
     /// Runs of each combination, with different randomness; default 10.
     pub replications: u32,
+    /// How the axes combine; default `cross`.
+    pub design: SweepDesign,
+    /// Number of combinations of the designs `latinHypercube` and `sobol`; default 64.
+    pub points: u32,
     /// The axes.
     pub axes: Vec<Axis>,
 }
@@ -43,6 +48,20 @@ pub struct Tune {
 }
 
 choice! {
+    /// Which combinations of the values a sweep runs.
+    pub enum SweepDesign {
+        /// Every combination.
+        Cross = "cross",
+        /// The i-th values of all settings together.
+        Zip = "zip",
+        /// `points` combinations in which each setting is covered evenly.
+        LatinHypercube = "latinHypercube",
+        /// The first `points` of Sobol's sequence.
+        Sobol = "sobol",
+    }
+}
+
+choice! {
     /// What tuning makes small, among combinations that meet the objectives.
     pub enum Minimize {
         /// USD of the run.
@@ -56,7 +75,7 @@ choice! {
 
 impl Default for Sweep {
     fn default() -> Self {
-        Sweep { replications: 10, axes: Vec::new() }
+        Sweep { replications: 10, design: SweepDesign::Cross, points: 64, axes: Vec::new() }
     }
 }
 
@@ -68,14 +87,21 @@ impl Default for Tune {
 
 impl Decode for Sweep {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let Options { replications, axes, .. } = Options::read(node, &["replications"], problems)?;
-        Some(Sweep { replications: replications.unwrap_or(10), axes })
+        let Options { replications, design, points, axes, .. } =
+            Options::read(node, &["replications", "design", "points"], problems)?;
+        let default = Sweep::default();
+        Some(Sweep {
+            replications: replications.unwrap_or(default.replications),
+            design: design.unwrap_or(default.design),
+            points: points.unwrap_or(default.points),
+            axes,
+        })
     }
     fn absent() -> Option<Self> {
         Some(Sweep::default())
     }
     fn describe() -> String {
-        "`replications`, and settings by their paths: `\"ScaledObject/orders.pollingInterval\" = [5, 10, 15]`"
+        "`replications`, `design` (`cross`, `zip`, `latinHypercube`, `sobol`), `points`, and settings by their paths: `\"ScaledObject/orders.pollingInterval\" = [5, 10, 15]`"
             .to_owned()
     }
     fn shape() -> Shape {
@@ -85,7 +111,7 @@ impl Decode for Sweep {
 
 impl Decode for Tune {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let Options { replications, budget, minimize, axes } =
+        let Options { replications, budget, minimize, axes, .. } =
             Options::read(node, &["replications", "budget", "minimize"], problems)?;
         let default = Tune::default();
         Some(Tune {
@@ -120,6 +146,8 @@ struct Options {
     replications: Option<u32>,
     budget: Option<u32>,
     minimize: Option<Minimize>,
+    design: Option<SweepDesign>,
+    points: Option<u32>,
     axes: Vec<Axis>,
 }
 
@@ -135,6 +163,8 @@ impl Options {
                 name if known.contains(&name) => match name {
                     "replications" => options.replications = Some(positive(value, problems)?),
                     "budget" => options.budget = Some(positive(value, problems)?),
+                    "points" => options.points = Some(positive(value, problems)?),
+                    "design" => options.design = Some(SweepDesign::decode(value, problems)?),
                     _ => options.minimize = Some(Minimize::decode(value, problems)?),
                 },
                 name => {
@@ -145,6 +175,24 @@ impl Options {
         }
         Some(options)
     }
+}
+
+/// An axis as the command line gives it: `ScaledObject/orders.pollingInterval=5,10,30`. Values are TOML, or else texts.
+///
+/// # Errors
+/// When there is no path, or the number of values is wrong.
+pub fn parse_axis(argument: &str) -> Result<Axis, String> {
+    let form = "expected PATH=VALUE,VALUE,...";
+    let (path, text) = argument.split_once('=').ok_or(form)?;
+    let (path, text) = (path.trim(), text.trim());
+    let values = match parse_value(&format!("[{text}]")).value {
+        Value::List(values) => values,
+        _ => text.split(',').map(|value| parse_value(value.trim())).collect(),
+    };
+    if path.is_empty() || text.is_empty() || values.len() > MAX_VALUES {
+        return Err(format!("{form}, with 1 to {MAX_VALUES} values"));
+    }
+    Ok(Axis { path: path.to_owned(), span: Span::default(), values })
 }
 
 fn positive(node: &Node, problems: &mut Problems) -> Option<u32> {
@@ -202,4 +250,21 @@ fn range(node: &Node, problems: &mut Problems) -> Option<Vec<Node>> {
         Node { value, span: node.span }
     };
     Some(values.map(node_of).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_of_the_command_line() -> Result<(), String> {
+        let values = |text: &str| parse_axis(text).map(|axis| axis.values.into_iter().map(|node| node.value).collect());
+        assert_eq!(parse_axis("a.b = 5, 10")?.path, "a.b");
+        assert_eq!(values("a=5,10")?, [Value::Int(5), Value::Int(10)]);
+        assert_eq!(values("a=0s,1m")?, [Value::Str("0s".to_owned()), Value::Str("1m".to_owned())]);
+        let lists: Vec<Value> = values("a=[\"amd64\"],[\"amd64\",\"arm64\"]")?;
+        assert!(matches!(&lists[1], Value::List(items) if items.len() == 2));
+        assert!(parse_axis("a").is_err() && parse_axis("=3").is_err() && parse_axis("a=").is_err());
+        Ok(())
+    }
 }

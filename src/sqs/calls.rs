@@ -242,7 +242,7 @@ impl Sqs {
         queue.statistics.counters.deleted += 1;
         queue.statistics.first_deleted.get_or_insert(now);
         queue.statistics.last_deleted = Some(now);
-        if !message.copy {
+        if !message.copy && message.sent >= queue.statistics.measured_from {
             let sojourn = now.since(message.sent);
             queue.statistics.sojourn.record(sojourn);
         }
@@ -480,7 +480,9 @@ impl Delivery<'_> {
         let statistics = &mut self.queue.statistics;
         statistics.counters.received += 1;
         if count == 1 {
-            statistics.wait.record(self.now.since(received.sent));
+            if received.sent >= statistics.measured_from {
+                statistics.wait.record(self.now.since(received.sent));
+            }
         } else {
             statistics.counters.redelivered += 1;
             statistics.counters.duplicates += u64::from(copy);

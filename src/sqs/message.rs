@@ -9,6 +9,9 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// No group.
 pub(crate) const NO_GROUP: u32 = u32::MAX;
 
+/// The number of a message's first queue stands in its id from this bit on.
+pub(crate) const ORIGIN_SHIFT: u32 = 44;
+
 /// Where in its life a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {

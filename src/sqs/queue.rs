@@ -3,7 +3,7 @@
 use super::counts::Counts;
 use super::dedup::{Attempts, Deduplication};
 use super::list::{Age, List};
-use super::message::{Messages, NO_GROUP, State};
+use super::message::{Messages, NO_GROUP, ORIGIN_SHIFT, State};
 use super::order::Order;
 use super::redrive::MoveTask;
 use super::settings::{QueueKind, QueueSettings};
@@ -107,7 +107,7 @@ impl Queue {
             move_task: None,
             phantom: None,
             oldest_watched: false,
-            next_id: u64::from(id.0) << 44,
+            next_id: u64::from(id.0) << ORIGIN_SHIFT,
             next_sequence: 0,
             order_stream: open("sqs/order"),
             attributes_stream: open("sqs/attributes"),

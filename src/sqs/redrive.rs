@@ -1,6 +1,6 @@
 //! Moves between queues: exhausted messages to their dead-letter queue, and back by a move task.
 
-use super::message::{NO_GROUP, NONE, State};
+use super::message::{NO_GROUP, NONE, ORIGIN_SHIFT, State};
 use super::order::Order;
 use super::statistics::PARTS;
 use super::timers::Timer;
@@ -152,7 +152,7 @@ impl Sqs {
 
     /// Sends a message taken from a dead-letter queue to its source, as a new message.
     fn send_again(&mut self, now: Time, from: QueueId, slot: u32) {
-        let origin = QueueId((self.messages[slot].id >> 44) as u16);
+        let origin = QueueId((self.messages[slot].id >> ORIGIN_SHIFT) as u16);
         let leads_here = |queue: &super::Queue| queue.settings.redrive.is_some_and(|r| r.dead_letter_queue == from);
         let target = match self.queues.get(usize::from(origin.0)) {
             Some(queue) if leads_here(queue) => Some(origin),

@@ -87,8 +87,21 @@ pub struct Statistics {
     pub first_deleted: Option<Time>,
     /// When a consumer deleted its last message.
     pub last_deleted: Option<Time>,
+    /// Waits and sojourns are those of messages sent from here on.
+    pub measured_from: Time,
     /// Sent -> first received.
     pub wait: Durations,
     /// Sent -> deleted; second deliveries are not counted.
     pub sojourn: Durations,
+}
+
+/// Messages of a queue that are not done with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unfinished {
+    /// Ages of those never received, sent from [`Statistics::measured_from`] on.
+    pub waiting: Durations,
+    /// Ages of all that are there, sent from [`Statistics::measured_from`] on, without dead letters.
+    pub present: Durations,
+    /// Dead letters: messages that came from another queue.
+    pub dead_letters: u64,
 }

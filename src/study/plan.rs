@@ -1,10 +1,16 @@
 //! What a sweep runs: points, replications, and the part of them that is one shard's.
 
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
 use crate::api::decode::Problems;
+use crate::engine::stream::fnv1a;
 use crate::api::tree::{Node, Value};
 use crate::scenario::axes::Axis;
 use crate::scenario::document::Document;
-use crate::scenario::load::{self, Loaded};
+use crate::scenario::Scenario;
+use crate::scenario::load;
 use crate::scenario::path::PathError;
 use crate::scenario::validate::KnownByRegion;
 
@@ -55,6 +61,30 @@ impl Shard {
         }
     }
 
+    /// The part that the environment of a batch job names: index from `JOB_COMPLETION_INDEX` (Kubernetes),
+    /// `AWS_BATCH_JOB_ARRAY_INDEX` or `SLURM_ARRAY_TASK_ID`; the number of parts too where the environment knows it
+    /// (`AWS_BATCH_JOB_ARRAY_SIZE`, `SLURM_ARRAY_TASK_COUNT`) and `count` does not say it.
+    ///
+    /// # Errors
+    /// When the environment names no part, or not how many there are.
+    pub fn from_environment(count: Option<usize>, variable: impl Fn(&str) -> Option<String>) -> Result<Shard, String> {
+        let number = |name: &str| variable(name).and_then(|text| text.trim().parse::<usize>().ok());
+        // Tasks of Slurm may begin at any number and go up in steps.
+        let slurm = number("SLURM_ARRAY_TASK_ID").map(|task| {
+            let first = number("SLURM_ARRAY_TASK_MIN").unwrap_or(0);
+            task.saturating_sub(first) / number("SLURM_ARRAY_TASK_STEP").unwrap_or(1).max(1)
+        });
+        let index = number("JOB_COMPLETION_INDEX").or_else(|| number("AWS_BATCH_JOB_ARRAY_INDEX")).or(slurm).ok_or(
+            "no shard in the environment: none of JOB_COMPLETION_INDEX, AWS_BATCH_JOB_ARRAY_INDEX and SLURM_ARRAY_TASK_ID is a number",
+        )?;
+        let known = || number("AWS_BATCH_JOB_ARRAY_SIZE").or_else(|| number("SLURM_ARRAY_TASK_COUNT"));
+        let count = count.or_else(known).ok_or("the environment does not say how many shards there are: write auto/N")?;
+        if index >= count {
+            return Err(format!("the environment names shard {index}, but there are only {count} (from 0)"));
+        }
+        Ok(Shard { index, count })
+    }
+
     /// Whether a point is in this part.
     #[must_use]
     pub const fn has(self, point: usize) -> bool {
@@ -70,6 +100,23 @@ impl Plan {
     pub fn new(axes: Vec<Axis>, design: Design, replications: u32, seed: u64) -> Result<Plan, DesignError> {
         let lengths: Vec<usize> = axes.iter().map(|axis| axis.values.len()).collect();
         Ok(Plan { points: points(design, &lengths, seed)?, axes, replications })
+    }
+
+    /// What makes two sweeps the same: everything but the texts of axes and the number of replications, which `points.csv`
+    /// shows itself. A sweep is only continued and merged with what was run under the same fingerprint.
+    #[must_use]
+    pub fn fingerprint(&self, base: &Document) -> String {
+        let mut text = format!("{} {:?}\n", env!("CARGO_PKG_VERSION"), self.points);
+        let unread = ["sweep", "tune", "objectives"];
+        let sections = base.root().entries().unwrap_or_default();
+        for (key, value) in sections.iter().filter(|(key, _)| !unread.contains(&key.name.as_str())) {
+            text.push_str(&format!("{} = {}\n", key.name, value_text(value)));
+        }
+        let is_tree = |path: &str| [".toml", ".yaml", ".yml"].iter().any(|ending| path.ends_with(ending));
+        for file in base.files().list().iter().filter(|file| !file.path.is_empty() && !is_tree(&file.path)) {
+            text.push_str(&format!("{} {}\n", file.path, file.text));
+        }
+        format!("{:016x}", fnv1a(text.as_bytes()))
     }
 
     /// The runs of one shard, in order.
@@ -109,15 +156,16 @@ impl Plan {
         base: &Document,
         shard: Shard,
         known: Option<KnownByRegion<'_>>,
-    ) -> Result<Vec<(usize, Box<Loaded>)>, String> {
-        let numbered = (0..self.points.len()).filter(|point| shard.has(*point));
+    ) -> Result<BTreeMap<usize, Scenario>, String> {
+        let numbered: Vec<usize> = (0..self.points.len()).filter(|point| shard.has(*point)).collect();
         numbered
+            .into_par_iter()
             .map(|point| {
                 let shown = || self.axes.iter().zip(self.labels(point)).map(|(a, v)| format!("{} = {v}", a.path));
                 let named = |message: String| format!("{}\n{message}", shown().collect::<Vec<_>>().join(", "));
                 let document = self.document(base, point).map_err(|error| named(path_error(&error)))?;
                 let loaded = load::finish(document, known, Problems::default());
-                loaded.map(|loaded| (point, loaded)).map_err(|invalid| named(invalid.to_string()))
+                loaded.map(|loaded| (point, loaded.scenario)).map_err(|invalid| named(invalid.to_string()))
             })
             .collect()
     }
@@ -158,6 +206,22 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, plan.jobs(Shard::WHOLE));
         assert_eq!(Shard::parse("1/3"), Ok(Shard { index: 1, count: 3 }));
+        let environment = |pairs: &'static [(&'static str, &'static str)]| {
+            move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        let kubernetes = environment(&[("JOB_COMPLETION_INDEX", "2")]);
+        assert_eq!(Shard::from_environment(Some(4), kubernetes), Ok(Shard { index: 2, count: 4 }));
+        assert!(Shard::from_environment(None, kubernetes).is_err() && Shard::from_environment(Some(2), kubernetes).is_err());
+        let batch = environment(&[("AWS_BATCH_JOB_ARRAY_INDEX", "3"), ("AWS_BATCH_JOB_ARRAY_SIZE", "8")]);
+        assert_eq!(Shard::from_environment(None, batch), Ok(Shard { index: 3, count: 8 }));
+        let slurm = environment(&[
+            ("SLURM_ARRAY_TASK_ID", "5"),
+            ("SLURM_ARRAY_TASK_MIN", "1"),
+            ("SLURM_ARRAY_TASK_STEP", "2"),
+            ("SLURM_ARRAY_TASK_COUNT", "3"),
+        ]);
+        assert_eq!(Shard::from_environment(None, slurm), Ok(Shard { index: 2, count: 3 }));
+        assert!(Shard::from_environment(Some(1), environment(&[])).is_err());
         assert!(Shard::parse("3/3").is_err() && Shard::parse("x").is_err() && Shard::parse("1/0").is_err());
     }
 }

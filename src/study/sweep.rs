@@ -1,5 +1,6 @@
 //! Runs a plan on all cores.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -9,7 +10,6 @@ use super::measures::MEASURES;
 use super::plan::{Job, Plan, Shard};
 use super::table::{Journal, Table, TableError, file_name};
 use crate::scenario::Scenario;
-use crate::scenario::load::Loaded;
 use crate::telemetry::Outcome;
 
 /// Runs one scenario once.
@@ -33,13 +33,13 @@ pub enum SweepError {
     },
 }
 
-/// Runs the jobs of a shard that a journal in `folder` does not have yet, and writes the shard's file.
+/// Runs the jobs of a shard that earlier attempts in `folder` did not do, and writes the shard's file.
 ///
 /// # Errors
 /// When a run fails or a file cannot be written; finished runs stay in the journal.
 pub fn run(
     plan: &Plan,
-    scenarios: &[(usize, Box<Loaded>)],
+    scenarios: &BTreeMap<usize, Scenario>,
     shard: Shard,
     folder: &Path,
     resume: bool,
@@ -47,18 +47,16 @@ pub fn run(
     progress: Progress<'_>,
 ) -> Result<Table, SweepError> {
     let path = folder.join(file_name(shard));
-    if resume && path.exists() {
-        return Ok(Table::read(&path, plan)?);
-    }
     let (journal, done) = Journal::open(&path, plan, resume)?;
     let all = plan.jobs(shard);
     let open: Vec<Job> = all.iter().copied().filter(|job| !done.rows.contains_key(job)).collect();
+    progress(done.rows.len(), all.len());
     let state = Mutex::new((journal, done));
-    open.par_iter().try_for_each(|job| -> Result<(), SweepError> {
+    // One job at a time to a thread: runs differ in length.
+    open.par_iter().with_max_len(1).try_for_each(|job| -> Result<(), SweepError> {
         let failed = |reason: String| SweepError::Run { job: *job, reason };
-        let scenario = scenarios.iter().find(|(point, _)| *point == job.point);
-        let (_, loaded) = scenario.ok_or_else(|| failed("has no scenario".to_owned()))?;
-        let outcome = runner(&loaded.scenario, job.replication).map_err(failed)?;
+        let scenario = scenarios.get(&job.point).ok_or_else(|| failed("has no scenario".to_owned()))?;
+        let outcome = runner(scenario, job.replication).map_err(failed)?;
         let values: Vec<f64> = MEASURES.iter().map(|measure| measure.of(&outcome)).collect();
         let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         state.0.add(plan, *job, &values)?;

@@ -131,9 +131,7 @@ impl Table {
             text.push_str(&row(plan, job, &self.rows[&job]));
             text.push('\n');
         }
-        let aside = path.with_extension("csv.new");
-        fs::write(&aside, text).map_err(io_error(&aside))?;
-        fs::rename(&aside, path).map_err(io_error(path))
+        write_in_one_step(path, &text)
     }
 
     /// The values of one measure at a point, by replication.
@@ -145,6 +143,41 @@ impl Table {
     }
 }
 
+/// Writes a file so that it is either the old one or complete, whatever happens meanwhile.
+fn write_in_one_step(path: &Path, text: &str) -> Result<(), TableError> {
+    // Several shards may write the same file at once.
+    let aside = path.with_extension(format!("{}.new", std::process::id()));
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&aside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_data()
+    };
+    write().map_err(io_error(&aside))?;
+    fs::rename(&aside, path).map_err(io_error(path))
+}
+
+/// Name of the file that says which sweep a folder holds.
+pub const IDENTITY: &str = "sweep.json";
+
+/// Notes which sweep the files of a folder belong to; `keep` = files of an earlier start are there to stay.
+///
+/// # Errors
+/// When `keep` and the folder holds another sweep, or it cannot be written.
+pub fn identify(folder: &Path, plan: &Plan, fingerprint: &str, keep: bool) -> Result<(), TableError> {
+    let path = folder.join(IDENTITY);
+    let axes: Vec<&str> = plan.axes.iter().map(|axis| axis.path.as_str()).collect();
+    let identity = serde_json::json!({ "fingerprint": fingerprint, "points": plan.points.len(), "axes": axes });
+    let text = format!("{identity:#}\n");
+    match fs::read_to_string(&path) {
+        Ok(found) if found == text => Ok(()),
+        Ok(_) if keep => {
+            let reason = "another scenario, seed, design or version".to_owned();
+            Err(TableError::Foreign { path, reason })
+        }
+        Ok(_) | Err(_) => write_in_one_step(&path, &text),
+    }
+}
+
 /// Rows appended as runs finish: what a kill leaves for `--resume`.
 pub struct Journal {
     path: PathBuf,
@@ -152,20 +185,25 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal beside `path`. With `resume` the rows of an earlier attempt are given back and kept, else it starts anew.
+    /// Opens the journal beside `path`. With `resume` the rows of an earlier attempt, finished or not, are given back and kept,
+    /// else it starts anew.
     ///
     /// # Errors
     /// When it cannot be written, or is of another plan.
     pub fn open(path: &Path, plan: &Plan, resume: bool) -> Result<(Journal, Table), TableError> {
         let journal = path.with_extension("csv.part");
-        let done = if resume && journal.exists() { Table::read(&journal, plan)? } else { Table::default() };
-        let mut file = File::create(&journal).map_err(io_error(&journal))?;
+        let mut done = Table::default();
+        for earlier in [path, &journal].into_iter().filter(|earlier| resume && earlier.exists()) {
+            done.rows.extend(Table::read(earlier, plan)?.rows);
+        }
         let mut text = header(plan) + "\n";
         for (job, values) in &done.rows {
             text.push_str(&row(plan, *job, values));
             text.push('\n');
         }
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(io_error(&journal))?;
+        // The rows of the earlier attempt are there at every moment: this one may be killed, too.
+        write_in_one_step(&journal, &text)?;
+        let file = File::options().append(true).open(&journal).map_err(io_error(&journal))?;
         Ok((Journal { path: journal, file }, done))
     }
 

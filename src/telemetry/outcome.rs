@@ -3,6 +3,7 @@
 use crate::cluster::catalogue::CapacityType;
 use crate::cluster::{Controller, QueueId};
 use crate::engine::Durations;
+use crate::sqs::Unfinished;
 use crate::time::{Duration, Time};
 use crate::units::{Resources, Usd};
 
@@ -149,6 +150,8 @@ pub struct QueueRecord {
     pub wait: Durations,
     /// Sent to deleted, of every message sent after the warm-up and processed.
     pub sojourn: Durations,
+    /// Messages that are not done with at the end.
+    pub unfinished: Unfinished,
     /// What the backlog waited for.
     pub blame: Blame,
 }
@@ -374,6 +377,16 @@ impl Outcome {
     #[must_use]
     pub fn processed(&self) -> u64 {
         self.queues.iter().map(|queue| queue.totals.processed).sum()
+    }
+
+    /// When the last message was processed or dead-lettered, over all queues.
+    #[must_use]
+    pub fn emptied(&self) -> Option<Time> {
+        let last = |queue: &QueueRecord| {
+            let lettered = queue.dead_lettered.steps().last().map(|&(at, _)| at);
+            queue.totals.last_processed.max(lettered)
+        };
+        self.queues.iter().filter_map(last).max()
     }
 
     /// Nodes whose instance ran, with their bill.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, InstanceId, NodeId, PodId, QueueId};
 use crate::cluster::{ScaledJobId, pod::Owner};
 use crate::engine::Durations;
+use crate::sqs::Unfinished;
 use crate::time::{Duration, Time};
 use crate::units::{Resources, Usd};
 
@@ -233,9 +234,16 @@ impl Recorder {
     }
 
     /// The final counts of a queue: to be called once, before [`Recorder::finish`].
-    pub fn queue_totals(&mut self, queue: QueueId, totals: QueueTotals, wait: Durations, sojourn: Durations) {
+    pub fn queue_totals(
+        &mut self,
+        queue: QueueId,
+        totals: QueueTotals,
+        wait: Durations,
+        sojourn: Durations,
+        unfinished: Unfinished,
+    ) {
         let record = &mut self.queues[queue.index()];
-        (record.totals, record.wait, record.sojourn) = (totals, wait, sojourn);
+        (record.totals, record.wait, record.sojourn, record.unfinished) = (totals, wait, sojourn, unfinished);
     }
 
     /// Something that charts should mark; a limit only when it was not marked a moment ago.
