@@ -112,9 +112,10 @@ fn a_sweep_killed_in_the_middle_continues_to_the_same_bytes() -> Checked {
     let done = rows(&journal);
     assert!((16..48).contains(&done), "{done} of 48 runs");
     // What a kill in the middle of a write leaves.
-    std::fs::OpenOptions::new().append(true).open(&journal).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, b"7,5,4,10,0.0")
-    })?;
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(&journal)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, b"7,5,4,10,0.0"))?;
     folder.fine("killed", &["--quiet", "--resume"])?;
     for name in ["points.csv", "means.csv"] {
         let [killed, undisturbed] = ["killed", "undisturbed"].map(|out| std::fs::read(folder.path(out).join(name)));
@@ -161,7 +162,8 @@ fn results_of_different_sweeps_do_not_mix() -> Checked {
     let folder = Folder::new()?;
     let first = ["--quiet", "--replications", "1", "--shard", "0/2"];
     folder.fine("parts", &first)?;
-    let other = folder.output("parts", &["--quiet", "--replications", "1", "--shard", "1/2", "--set", "simulation.seed=9"])?;
+    let other =
+        folder.output("parts", &["--quiet", "--replications", "1", "--shard", "1/2", "--set", "simulation.seed=9"])?;
     assert_eq!(other.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&other.stderr).contains("another sweep"));
     let missing = folder.output("parts", &["--quiet", "--replications", "1", "--merge", "2"])?;
@@ -181,7 +183,8 @@ fn axes_and_designs_come_from_the_command_line_or_the_file() -> Checked {
         let pairs = column(&points, "Deployment/orders.replicas").into_iter();
         Ok(pairs.zip(column(&points, "consumers.orders.batchSize")).collect())
     };
-    let pairs = |list: &[(&str, &str)]| list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
+    let pairs =
+        |list: &[(&str, &str)]| list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
     let varied = [replicas, batch].concat();
     assert_eq!(sweep("cross", &varied)?.len(), 9);
     let zip = sweep("zip", &[&varied[..], &["--design", "zip"]].concat())?;

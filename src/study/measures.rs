@@ -122,7 +122,8 @@ mod tests {
     use crate::time::Time;
 
     fn run(served: u64, waiting: u64, dead_letters: u64) -> Outcome {
-        let mut queue = QueueRecord { unfinished: Unfinished { dead_letters, ..Unfinished::default() }, ..QueueRecord::default() };
+        let mut queue =
+            QueueRecord { unfinished: Unfinished { dead_letters, ..Unfinished::default() }, ..QueueRecord::default() };
         queue.wait.record_n(Duration::from_secs(2), served);
         queue.sojourn.record_n(Duration::from_secs(3), served);
         queue.unfinished.waiting.record_n(Duration::from_secs(500), waiting);
@@ -145,7 +146,16 @@ mod tests {
     #[test]
     fn who_serves_nobody_does_not_look_fast() {
         let (all, some, none) = (run(100, 0, 0), run(80, 20, 0), run(0, 100, 0));
-        for name in ["wait_mean_s", "wait_p95_s", "wait_p99_s", "wait_max_s", "sojourn_p95_s", "left", "waiting_share", "drain_s"] {
+        for name in [
+            "wait_mean_s",
+            "wait_p95_s",
+            "wait_p99_s",
+            "wait_max_s",
+            "sojourn_p95_s",
+            "left",
+            "waiting_share",
+            "drain_s",
+        ] {
             let [all, some, none] = [&all, &some, &none].map(|run| value(name, run));
             assert!(all < some && some <= none, "{name}: {all} {some} {none}");
         }

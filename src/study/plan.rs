@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use crate::api::decode::Problems;
-use crate::engine::stream::fnv1a;
 use crate::api::tree::{Node, Value};
+use crate::engine::stream::fnv1a;
+use crate::scenario::Scenario;
 use crate::scenario::axes::Axis;
 use crate::scenario::document::Document;
-use crate::scenario::Scenario;
 use crate::scenario::load;
 use crate::scenario::path::PathError;
 use crate::scenario::validate::KnownByRegion;
@@ -78,7 +78,8 @@ impl Shard {
             "no shard in the environment: none of JOB_COMPLETION_INDEX, AWS_BATCH_JOB_ARRAY_INDEX and SLURM_ARRAY_TASK_ID is a number",
         )?;
         let known = || number("AWS_BATCH_JOB_ARRAY_SIZE").or_else(|| number("SLURM_ARRAY_TASK_COUNT"));
-        let count = count.or_else(known).ok_or("the environment does not say how many shards there are: write auto/N")?;
+        let count =
+            count.or_else(known).ok_or("the environment does not say how many shards there are: write auto/N")?;
         if index >= count {
             return Err(format!("the environment names shard {index}, but there are only {count} (from 0)"));
         }
@@ -211,7 +212,9 @@ mod tests {
         };
         let kubernetes = environment(&[("JOB_COMPLETION_INDEX", "2")]);
         assert_eq!(Shard::from_environment(Some(4), kubernetes), Ok(Shard { index: 2, count: 4 }));
-        assert!(Shard::from_environment(None, kubernetes).is_err() && Shard::from_environment(Some(2), kubernetes).is_err());
+        assert!(
+            Shard::from_environment(None, kubernetes).is_err() && Shard::from_environment(Some(2), kubernetes).is_err()
+        );
         let batch = environment(&[("AWS_BATCH_JOB_ARRAY_INDEX", "3"), ("AWS_BATCH_JOB_ARRAY_SIZE", "8")]);
         assert_eq!(Shard::from_environment(None, batch), Ok(Shard { index: 3, count: 8 }));
         let slurm = environment(&[
