@@ -76,7 +76,7 @@ fn keda_and_karpenter_are_there_first() {
     assert!(same.hundredth < slow.hundredth && slow.drained < slower.drained);
     assert!(chain.p95 < same.p95 && same.p95 < slow.p95 && slow.p95 < slower.p95);
     // The HPA asked for more by CPU alone, the group grew, and its nodes are those of the group.
-    let rules: Vec<&str> = outcome.decisions.iter().map(|decision| decision.rule).collect();
+    let rules: Vec<&str> = outcome.decisions.iter().map(|decision| decision.rule.name()).collect();
     assert!(rules.contains(&"TriggeredScaleUp"));
     assert!(outcome.nodes.iter().filter(|node| node.info.name.starts_with("workers-")).count() > 5);
     assert!(outcome.decisions.iter().all(|d| d.controller != forescale::cluster::Controller::Keda));

@@ -61,7 +61,8 @@ fn seconds(time: Option<Time>) -> f64 {
 
 /// What Cluster Autoscaler decided: second, action, rule, sizes.
 fn decisions(outcome: &Outcome, rule: &str) -> Vec<(f64, Option<i64>, Option<i64>)> {
-    let own = outcome.decisions.iter().filter(|d| d.controller == Controller::ClusterAutoscaler && d.rule == rule);
+    let own =
+        outcome.decisions.iter().filter(|d| d.controller == Controller::ClusterAutoscaler && d.rule.name() == rule);
     own.map(|decision| (decision.at.as_secs_f64(), decision.from, decision.to)).collect()
 }
 
@@ -195,7 +196,7 @@ duration = \"25m\"
 fn at_max_size_pods_stay_pending_and_the_log_says_why() {
     let outcome = run(&[CONSTANT, GROUP, "[[changes]]\nat = \"2m\"\nscale = { web = 20 }\n"]);
     assert_eq!(outcome.pods_ready(None).last(), 8);
-    let blocked = outcome.decisions.iter().filter(|d| d.rule == "NotTriggerScaleUp").collect::<Vec<_>>();
+    let blocked = outcome.decisions.iter().filter(|d| d.rule.name() == "NotTriggerScaleUp").collect::<Vec<_>>();
     assert_eq!(blocked.len(), 1, "{blocked:?}");
     assert!(blocked[0].detail.contains("workers: max node group size reached"), "{}", blocked[0].detail);
 }

@@ -78,7 +78,7 @@ fn wanted(outcome: &Outcome, second: f64) -> i64 {
 }
 
 fn reasons(outcome: &Outcome) -> Vec<&'static str> {
-    let mut rules: Vec<&str> = outcome.decisions.iter().map(|decision| decision.rule).collect();
+    let mut rules: Vec<&str> = outcome.decisions.iter().map(|decision| decision.rule.name()).collect();
     rules.sort_unstable();
     rules.dedup();
     rules

@@ -75,7 +75,7 @@ fn activation_is_one_and_the_rest_is_the_hpas() {
     // The poll at 60.09 activates; a dormant pass read 0 just before, so the first pull comes at 75.1.
     let got = counts(&mut driver, 600.0);
     assert_eq!(got, [(60.1, 1), (75.1, 3), (480.1, 0)]);
-    let rules: Vec<&str> = driver.decisions.iter().map(|decision| decision.rule).collect();
+    let rules: Vec<&str> = driver.decisions.iter().map(|decision| decision.rule.name()).collect();
     assert!(rules.contains(&"KEDAScaleTargetActivated") && rules.contains(&"ScalerCooldown"), "{rules:?}");
 }
 

@@ -163,7 +163,7 @@ fn executor(input: &Value) -> Value {
             Ready::PartialTriggerError => "PartialTriggerError",
             Ready::TriggerError => "TriggerError",
         },
-        "rule": result.row.rule(),
+        "rule": result.row.rule().name(),
     })
 }
 

@@ -114,7 +114,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Decision>> {
             rule: field(4),
             from: field(5),
             to: field(6),
-            detail: field(7),
+            detail: field(8),
         });
     }
     Ok(decisions)

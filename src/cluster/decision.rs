@@ -3,6 +3,7 @@
 use super::ids::{
     DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeId, NodePoolId, PodId, ScaledJobId, ScaledObjectId,
 };
+use super::rule::Rule;
 use crate::time::Time;
 
 /// Who decided.
@@ -70,12 +71,14 @@ pub struct Decision {
     pub subject: Subject,
     /// What was done, or not: `scale`, `hold`, `create`, `delete`, `bind`, `blocked`, ...
     pub action: &'static str,
-    /// Upstream's name of the rule that applied: `ScaleUpLimit`, `ScalerCooldown`, `Unconsolidatable`, ...
-    pub rule: &'static str,
+    /// The rule that applied.
+    pub rule: Rule,
     /// The value before, where the decision changes a count.
     pub from: Option<i64>,
     /// The value after.
     pub to: Option<i64>,
-    /// What the controller saw and what would have had to differ, in one sentence.
+    /// The value that the controller would have chosen without the rule, where the rule changed it.
+    pub wanted: Option<i64>,
+    /// What the controller saw, in one sentence.
     pub detail: String,
 }

@@ -13,6 +13,7 @@ use super::instance::{Instance, InstanceState};
 use super::node::Node;
 use super::nodeclaim::{NodeClaim, NodePool};
 use super::pod::{EndReason, Owner, Phase, Pod, PodPath, PodShape};
+use super::rule::Rule;
 use super::workload::{DaemonSet, Deployment, Hpa, Job, ScaledJob, ScaledObject};
 use crate::api::workload::{PodDisruptionBudget, PriorityClass};
 use crate::engine::Stream;
@@ -129,12 +130,12 @@ impl Cluster {
         controller: Controller,
         subject: Subject,
         action: &'static str,
-        rule: &'static str,
+        rule: Rule,
         from_to: (i64, i64),
         detail: String,
     ) {
         let (from, to) = (Some(from_to.0), Some(from_to.1));
-        self.decide(Decision { at, controller, subject, action, rule, from, to, detail });
+        self.decide(Decision { at, controller, subject, action, rule, from, to, wanted: None, detail });
     }
 
     // ---- shapes ----

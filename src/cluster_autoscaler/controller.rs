@@ -10,7 +10,7 @@ use super::observe;
 use super::scale_down::{Candidate, Kept, Unneeded, judge, removable};
 use super::scale_up::{self, ScaleUp};
 use crate::cluster::instance::InstanceState;
-use crate::cluster::{Change, Controller, Decision, NodeId, Subject, World, node_group};
+use crate::cluster::{Change, Controller, Decision, NodeId, Rule, Subject, World, node_group};
 use crate::engine::{Agenda, Distribution, Stream, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -141,7 +141,7 @@ impl ClusterAutoscaler {
                 "{name}: node {} asked for at {} did not get ready within {longest}; the group rests until {until}",
                 launch.index, launch.asked
             );
-            log(world, Subject::Cluster, "backoff", "FailedScaleUp", None, detail);
+            log(world, Subject::Cluster, "backoff", Rule::FailedScaleUp, None, detail);
         }
     }
 
@@ -175,7 +175,7 @@ impl ClusterAutoscaler {
             count - left.len()
         );
         let sizes = Some((i64::from(size), i64::from(size + nodes)));
-        log(world, Subject::Cluster, "scale", "TriggeredScaleUp", sizes, detail);
+        log(world, Subject::Cluster, "scale", Rule::TriggeredScaleUp, sizes, detail);
         self.blocked.clear();
         self.last_scale_up = Some(world.now);
         let numbers = self.groups.grow(choice.group, nodes, world.now);
@@ -190,7 +190,7 @@ impl ClusterAutoscaler {
         let reasons = decided.skipped.iter().map(reason).collect::<Vec<_>>().join("; ");
         if pods > 0 && reasons != self.blocked {
             let detail = format!("{pods} pending pods stay: {reasons}");
-            log(world, Subject::Cluster, "blocked", "NotTriggerScaleUp", None, detail);
+            log(world, Subject::Cluster, "blocked", Rule::NotTriggerScaleUp, None, detail);
         }
         self.blocked = reasons;
     }
@@ -294,7 +294,7 @@ impl ClusterAutoscaler {
             let deletion = Deletion { group: node.group, begun, drains: !node.empty, terminating: false };
             self.deletions.insert(node.node, deletion);
             self.unneeded.remove(&node.node);
-            let rule = if node.empty { "ScaleDownEmpty" } else { "ScaleDown" };
+            let rule = if node.empty { Rule::ScaleDownEmpty } else { Rule::ScaleDown };
             let detail = format!("not needed for {}: its pods fit elsewhere", world.now.since(node.since));
             log(world, Subject::Node(node.node), "delete", rule, None, detail);
         }
@@ -310,7 +310,7 @@ impl ClusterAutoscaler {
                 self.kept.remove(&node);
                 if !self.unneeded.contains_key(&node) {
                     let detail = format!("{share:.0} % of it requested, its pods fit elsewhere");
-                    log(world, Subject::Node(node), "mark", "Unneeded", None, detail);
+                    log(world, Subject::Node(node), "mark", Rule::Unneeded, None, detail);
                 }
             }
             Err(Kept::RecentlyUnremovable) => {}
@@ -318,7 +318,7 @@ impl ClusterAutoscaler {
                 let before = self.kept.insert(node, (world.now, kept));
                 if before.is_none_or(|(_, before)| before != kept) && kept != Kept::NotUnderutilized {
                     let detail = format!("{share:.0} % of it requested");
-                    log(world, Subject::Node(node), "hold", kept.as_str(), None, detail);
+                    log(world, Subject::Node(node), "hold", kept.rule(), None, detail);
                 }
             }
         }
@@ -351,7 +351,7 @@ impl ClusterAutoscaler {
                     world,
                     Subject::Node(node),
                     "terminate",
-                    "ScaleDown",
+                    Rule::ScaleDown,
                     sizes,
                     format!("{name} shrinks by this node"),
                 );
@@ -365,7 +365,7 @@ impl ClusterAutoscaler {
                 self.last_failure = Some(world.now);
                 deletion::set_taint(world.cluster, node, false);
                 let detail = format!("{waiting} evictions refused, {leaving} pods still there");
-                log(world, Subject::Node(node), "hold", "ScaleDownFailed", None, detail);
+                log(world, Subject::Node(node), "hold", Rule::ScaleDownFailed, None, detail);
             }
         }
     }
@@ -375,11 +375,11 @@ fn log(
     world: &mut World<'_>,
     subject: Subject,
     action: &'static str,
-    rule: &'static str,
+    rule: Rule,
     sizes: Option<(i64, i64)>,
     detail: String,
 ) {
     let (from, to) = sizes.unzip();
     let controller = Controller::ClusterAutoscaler;
-    world.cluster.decide(Decision { at: world.now, controller, subject, action, rule, from, to, detail });
+    world.cluster.decide(Decision { at: world.now, controller, subject, action, rule, from, to, wanted: None, detail });
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::fit::{Need, Room};
-use crate::cluster::NodeId;
+use crate::cluster::{NodeId, Rule};
 use crate::time::{Duration, Time};
 use crate::units::{Resource, Resources};
 
@@ -35,14 +35,14 @@ pub enum Kept {
 impl Kept {
     /// Upstream's name.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn rule(self) -> Rule {
         match self {
-            Kept::NotUnderutilized => "NotUnderutilized",
-            Kept::NotReplicated => "NotReplicated",
-            Kept::NotSafeToEvict => "NotSafeToEvictAnnotation",
-            Kept::NotEnoughPdb => "NotEnoughPdb",
-            Kept::NoPlaceToMovePods => "NoPlaceToMovePods",
-            Kept::RecentlyUnremovable => "RecentlyUnremovable",
+            Kept::NotUnderutilized => Rule::NotUnderutilized,
+            Kept::NotReplicated => Rule::NotReplicated,
+            Kept::NotSafeToEvict => Rule::NotSafeToEvict,
+            Kept::NotEnoughPdb => Rule::NotEnoughPdb,
+            Kept::NoPlaceToMovePods => Rule::NoPlaceToMovePods,
+            Kept::RecentlyUnremovable => Rule::RecentlyUnremovable,
         }
     }
 }

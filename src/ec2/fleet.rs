@@ -2,6 +2,7 @@
 //! ones; how it breaks ties and how deep its pools are is not published and is modelled with random numbers.
 
 use super::launch::{FleetRequest, Override};
+use crate::cluster::Rule;
 use crate::cluster::catalogue::CapacityType;
 use crate::engine::Stream;
 
@@ -22,12 +23,12 @@ pub enum FleetErrorCode {
 impl FleetErrorCode {
     /// As EC2 spells it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn rule(self) -> Rule {
         match self {
-            FleetErrorCode::InsufficientInstanceCapacity => "InsufficientInstanceCapacity",
-            FleetErrorCode::MaxSpotInstanceCountExceeded => "MaxSpotInstanceCountExceeded",
-            FleetErrorCode::VcpuLimitExceeded => "VcpuLimitExceeded",
-            FleetErrorCode::InsufficientFreeAddressesInSubnet => "InsufficientFreeAddressesInSubnet",
+            FleetErrorCode::InsufficientInstanceCapacity => Rule::InsufficientInstanceCapacity,
+            FleetErrorCode::MaxSpotInstanceCountExceeded => Rule::MaxSpotInstanceCountExceeded,
+            FleetErrorCode::VcpuLimitExceeded => Rule::VcpuLimitExceeded,
+            FleetErrorCode::InsufficientFreeAddressesInSubnet => Rule::InsufficientFreeAddresses,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::prices::Prices;
 use super::unavailable::{OfferingKey, SWEEP, UnavailableOfferings};
 use crate::cluster::catalogue::{CapacityType, Offering, TypeId};
 use crate::cluster::instance::InstanceState;
-use crate::cluster::{Change, Controller, Decision, InstanceId, NodeClaimId, NodeClassId, Subject, World};
+use crate::cluster::{Change, Controller, Decision, InstanceId, NodeClaimId, NodeClassId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::scenario::Scenario;
 use crate::time::{Duration, Time};
@@ -279,9 +279,19 @@ impl Ec2 {
     }
 
     /// Adds to the decision log.
-    fn log(world: &mut World<'_>, subject: Subject, action: &'static str, rule: &'static str, detail: String) {
+    fn log(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
         let (at, controller) = (world.now, Controller::Ec2);
-        world.cluster.decide(Decision { at, controller, subject, action, rule, from: None, to: None, detail });
+        world.cluster.decide(Decision {
+            at,
+            controller,
+            subject,
+            action,
+            rule,
+            from: None,
+            to: None,
+            wanted: None,
+            detail,
+        });
     }
 }
 

@@ -360,15 +360,24 @@ impl Controller {
         record_scale(&autoscaler, &self.settings, &mut entry.history, &mut entry.status, &decision, world.now);
         let limited = entry.status.conditions.scaling_limited.filter(|condition| condition.status);
         let rule = match (decision.rule, limited) {
-            (Rule::Metrics, Some(condition)) => condition.reason.as_str(),
-            (Rule::AboveMax, _) => Reason::TooManyReplicas.as_str(),
-            (Rule::BelowMin, _) => Reason::TooFewReplicas.as_str(),
-            _ => Reason::SucceededRescale.as_str(),
+            (Rule::Metrics, Some(condition)) => condition.reason,
+            (Rule::AboveMax, _) => Reason::TooManyReplicas,
+            (Rule::BelowMin, _) => Reason::TooFewReplicas,
+            _ => Reason::SucceededRescale,
         };
         entry.logged = reasons(&entry.status);
         let detail = describe(&decision, &entry.status);
-        let counts = (i64::from(decision.current), i64::from(decision.desired));
-        world.cluster.decide_count(world.now, Who::Hpa, Subject::Hpa(hpa), "scale", rule, counts, detail);
+        world.cluster.decide(Logged {
+            at: world.now,
+            controller: Who::Hpa,
+            subject: Subject::Hpa(hpa),
+            action: "scale",
+            rule: rule.rule(),
+            from: Some(i64::from(decision.current)),
+            to: Some(i64::from(decision.desired)),
+            wanted: wanted(&decision),
+            detail,
+        });
     }
 
     /// Logs a pass that scales nothing, if its conditions say something else than last time.
@@ -381,19 +390,23 @@ impl Controller {
         entry.logged = now;
         let conditions = entry.status.conditions;
         let failed = |condition: &Option<Condition>| condition.filter(|condition| !condition.status);
-        let telling = failed(&conditions.able_to_scale)
+        let Some(telling) = failed(&conditions.able_to_scale)
             .or(failed(&conditions.scaling_active))
             .or(conditions.scaling_limited.filter(|condition| condition.status))
-            .or(conditions.able_to_scale);
+            .or(conditions.able_to_scale)
+        else {
+            return;
+        };
         let replicas = i64::from(entry.status.current_replicas);
         world.cluster.decide(Logged {
             at: world.now,
             controller: Who::Hpa,
             subject: Subject::Hpa(hpa),
             action: "hold",
-            rule: telling.map_or("", |condition| condition.reason.as_str()),
+            rule: telling.reason.rule(),
             from: Some(replicas),
             to: Some(replicas),
+            wanted: entry.last.as_ref().and_then(wanted),
             detail: format!("metrics in status: {}", values(&entry.status)),
         });
     }
@@ -403,6 +416,11 @@ fn reasons(status: &Status) -> [Option<Reason>; 3] {
     let conditions = &status.conditions;
     [conditions.able_to_scale, conditions.scaling_active, conditions.scaling_limited]
         .map(|condition| condition.map(|condition| condition.reason))
+}
+
+/// What the metrics propose, where that is not what is done.
+fn wanted(decision: &Decision) -> Option<i64> {
+    decision.proposed.filter(|proposed| *proposed != decision.desired).map(i64::from)
 }
 
 fn describe(decision: &Decision, status: &Status) -> String {

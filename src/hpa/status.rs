@@ -1,5 +1,6 @@
 //! Status of an HPA: counts and conditions with upstream's reasons.
 
+use crate::cluster::Rule;
 use crate::time::Time;
 
 macro_rules! reasons {
@@ -13,6 +14,12 @@ macro_rules! reasons {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $( Reason::$name => stringify!($name), )* }
+            }
+
+            /// The rule that it stands for.
+            #[must_use]
+            pub const fn rule(self) -> Rule {
+                match self { $( Reason::$name => Rule::$name, )* }
             }
         }
     };

@@ -18,7 +18,7 @@ use crate::cluster::change::Change;
 use crate::cluster::decision::{Controller, Decision, Subject};
 use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::world::World;
-use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId};
+use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId, Rule};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::scenario::{Scenario, flags};
 use crate::time::{Duration, Time};
@@ -196,9 +196,10 @@ impl Provisioner {
                 controller: Controller::Provisioner,
                 subject: Subject::Cluster,
                 action: "blocked",
-                rule: "Synced",
+                rule: Rule::Synced,
                 from: None,
                 to: None,
+                wanted: None,
                 detail: format!(
                     "{waiting} NodeClaims wait for the cloud's answer: the pass is dropped with its triggers"
                 ),
@@ -220,9 +221,10 @@ impl Provisioner {
                 controller: Controller::Provisioner,
                 subject: Subject::Cluster,
                 action: "plan",
-                rule: "Solve",
+                rule: Rule::Solve,
                 from: None,
                 to: Some(claims as i64),
+                wanted: None,
                 detail: format!(
                     "{claims} new NodeClaims for {pods} pods; {} pods fit existing nodes",
                     plan.existing_pods
@@ -242,9 +244,10 @@ impl Provisioner {
                 controller: Controller::Provisioner,
                 subject: Subject::NodePool(pool),
                 action: "blocked",
-                rule: "ExceededBy",
+                rule: Rule::ExceededBy,
                 from: None,
                 to: None,
+                wanted: None,
                 detail: format!(
                     "usage of {} exceeds the limit: no NodeClaim for {} pods",
                     resource.name(),
@@ -271,9 +274,10 @@ impl Provisioner {
             controller: Controller::Provisioner,
             subject: Subject::NodeClaim(id),
             action: "create",
-            rule: "CreateNodeClaims",
+            rule: Rule::CreateNodeClaims,
             from: None,
             to: None,
+            wanted: None,
             detail,
         });
     }
@@ -296,9 +300,10 @@ impl Provisioner {
                 controller: Controller::Provisioner,
                 subject: Subject::Pod(pod),
                 action: "blocked",
-                rule: "FailedScheduling",
+                rule: Rule::FailedScheduling,
                 from: None,
                 to: Some(count),
+                wanted: None,
                 detail: reason,
             });
         }

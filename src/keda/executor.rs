@@ -2,6 +2,7 @@
 
 use super::annotations::Annotations;
 use crate::api::keda::ScaledObjectSpec;
+use crate::cluster::Rule;
 use crate::time::{Duration, Time};
 
 /// What the executor is given.
@@ -63,21 +64,21 @@ pub enum Row {
 impl Row {
     /// Upstream's word for it: condition reason, log line or annotation.
     #[must_use]
-    pub const fn rule(self) -> &'static str {
+    pub const fn rule(self) -> Rule {
         match self {
-            Row::Paused => "ScaledObjectPaused",
-            Row::ScaleFromZeroOrIdle => "KEDAScaleTargetActivated",
-            Row::ScaleOutPaused => "paused-scale-out",
-            Row::PartialError => "PartialTriggerError",
-            Row::Active => "ScalerActive",
-            Row::HoldForFallback => "fallback",
-            Row::TriggerError => "TriggerError",
-            Row::ScaleToZeroOrIdle => "KEDAScaleTargetDeactivated",
-            Row::Cooldown => "ScalerCooldown",
-            Row::ScaleInPaused => "paused-scale-in",
-            Row::NotTheLast => "zeroFromOneOnly",
-            Row::ScaleToMinimum => "minReplicaCount",
-            Row::Inactive => "ScalerNotActive",
+            Row::Paused => Rule::ScaledObjectPaused,
+            Row::ScaleFromZeroOrIdle => Rule::ScaleTargetActivated,
+            Row::ScaleOutPaused => Rule::PausedScaleOut,
+            Row::PartialError => Rule::PartialTriggerError,
+            Row::Active => Rule::ScalerActive,
+            Row::HoldForFallback => Rule::Fallback,
+            Row::TriggerError => Rule::TriggerError,
+            Row::ScaleToZeroOrIdle => Rule::ScaleTargetDeactivated,
+            Row::Cooldown => Rule::ScalerCooldown,
+            Row::ScaleInPaused => Rule::PausedScaleIn,
+            Row::NotTheLast => Rule::ZeroFromOneOnly,
+            Row::ScaleToMinimum => Rule::MinReplicaCount,
+            Row::Inactive => Rule::ScalerNotActive,
         }
     }
 }

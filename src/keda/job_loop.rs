@@ -12,10 +12,10 @@ use super::scaled_job::{
 };
 use super::scaler::{ExternalTarget, Scaler};
 use super::sources::{Asker, query};
-use crate::api::keda::ScaledJobSpec;
+use crate::api::keda::{JobStrategy, ScaledJobSpec};
 use crate::cluster::pod::Phase;
 use crate::cluster::workload::Job;
-use crate::cluster::{Change, Controller, Decision, JobId, ScaledJobId, Subject, World};
+use crate::cluster::{Change, Controller, Decision, JobId, Rule, ScaledJobId, Subject, World};
 use crate::engine::{Agenda, Streams};
 use crate::time::{Duration, Time};
 
@@ -104,7 +104,7 @@ impl JobLoops {
             return;
         }
         if annotations.paused {
-            log(world, id, "pause", "ScaledJobPaused", 0, "loop stopped".to_owned());
+            log(world, id, "pause", Rule::ScaledJobPaused, 0, "loop stopped".to_owned());
             return;
         }
         if deletes_previous_version(&spec) {
@@ -115,7 +115,7 @@ impl JobLoops {
         match built {
             Ok(scalers) => entry.scalers = Some(Arc::new(scalers)),
             Err(error) => {
-                log(world, id, "blocked", "ScaledJobCheckFailed", 0, error.to_string());
+                log(world, id, "blocked", Rule::ScaledJobCheckFailed, 0, error.to_string());
                 return;
             }
         }
@@ -194,7 +194,7 @@ impl JobLoops {
             world.cluster.create_job(Job { name, ..template.clone() });
         }
         if decision.create > 0 {
-            let rule = spec.scaling_strategy.strategy.as_str();
+            let rule = strategy_rule(spec.scaling_strategy.strategy);
             let detail = format!(
                 "queue {}, wanted {} at most {}; {running} running, {pending} pending",
                 state.scale_to, state.max_scale, decision.effective_max_scale
@@ -214,6 +214,15 @@ impl JobLoops {
     }
 }
 
+const fn strategy_rule(strategy: JobStrategy) -> Rule {
+    match strategy {
+        JobStrategy::Default => Rule::StrategyDefault,
+        JobStrategy::Custom => Rule::StrategyCustom,
+        JobStrategy::Accurate => Rule::StrategyAccurate,
+        JobStrategy::Eager => Rule::StrategyEager,
+    }
+}
+
 fn delete_previous_version(entry: &JobLoop, id: ScaledJobId, generation: u32, world: &mut World<'_>) {
     let all = [&entry.unfinished, &entry.succeeded, &entry.failed].map(|list| list.clone()).concat();
     let old: Vec<JobId> =
@@ -222,7 +231,7 @@ fn delete_previous_version(entry: &JobLoop, id: ScaledJobId, generation: u32, wo
         return;
     }
     let detail = format!("{} Jobs of an earlier spec", old.len());
-    log(world, id, "delete", "ScaledJobRolloutCleanup", old.len() as i64, detail);
+    log(world, id, "delete", Rule::ScaledJobRolloutCleanup, old.len() as i64, detail);
     old.into_iter().for_each(|job| world.cluster.remove_job(world.now, job));
 }
 
@@ -249,7 +258,7 @@ fn job_is_pending(world: &World<'_>, job: JobId, spec: &ScaledJobSpec) -> bool {
     is_pending(&spec.scaling_strategy.pending_pod_conditions, &pods)
 }
 
-fn log(world: &mut World<'_>, job: ScaledJobId, action: &'static str, rule: &'static str, count: i64, detail: String) {
+fn log(world: &mut World<'_>, job: ScaledJobId, action: &'static str, rule: Rule, count: i64, detail: String) {
     world.cluster.decide(Decision {
         at: world.now,
         controller: Controller::Keda,
@@ -258,6 +267,7 @@ fn log(world: &mut World<'_>, job: ScaledJobId, action: &'static str, rule: &'st
         rule,
         from: None,
         to: Some(count),
+        wanted: None,
         detail,
     });
 }

@@ -20,7 +20,7 @@ use crate::api::keda::ScaledObjectSpec;
 use crate::cluster::pod::Phase;
 use crate::cluster::workload::Hpa;
 use crate::cluster::{
-    Change, Controller, Decision, DeploymentId, HpaId, MetricAnswer, ScaledJobId, ScaledObjectId, Subject, World,
+    Change, Controller, Decision, DeploymentId, HpaId, MetricAnswer, Rule, ScaledJobId, ScaledObjectId, Subject, World,
 };
 use crate::engine::{Agenda, Streams, TokenBucket};
 use crate::scenario::Scenario;
@@ -247,7 +247,7 @@ impl Operator {
             return;
         }
         let Some(target) = target else {
-            log(world, id, "blocked", "ScaleTargetErr", None, "the scale target does not exist".to_owned());
+            log(world, id, "blocked", Rule::ScaleTargetErr, None, "the scale target does not exist".to_owned());
             return;
         };
         entry.status.original_replicas.get_or_insert(world.cluster.deployments[target.index()].replicas);
@@ -262,7 +262,7 @@ impl Operator {
         let hpa_spec = match built {
             Ok(hpa_spec) => hpa_spec,
             Err(error) => {
-                log(world, id, "blocked", "ScaledObjectCheckFailed", None, error);
+                log(world, id, "blocked", Rule::ScaledObjectCheckFailed, None, error);
                 return;
             }
         };
@@ -536,7 +536,7 @@ fn log(
     world: &mut World<'_>,
     object: ScaledObjectId,
     action: &'static str,
-    rule: &'static str,
+    rule: Rule,
     counts: Option<(i64, i64)>,
     detail: String,
 ) {
@@ -548,6 +548,7 @@ fn log(
         rule,
         from: counts.map(|(from, _)| from),
         to: counts.map(|(_, to)| to),
+        wanted: None,
         detail,
     });
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::pod::{Taint, TaintEffect};
 use crate::cluster::instance::InstanceState;
 use crate::cluster::pod::{EndReason, Owner, Phase};
-use crate::cluster::{Controller, Decision, InstanceId, NodeId, PodId, Subject, World};
+use crate::cluster::{Controller, Decision, InstanceId, NodeId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::scenario::Scenario;
 use crate::time::{Duration, Time};
@@ -88,7 +88,7 @@ impl NodeHealth {
             world.cluster.set_pod_ready(world.now, pod, false);
         }
         let detail = format!("no heartbeat for {}", self.grace);
-        decide(world, Subject::Node(node), "taint", "NodeMonitorGracePeriod", detail);
+        decide(world, Subject::Node(node), "taint", Rule::NodeMonitorGracePeriod, detail);
         agenda.at(self.cloud.at_or_after(world.now), Event::CloudCheck(node));
         if let Some(at) = self.plan_eviction(node, world) {
             agenda.at(at, Event::NoExecute(node));
@@ -166,7 +166,7 @@ impl NodeHealth {
         if node.exists() && stay(&shape.spec, daemon, &node.taints).is_some() {
             let grace = shape.grace;
             world.cluster.delete_pod(world.now, pod, grace, EndReason::NodeLost);
-            decide(world, Subject::Pod(pod), "delete", "TaintManagerEviction", "toleration ran out".to_owned());
+            decide(world, Subject::Pod(pod), "delete", Rule::TaintManagerEviction, "toleration ran out".to_owned());
         }
     }
 
@@ -196,7 +196,17 @@ fn add_taint(node: NodeId, effect: TaintEffect, world: &mut World<'_>) {
     }
 }
 
-fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: &'static str, detail: String) {
+fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
     let controller = Controller::Kubelet;
-    world.cluster.decide(Decision { at: world.now, controller, subject, action, rule, from: None, to: None, detail });
+    world.cluster.decide(Decision {
+        at: world.now,
+        controller,
+        subject,
+        action,
+        rule,
+        from: None,
+        to: None,
+        wanted: None,
+        detail,
+    });
 }

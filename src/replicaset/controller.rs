@@ -1,7 +1,7 @@
 //! The ReplicaSet and Job controllers at work.
 
 use crate::cluster::pod::{EndReason, Owner, Phase, Pod};
-use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, JobId, PodId, Subject, World};
+use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, JobId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams, TokenBucket};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -201,7 +201,7 @@ impl ReplicaSets {
             Controller::ReplicaSet,
             Subject::Deployment(id),
             name,
-            "manageReplicas",
+            Rule::ManageReplicas,
             (active as i64, replicas as i64),
             format!("{count} pods"),
         );
@@ -385,7 +385,17 @@ fn deletion_cost(cluster: &Cluster, pod: &Pod) -> i32 {
     annotations.get(DELETION_COST).and_then(|cost| cost.parse().ok()).unwrap_or(0)
 }
 
-fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: &'static str, detail: String) {
+fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
     let controller = Controller::ReplicaSet;
-    world.cluster.decide(Decision { at: world.now, controller, subject, action, rule, from: None, to: None, detail });
+    world.cluster.decide(Decision {
+        at: world.now,
+        controller,
+        subject,
+        action,
+        rule,
+        from: None,
+        to: None,
+        wanted: None,
+        detail,
+    });
 }

@@ -1,5 +1,6 @@
 //! A Job: pods until enough have succeeded, or too many failed (`pkg/controller/job/job_controller.go: syncJob, manageJob`).
 
+use crate::cluster::Rule;
 use crate::time::{Duration, Time};
 
 /// First delay of a replacement after a failed pod (`DefaultJobPodFailureBackOff`).
@@ -46,17 +47,17 @@ pub enum JobAction {
     /// The Job has succeeded.
     Complete,
     /// The Job has failed: its active pods are deleted. `BackoffLimitExceeded` or `DeadlineExceeded`.
-    Fail(&'static str),
+    Fail(Rule),
 }
 
 /// Decides about a Job.
 #[must_use]
 pub fn decide(job: &JobView, now: Time) -> JobAction {
     if job.failed > job.backoff_limit {
-        return JobAction::Fail("BackoffLimitExceeded");
+        return JobAction::Fail(Rule::BackoffLimitExceeded);
     }
     if job.active_deadline.is_some_and(|deadline| now.since(job.started) >= deadline) {
-        return JobAction::Fail("DeadlineExceeded");
+        return JobAction::Fail(Rule::DeadlineExceeded);
     }
     if job.succeeded >= job.completions && job.active == 0 {
         return JobAction::Complete;
@@ -103,7 +104,7 @@ mod tests {
         assert_eq!(decide(&job, at(6.0)), JobAction::WaitUntil(at(25.0)));
         assert_eq!(decide(&job, at(25.0)), JobAction::Create(1));
         job.failed = 3;
-        assert_eq!(decide(&job, at(26.0)), JobAction::Fail("BackoffLimitExceeded"));
+        assert_eq!(decide(&job, at(26.0)), JobAction::Fail(Rule::BackoffLimitExceeded));
         (job.failed, job.succeeded) = (1, 1);
         assert_eq!(decide(&job, at(27.0)), JobAction::Complete);
     }

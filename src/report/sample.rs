@@ -1,7 +1,7 @@
 //! An outcome made up for tests: a burst on a queue, a slow start, Spot nodes of which one is interrupted.
 
 use crate::cluster::catalogue::CapacityType;
-use crate::cluster::{Controller, QueueId};
+use crate::cluster::{Controller, QueueId, Rule};
 use crate::telemetry::ledger::{Bill, Usage};
 use crate::telemetry::{
     Blame, DecisionRecord, Durations, Ended, HpaBrake, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, Outcome,
@@ -47,9 +47,10 @@ pub fn outcome() -> Outcome {
         controller: Controller::Hpa,
         subject: "HorizontalPodAutoscaler/keda-hpa-orders".to_owned(),
         action: "scale",
-        rule: "ScaleUpLimit",
+        rule: Rule::ScaleUpLimit,
         from: Some(4),
         to: Some(8),
+        wanted: Some(100),
         detail: "wants 100, allowed 8".to_owned(),
     });
     outcome

@@ -8,7 +8,8 @@ use crate::telemetry::{NodeRecord, Outcome, PodRecord};
 use crate::time::Time;
 
 /// Columns of `decisions.csv`.
-pub const DECISION_COLUMNS: [&str; 8] = ["time_s", "controller", "subject", "action", "rule", "from", "to", "detail"];
+pub const DECISION_COLUMNS: [&str; 9] =
+    ["time_s", "controller", "subject", "action", "rule", "from", "to", "wanted", "detail"];
 
 /// Columns of `nodes.csv`.
 pub const NODE_COLUMNS: [&str; 23] = [
@@ -65,9 +66,10 @@ pub fn write_decisions(outcome: &Outcome, out: impl Write) -> csv::Result<()> {
             controller_key(decision.controller),
             &decision.subject,
             decision.action,
-            decision.rule,
+            decision.rule.name(),
             &decision.from.map(|count| count.to_string()).unwrap_or_default(),
             &decision.to.map(|count| count.to_string()).unwrap_or_default(),
+            &decision.wanted.map(|count| count.to_string()).unwrap_or_default(),
             &decision.detail,
         ])?;
     }

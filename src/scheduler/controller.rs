@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::pod::{EndReason, Owner};
-use crate::cluster::{Change, Cluster, Controller, Decision, NodeId, PodId, Subject, World};
+use crate::cluster::{Change, Cluster, Controller, Decision, NodeId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams, TokenBucket};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -355,7 +355,7 @@ impl Scheduler {
         let victims = candidate.victims.len();
         let detail =
             format!("{victims} pods of lower priority make room on {}", world.cluster.nodes[node.index()].name);
-        decide(world, Subject::Pod(pod), "preempt", "DefaultPreemption", detail);
+        decide(world, Subject::Pod(pod), "preempt", Rule::DefaultPreemption, detail);
     }
 
     fn lower_nominations(&self, slot: Slot, priority: i32) -> Vec<PodId> {
@@ -371,7 +371,7 @@ impl Scheduler {
         }
         let detail = diagnosis.to_string();
         self.conditions.insert(pod, diagnosis);
-        decide(world, Subject::Pod(pod), "hold", "Unschedulable", detail);
+        decide(world, Subject::Pod(pod), "hold", Rule::Unschedulable, detail);
         agenda.at(self.client.take(world.now), Event::WriteCondition(pod));
         self.client.take(world.now);
     }
@@ -399,7 +399,7 @@ impl Scheduler {
         }
         world.cluster.bind(world.now, pod, node);
         let detail = format!("to {}", world.cluster.nodes[node.index()].name);
-        decide(world, Subject::Pod(pod), "bind", "selectHost", detail);
+        decide(world, Subject::Pod(pod), "bind", Rule::SelectHost, detail);
     }
 
     fn evict(&mut self, world: &mut World<'_>, victim: PodId) {
@@ -481,7 +481,7 @@ fn describe(cluster: &Cluster, scenario: &Scenario, node: NodeId) -> NodeSpec {
     }
 }
 
-fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: &'static str, detail: String) {
+fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
     let decision = Decision {
         at: world.now,
         controller: Controller::Scheduler,
@@ -490,6 +490,7 @@ fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: &
         rule,
         from: None,
         to: None,
+        wanted: None,
         detail,
     };
     world.cluster.decide(decision);

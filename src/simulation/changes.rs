@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::api::meta::ObjectMeta;
 use crate::cluster::state::Applied;
 use crate::cluster::{
-    Change, Cluster, Controller, DaemonSetId, DeploymentId, HpaId, NodePoolId, ScaledJobId, ScaledObjectId, Subject,
+    Change, Cluster, Controller, DaemonSetId, DeploymentId, HpaId, NodePoolId, Rule, ScaledJobId, ScaledObjectId,
+    Subject,
 };
 use crate::scenario::changes::TimedChange;
 use crate::scenario::kind::{Kind, Object};
@@ -47,7 +48,7 @@ fn scale(now: Time, id: DeploymentId, replicas: u32, cluster: &mut Cluster) {
         Controller::User,
         Subject::Deployment(id),
         "scale",
-        "kubectl scale",
+        Rule::KubectlScale,
         counts,
         String::new(),
     );

@@ -1,7 +1,7 @@
 //! Everything that a run remembers.
 
 use crate::cluster::catalogue::CapacityType;
-use crate::cluster::{Controller, QueueId};
+use crate::cluster::{Controller, QueueId, Rule};
 use crate::engine::Durations;
 use crate::sqs::Unfinished;
 use crate::time::{Duration, Time};
@@ -322,12 +322,14 @@ pub struct DecisionRecord {
     pub subject: String,
     /// What it did, or not: `scale`, `hold`, `blocked`.
     pub action: &'static str,
-    /// Upstream's name of the rule which made it so.
-    pub rule: &'static str,
+    /// The rule that applied.
+    pub rule: Rule,
     /// The count before, of decisions which change one.
     pub from: Option<i64>,
     /// The count after.
     pub to: Option<i64>,
+    /// The count that would have been chosen without the rule, where the rule changed it.
+    pub wanted: Option<i64>,
     /// What the controller saw, in one sentence.
     pub detail: String,
 }

@@ -6,7 +6,7 @@ mod backlog;
 
 use std::collections::BTreeMap;
 
-use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, InstanceId, NodeId, PodId, QueueId};
+use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, InstanceId, NodeId, PodId, QueueId, Rule};
 use crate::cluster::{ScaledJobId, pod::Owner};
 use crate::engine::Durations;
 use crate::sqs::Unfinished;
@@ -266,7 +266,7 @@ impl Recorder {
 fn limit_reached(decision: &Decision) -> Option<String> {
     match decision.controller {
         Controller::Provisioner if backlog::is_pool_limit(decision) => Some("NodePool limit reached".to_owned()),
-        Controller::Hpa if decision.rule == "TooManyReplicas" && decision.from != decision.to => {
+        Controller::Hpa if decision.rule == Rule::TooManyReplicas && decision.from != decision.to => {
             Some("maxReplicaCount reached".to_owned())
         }
         _ => None,

@@ -16,7 +16,8 @@ const MAX: &str = "clocks.batchMax";
 
 /// Instants of the passes that launched something.
 fn plans(outcome: &Outcome) -> Vec<f64> {
-    let plans = outcome.decisions.iter().filter(|decision| decision.rule == "Solve" && decision.action == "plan");
+    let plans =
+        outcome.decisions.iter().filter(|decision| decision.rule.name() == "Solve" && decision.action == "plan");
     plans.map(|decision| decision.at.as_secs_f64()).collect()
 }
 

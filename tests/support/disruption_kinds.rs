@@ -345,5 +345,5 @@ fn interruption(case: &Value) -> Value {
         other => panic!("no message {other}"),
     };
     let reaction = react(message);
-    json!({ "delete": reaction.delete, "marksOffering": reaction.mark_offering })
+    json!({ "delete": reaction.delete.map(|rule| rule.name()), "marksOffering": reaction.mark_offering })
 }

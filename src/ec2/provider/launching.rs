@@ -5,7 +5,7 @@ use crate::api::meta::Labels;
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
 use crate::cluster::instance::{Instance, InstanceState};
 use crate::cluster::nodeclaim::{LaunchError, NodeClaim};
-use crate::cluster::{InstanceId, Launched, NodeClaimId, NodeClassId, Subject, World};
+use crate::cluster::{InstanceId, Launched, NodeClaimId, NodeClassId, Rule, Subject, World};
 use crate::ec2::batcher::group_equal;
 use crate::ec2::classes::{NodeSource, source};
 use crate::ec2::data;
@@ -95,7 +95,7 @@ impl Ec2 {
             }
             None => {
                 let detail = "no instance type of the NodeClaim has an available offering".to_owned();
-                Self::log(world, Subject::NodeClaim(id), "refuse", "InsufficientCapacity", detail);
+                Self::log(world, Subject::NodeClaim(id), "refuse", Rule::InsufficientCapacity, detail);
                 agenda.at(world.now, Event::LaunchFails(id, LaunchError::InsufficientCapacity));
             }
         }
@@ -139,7 +139,7 @@ impl Ec2 {
             let name = catalogue.get(error.pool.instance_type).name.clone();
             let zone = catalogue.zone(error.pool.zone).to_owned();
             let detail = format!("{name} in {zone}, {}", call.request.capacity_type.as_str());
-            Self::log(world, Subject::NodeClaim(call.claims[0]), "refuse", error.code.as_str(), detail);
+            Self::log(world, Subject::NodeClaim(call.claims[0]), "refuse", error.code.rule(), detail);
             self.mark_unavailable((call.request.capacity_type, name, zone), world, agenda);
         }
         self.refuse_rest(&call, &answer, world);
@@ -183,7 +183,7 @@ impl Ec2 {
             capacity_type.as_str(),
             world.cluster.nodeclaims[id.index()].options.len()
         );
-        Self::log(world, Subject::NodeClaim(id), "launch", "CreateFleet", detail);
+        Self::log(world, Subject::NodeClaim(id), "launch", Rule::CreateFleet, detail);
         let launched = Launched {
             instance,
             instance_type: pool.instance_type,

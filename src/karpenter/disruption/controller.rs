@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::{Change, Controller as Who, Decision, NodeClaimId, PodId, Subject, World};
+use crate::cluster::{Change, Controller as Who, Decision, NodeClaimId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::karpenter::scheduling::Knowledge;
 use crate::karpenter::{provisioning, state};
@@ -320,9 +320,10 @@ impl Disruption {
                     controller: Who::Disruption,
                     subject: Subject::NodePool(pool),
                     action: "blocked",
-                    rule: "ExceededBy",
+                    rule: Rule::ExceededBy,
                     from: None,
                     to: None,
+                    wanted: None,
                     detail: "its limit is exceeded: no replacement can be created".to_owned(),
                 });
                 let wait = (ERROR_BACKOFF * (1_i64 << self.failures.min(30))).min(MAX_ERROR_BACKOFF);
@@ -377,9 +378,10 @@ fn tell_timeout(method: Method, world: &mut World<'_>) {
         controller: Who::Disruption,
         subject: Subject::Cluster,
         action: "abandon",
-        rule: "ConsolidationTimeout",
+        rule: Rule::ConsolidationTimeout,
         from: None,
         to: None,
+        wanted: None,
         detail: format!("{} ran out of time", method.name()),
     });
 }

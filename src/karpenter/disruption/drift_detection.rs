@@ -3,6 +3,7 @@
 use crate::api::karpenter::{NodeClassRef, NodePoolSpec};
 use crate::api::meta::Labels;
 use crate::api::pod::Taint;
+use crate::cluster::Rule;
 use crate::karpenter::scheduling::requirements::{Requirements, Undefined};
 use crate::time::Duration;
 
@@ -33,10 +34,10 @@ pub enum Drift {
 impl Drift {
     /// Upstream's name.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn rule(self) -> Rule {
         match self {
-            Drift::NodePoolDrifted => "NodePoolDrifted",
-            Drift::RequirementsDrifted => "RequirementsDrifted",
+            Drift::NodePoolDrifted => Rule::NodePoolDrifted,
+            Drift::RequirementsDrifted => Rule::RequirementsDrifted,
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::cluster::{Cluster, Controller, Decision, NodeClaimId, Subject};
+use crate::api::karpenter::DisruptionReason;
+use crate::cluster::{Cluster, Controller, Decision, NodeClaimId, Rule, Subject};
 use crate::time::{Duration, Time};
 
 use super::candidate::Rejection;
@@ -22,11 +23,11 @@ const UNCONSOLIDATABLE_DEDUPE: Duration = Duration::from_mins(15);
 /// Remembers what was told when.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
-    told: BTreeMap<(NodeClaimId, &'static str), Time>,
+    told: BTreeMap<(NodeClaimId, Rule), Time>,
 }
 
 impl Journal {
-    fn may_tell(&mut self, claim: NodeClaimId, rule: &'static str, dedupe: Duration, now: Time) -> bool {
+    fn may_tell(&mut self, claim: NodeClaimId, rule: Rule, dedupe: Duration, now: Time) -> bool {
         let known = self.told.get(&(claim, rule));
         if known.is_some_and(|told| now.since(*told) < dedupe) {
             return false;
@@ -40,9 +41,9 @@ impl Journal {
         for (id, rejection) in rejections {
             let silent = matches!(rejection, Rejection::InCommand | Rejection::NotManaged);
             if let Some(claim) = claim_of(*id).filter(|_| !silent)
-                && self.may_tell(claim, "DisruptionBlocked", BLOCKED_DEDUPE, now)
+                && self.may_tell(claim, Rule::DisruptionBlocked, BLOCKED_DEDUPE, now)
             {
-                cluster.decide(entry(now, claim, "blocked", "DisruptionBlocked", rejection.to_string()));
+                cluster.decide(entry(now, claim, "blocked", Rule::DisruptionBlocked, rejection.to_string()));
             }
         }
     }
@@ -52,11 +53,11 @@ impl Journal {
         for note in notes {
             let Some(claim) = claim_of(note.node) else { continue };
             let (rule, detail) = match &note.reason {
-                Some(reason) if note.method == Method::Drift => ("DisruptionBlocked", reason.to_string()),
-                Some(reason) => ("Unconsolidatable", reason.to_string()),
-                None => ("Budget", format!("{}: the budget of its NodePool is used up", note.method.name())),
+                Some(reason) if note.method == Method::Drift => (Rule::DisruptionBlocked, reason.to_string()),
+                Some(reason) => (Rule::Unconsolidatable, reason.to_string()),
+                None => (Rule::Budget, format!("{}: the budget of its NodePool is used up", note.method.name())),
             };
-            let dedupe = if rule == "DisruptionBlocked" { BLOCKED_DEDUPE } else { UNCONSOLIDATABLE_DEDUPE };
+            let dedupe = if rule == Rule::DisruptionBlocked { BLOCKED_DEDUPE } else { UNCONSOLIDATABLE_DEDUPE };
             if self.may_tell(claim, rule, dedupe, now) {
                 cluster.decide(entry(now, claim, "hold", rule, detail));
             }
@@ -69,9 +70,27 @@ impl Journal {
     }
 }
 
-fn entry(at: Time, claim: NodeClaimId, action: &'static str, rule: &'static str, detail: String) -> Decision {
+fn entry(at: Time, claim: NodeClaimId, action: &'static str, rule: Rule, detail: String) -> Decision {
     let subject = Subject::NodeClaim(claim);
-    Decision { at, controller: Controller::Disruption, subject, action, rule, from: None, to: None, detail }
+    Decision {
+        at,
+        controller: Controller::Disruption,
+        subject,
+        action,
+        rule,
+        from: None,
+        to: None,
+        wanted: None,
+        detail,
+    }
+}
+
+const fn rule_of(reason: DisruptionReason) -> Rule {
+    match reason {
+        DisruptionReason::Underutilized => Rule::Underutilized,
+        DisruptionReason::Empty => Rule::Empty,
+        DisruptionReason::Drifted => Rule::Drifted,
+    }
 }
 
 /// The subject of a command: its first node.
@@ -102,7 +121,7 @@ fn told_of(command: &Command, observed: &Observed<'_>) -> String {
 pub struct Told {
     subject: Subject,
     action: &'static str,
-    rule: &'static str,
+    rule: Rule,
     counts: (i64, i64),
     detail: String,
 }
@@ -114,7 +133,7 @@ impl Told {
         Told {
             subject: subject(command),
             action: command.decision(),
-            rule: command.reason().as_str(),
+            rule: rule_of(command.reason()),
             counts: (command.candidates.len() as i64, command.replacements.len() as i64),
             detail: told_of(command, observed),
         }
@@ -133,9 +152,10 @@ impl Told {
             controller: Controller::Disruption,
             subject: self.subject,
             action: "abandon",
-            rule: "ConsolidationRejected",
+            rule: Rule::ConsolidationRejected,
             from: None,
             to: None,
+            wanted: None,
             detail: format!("{} ({}): {}", invalid, invalid.as_str(), self.detail),
         });
     }
@@ -148,6 +168,6 @@ pub fn failed(claims: &[NodeClaimId], failure: Failure, at: Time, cluster: &mut 
         Failure::Timeout => "a replacement was not ready in time: the nodes stay",
     };
     if let Some(first) = claims.first() {
-        cluster.decide(entry(at, *first, "abandon", "CommandFailed", detail.to_owned()));
+        cluster.decide(entry(at, *first, "abandon", Rule::CommandFailed, detail.to_owned()));
     }
 }

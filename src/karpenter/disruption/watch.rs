@@ -164,9 +164,10 @@ impl Watch {
                 controller: Controller::Disruption,
                 subject: Subject::NodeClaim(claim),
                 action: "drift",
-                rule: drift.as_str(),
+                rule: drift.rule(),
                 from: None,
                 to: None,
+                wanted: None,
                 detail: "it is no longer what its NodePool would make".to_owned(),
             });
         }

@@ -12,7 +12,7 @@ use super::taints::{DO_NOT_SYNC_TAINTS_LABEL, INITIALIZED_LABEL, REGISTERED_LABE
 use super::termination::{ClaimStep, INSTANCE_POLL, deadline, finalize_claim};
 use crate::api::meta::Labels;
 use crate::cluster::nodeclaim::LaunchError;
-use crate::cluster::{Change, Controller, Decision, InstanceId, NodeClaimId, NodeId, PodId, Subject, World};
+use crate::cluster::{Change, Controller, Decision, InstanceId, NodeClaimId, NodeId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Streams};
 use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
@@ -251,8 +251,8 @@ impl Lifecycle {
         match progress::liveness(claim.created, launched, registered, world.now) {
             Liveness::Alive => {}
             Liveness::CheckAt(at) => self.wake_claim(id, at, agenda),
-            Liveness::LaunchTimeout => delete(id, "Liveness", "launch_timeout", world),
-            Liveness::RegistrationTimeout => delete(id, "Liveness", "registration_timeout", world),
+            Liveness::LaunchTimeout => delete(id, "Liveness", Rule::LaunchTimeout, world),
+            Liveness::RegistrationTimeout => delete(id, "Liveness", Rule::RegistrationTimeout, world),
         }
     }
 
@@ -305,7 +305,7 @@ impl Lifecycle {
         }
         self.claim(id).launch_failures += 1;
         match after_failure(error, self.claim(id).launch_failures, world.now) {
-            AfterFailure::Delete => delete(id, "InsufficientCapacity", "insufficient_capacity", world),
+            AfterFailure::Delete => delete(id, "InsufficientCapacity", Rule::InsufficientCapacityDelete, world),
             AfterFailure::RetryAt(at) => agenda.at(at, Event::RetryLaunch(id)),
         }
     }
@@ -350,7 +350,7 @@ fn register(id: NodeClaimId, node: NodeId, world: &mut World<'_>) {
 }
 
 /// Deletes a NodeClaim and says why.
-fn delete(id: NodeClaimId, end: &'static str, rule: &'static str, world: &mut World<'_>) {
+fn delete(id: NodeClaimId, end: &'static str, rule: Rule, world: &mut World<'_>) {
     let claim = &world.cluster.nodeclaims[id.index()];
     if !claim.exists() || claim.deleting.is_some() {
         return;
@@ -360,7 +360,17 @@ fn delete(id: NodeClaimId, end: &'static str, rule: &'static str, world: &mut Wo
     world.cluster.delete_nodeclaim(world.now, id, end);
 }
 
-fn log(world: &mut World<'_>, subject: Subject, action: &'static str, rule: &'static str, detail: String) {
+fn log(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
     let (at, controller) = (world.now, Controller::NodeLifecycle);
-    world.cluster.decide(Decision { at, controller, subject, action, rule, from: None, to: None, detail });
+    world.cluster.decide(Decision {
+        at,
+        controller,
+        subject,
+        action,
+        rule,
+        from: None,
+        to: None,
+        wanted: None,
+        detail,
+    });
 }

@@ -1,5 +1,6 @@
 //! Messages of EC2 about its instances (karpenter-provider-aws `pkg/controllers/interruption`).
 
+use crate::cluster::Rule;
 use crate::time::Duration;
 
 /// Most messages of one receive.
@@ -47,7 +48,7 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reaction {
     /// Delete the NodeClaim, with this reason in metrics.
-    pub delete: Option<&'static str>,
+    pub delete: Option<Rule>,
     /// Leave the offering (type, zone, spot) alone for 3 minutes.
     pub mark_offering: bool,
 }
@@ -56,11 +57,11 @@ pub struct Reaction {
 #[must_use]
 pub const fn react(message: Message) -> Reaction {
     let delete = match message {
-        Message::SpotInterruption => Some("spot_interrupted"),
-        Message::ScheduledChange => Some("scheduled_change"),
-        Message::ReservationInterruption => Some("capacity_reservation_interrupted"),
-        Message::StateChange(State::Stopping | State::Stopped) => Some("instance_stopped"),
-        Message::StateChange(State::ShuttingDown | State::Terminated) => Some("instance_terminated"),
+        Message::SpotInterruption => Some(Rule::SpotInterrupted),
+        Message::ScheduledChange => Some(Rule::ScheduledChange),
+        Message::ReservationInterruption => Some(Rule::ReservationInterrupted),
+        Message::StateChange(State::Stopping | State::Stopped) => Some(Rule::InstanceStopped),
+        Message::StateChange(State::ShuttingDown | State::Terminated) => Some(Rule::InstanceTerminated),
         Message::StateChange(State::Pending | State::Running) | Message::RebalanceRecommendation => None,
     };
     Reaction { delete, mark_offering: matches!(message, Message::SpotInterruption) }

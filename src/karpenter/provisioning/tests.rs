@@ -134,7 +134,7 @@ impl Bench {
     }
 
     fn rules(&mut self) -> Vec<&'static str> {
-        self.cluster.take_decisions().map(|decision| decision.rule).collect()
+        self.cluster.take_decisions().map(|decision| decision.rule.name()).collect()
     }
 }
 

@@ -208,6 +208,7 @@ fn decision_record(decision: Decision, cluster: &Cluster) -> DecisionRecord {
         rule: decision.rule,
         from: decision.from,
         to: decision.to,
+        wanted: decision.wanted,
         detail: decision.detail,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::api::keda::Trigger;
 use crate::cluster::pod::Pod;
-use crate::cluster::{Cluster, Controller, Decision, HpaId, PodId, QueueId, Subject};
+use crate::cluster::{Cluster, Controller, Decision, HpaId, PodId, QueueId, Rule, Subject};
 use crate::telemetry::blame::{HpaBrake, Snapshot, Stuck};
 use crate::telemetry::outcome::{QueueSample, WorkloadKey};
 
@@ -98,7 +98,7 @@ impl Stages {
 
 /// Whether Karpenter says that a NodePool's limits stop it.
 pub(super) fn is_pool_limit(decision: &Decision) -> bool {
-    decision.action == "blocked" && decision.rule.to_ascii_lowercase().contains("limit")
+    decision.rule == Rule::ExceededBy
 }
 
 /// What holds each HPA back.
@@ -116,7 +116,7 @@ impl Brakes {
             if self.0.len() <= id.index() {
                 self.0.resize(id.index() + 1, HpaBrake::None);
             }
-            let held = ["ScaleUpLimit", "ScaleUpStabilized", "Tolerance", "WithinTolerance"].contains(&decision.rule);
+            let held = [Rule::ScaleUpLimit, Rule::ScaleUpStabilized].contains(&decision.rule);
             self.0[id.index()] = if held { HpaBrake::Policy } else { HpaBrake::None };
         }
     }

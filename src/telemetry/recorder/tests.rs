@@ -11,7 +11,7 @@ use crate::cluster::node::Node;
 use crate::cluster::pod::{EndReason, PodShape};
 use crate::cluster::state::Applied;
 use crate::cluster::workload::{Deployment, ScaledObject};
-use crate::cluster::{NodeClassId, ScaledObjectId, Subject};
+use crate::cluster::{NodeClassId, Rule, ScaledObjectId, Subject};
 use crate::engine::Streams;
 use crate::scenario::toml::parse_value;
 use crate::telemetry::blame::Factor;
@@ -240,9 +240,10 @@ fn limits_are_marked_once_in_a_while() {
             controller: Controller::Provisioner,
             subject: Subject::Cluster,
             action: "blocked",
-            rule: "NodePoolLimit",
+            rule: Rule::ExceededBy,
             from: None,
             to: None,
+            wanted: None,
             detail: String::new(),
         });
     }

@@ -2,7 +2,7 @@
 
 use super::{Event, Lifecycle, delete};
 use crate::cluster::instance::InstanceState;
-use crate::cluster::{InstanceId, NodeClaimId, NodeId, World};
+use crate::cluster::{InstanceId, NodeClaimId, NodeId, Rule, World};
 use crate::engine::Agenda;
 use crate::karpenter::lifecycle::expiration::expires_at;
 use crate::karpenter::lifecycle::garbage::{self, ClaimView};
@@ -30,7 +30,7 @@ impl Lifecycle {
             return;
         }
         self.expiration.deleted(world.now);
-        delete(id, "Expired", "expired", world);
+        delete(id, "Expired", Rule::Expired, world);
     }
 
     pub(super) fn collect_claims(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
@@ -46,7 +46,7 @@ impl Lifecycle {
                 node_ready: node.map(|node| node.ready),
             };
             if garbage::collects(&view) {
-                delete(id, "GarbageCollected", "garbage_collected", world);
+                delete(id, "GarbageCollected", Rule::GarbageCollected, world);
             }
         }
     }
@@ -126,7 +126,7 @@ impl Lifecycle {
             Repair::WaitUntil(at) | Repair::BlockedUntil(at) => agenda.at(at, Event::Repair(id, generation)),
             Repair::Delete => {
                 world.cluster.set_termination_deadline(claim, Some(world.now));
-                delete(claim, "Repair", "unhealthy", world);
+                delete(claim, "Repair", Rule::Unhealthy, world);
             }
         }
     }
