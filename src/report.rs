@@ -2,9 +2,12 @@
 
 pub mod chart;
 pub mod comparisons;
+pub mod diff;
+pub mod effects;
 pub mod files;
 pub mod numbers;
 pub mod objectives;
+pub mod patch;
 pub mod points;
 pub mod replications;
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod consumers;
 pub mod convert;
 pub mod diagnostic;
 pub mod document;
+pub mod edit;
 pub mod faults;
 pub mod files;
 pub mod flags;

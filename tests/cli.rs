@@ -270,7 +270,7 @@ fn the_same_run_gives_the_same_bytes_on_any_number_of_threads() -> Checked {
         Ok(contents(&out)?)
     };
     let first = run("1", "first")?;
-    assert_eq!(first.len(), 3 * 7 + 1);
+    assert_eq!(first.len(), 3 * 7 + 4);
     assert!(first == run("1", "again")?, "the second run differs");
     assert!(first == run("2", "parallel")?, "two threads differ from one");
     Ok(())
@@ -293,7 +293,7 @@ fn shards_of_a_sweep_merge_to_the_whole() -> Checked {
     sweep("parts", &["--shard", "1/2"])?;
     sweep("parts", &["--merge", "2"])?;
     let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
-    for name in ["points.csv", "means.csv", "trade-off.svg"] {
+    for name in ["points.csv", "means.csv", "effects.csv", "trade-off.svg", "response.png"] {
         assert_eq!(std::fs::read(whole.join(name))?, std::fs::read(parts.join(name))?, "{name}");
     }
     Ok(())
@@ -304,7 +304,8 @@ fn a_scenario_compared_with_itself_does_not_differ() -> Checked {
     let folder = tempfile::tempdir()?;
     let path = chain(folder.path())?;
     let mut command = forescale()?;
-    command.arg("compare").arg(&path).arg(&path).args(["--replications", "2", "--fail-if-worse", "0%", "--json"]);
+    command.current_dir(folder.path()).arg("compare").arg(&path).arg(&path);
+    command.args(["--replications", "2", "--fail-if-worse", "0%", "--json"]);
     let output = command.output()?;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let comparison: serde_json::Value = serde_json::from_slice(&output.stdout)?;

@@ -41,6 +41,75 @@ replications = 6
 "consumers.orders.batchSize" = [1, 10]
 "#;
 
+/// An autoscaled consumer with manifests in a file of their own.
+const SCALED: &str = r#"
+[simulation]
+duration = "20m"
+manifests = ["orders.yaml"]
+
+[[queues]]
+name = "orders"
+
+[[queues.arrivals]]
+pattern = "poisson"
+rate = "6/s"
+
+[[consumers]]
+deployment = "orders"
+queue = "orders"
+processing = { lognormal = { p50 = "400ms", p99 = "2s" } }
+
+[[nodeGroups]]
+name = "base"
+instanceType = "m5.large"
+count = 1
+
+[objectives]
+p95Wait = "1m"
+
+[tune]
+replications = 4
+budget = 60
+minimize = "p95Wait"
+"ScaledObject/orders.pollingInterval" = [5, 30]
+"ScaledObject/orders.cooldownPeriod" = [60, 300]
+"#;
+const MANIFEST: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: orders
+spec:
+  replicas: 1
+  selector:
+    matchLabels: { app: orders }
+  template:
+    metadata:
+      labels: { app: orders }
+    spec:
+      containers:
+        - name: app
+          image: orders
+          resources: { requests: { cpu: 100m, memory: 128Mi } }
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata:
+  name: orders
+  namespace: shop
+spec:
+  scaleTargetRef:
+    name: orders
+  minReplicaCount: 1
+  maxReplicaCount: 6
+  pollingInterval: 120  # seconds
+  triggers:
+    - type: aws-sqs-queue
+      metadata:
+        queueURL: https://sqs.us-east-1.amazonaws.com/1/orders
+        queueLength: "5"
+        awsRegion: us-east-1
+"#;
+
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -69,6 +138,11 @@ impl Folder {
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {error}");
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn command(&self, arguments: &[&str]) -> std::io::Result<Output> {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("forescale"));
+        command.current_dir(self.0.path()).args(arguments).output()
     }
 
     fn points(&self, out: &str) -> std::io::Result<String> {
@@ -200,5 +274,78 @@ fn axes_and_designs_come_from_the_command_line_or_the_file() -> Checked {
     let unequal = folder.output("bad", &["--design", "zip"])?;
     assert_eq!(unequal.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&unequal.stderr).contains("same number of values"));
+    Ok(())
+}
+
+#[test]
+fn tuning_says_what_to_change_and_what_it_gains_on_fresh_and_held_out_traffic() -> Checked {
+    let folder = Folder::new()?;
+    std::fs::write(folder.path("orders.yaml"), MANIFEST)?;
+    std::fs::write(folder.path("scaled.toml"), SCALED)?;
+    std::fs::write(folder.path("other.toml"), SCALED.replace("6/s", "3/s"))?;
+    let output = folder.command(&["tune", "scaled.toml", "--hold-out", "other.toml", "--fresh", "6", "--strict"])?;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let screen = String::from_utf8(output.stdout)?;
+    for word in ["Recommended settings", "6 fresh runs", "Traffic held out", "does nothing", "changes.diff"] {
+        assert!(screen.contains(word), "no `{word}` in:\n{screen}");
+    }
+    let out = folder.path("output/scaled/tune");
+    let found: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("tune.json"))?)?;
+    assert_eq!(found["settings"][0]["present"], "120");
+    // minReplicaCount is 1: cooldownPeriod has no effect, and the report says so.
+    let effects: Vec<_> = found["knobs"].as_array().ok_or("no knobs")?.iter().map(|knob| knob["effect"].clone()).collect();
+    assert_eq!(effects[1], "nothing", "{effects:?}");
+    for traffic in ["fresh", "hold_out"] {
+        let change = &found[traffic]["wait_p95_s"]["change"];
+        let [mean, width] = ["mean", "half_width"].map(|key| change[key].as_f64().unwrap_or(f64::NAN));
+        let is_better = traffic == "hold_out" || mean < 0.0;
+        assert!(is_better && mean.abs() < 60.0 && width > 0.0, "{traffic}: {change}");
+    }
+    let diff = std::fs::read_to_string(out.join("changes.diff"))?;
+    assert!(diff.starts_with("--- a/orders.yaml\n+++ b/orders.yaml\n@@ -"), "{diff}");
+    assert!(diff.contains("\n-  pollingInterval: 120  # seconds\n+  pollingInterval: "), "{diff}");
+    let patch = std::fs::read_to_string(out.join("patches/ScaledObject-orders.yaml"))?;
+    assert!(patch.contains("namespace: shop\nspec:\n  pollingInterval: "), "{patch}");
+    Ok(())
+}
+
+#[test]
+fn a_comparison_is_a_gate_for_changes() -> Checked {
+    let folder = Folder::new()?;
+    let scenario = |name: &str, replicas: u32, objectives: &str| {
+        let text = SCENARIO.replace("spec.replicas = 3", &format!("spec.replicas = {replicas}")).replace("3/s", "2.4/s");
+        std::fs::write(folder.path(name), format!("{text}\n[objectives]\n{objectives}\n"))
+    };
+    scenario("base.toml", 3, "maxCost = 100")?;
+    scenario("slow.toml", 1, "maxCost = 100")?;
+    scenario("strict.toml", 3, "p95Wait = \"1ms\"")?;
+    let gate = |files: [&str; 2], extra: &[&str]| -> Result<(Option<i32>, String), Box<dyn std::error::Error>> {
+        let arguments = [&["compare", files[0], files[1], "--replications", "3", "--no-charts"], extra].concat();
+        let output = folder.command(&arguments)?;
+        Ok((output.status.code(), String::from_utf8(output.stderr)?))
+    };
+    assert_eq!(gate(["base.toml", "slow.toml"], &[])?.0, Some(0), "without a gate nothing fails");
+    let (code, said) = gate(["base.toml", "slow.toml"], &["--strict"])?;
+    assert!(code == Some(1) && said.contains("slow: wait_p95_s is"), "{code:?} {said}");
+    assert_eq!(gate(["slow.toml", "base.toml"], &["--strict"])?.0, Some(0), "better is no regression");
+    assert_eq!(gate(["base.toml", "slow.toml"], &["--strict", "--measure", "cost_usd"])?.0, Some(0));
+    assert_eq!(gate(["base.toml", "slow.toml"], &["--strict", "--measure", "wait_p95_s", "--fail-if-worse", "1000000%"])?.0, Some(0));
+    let (code, said) = gate(["base.toml", "strict.toml"], &["--strict"])?;
+    assert!(code == Some(1) && said.contains("strict: p95Wait is missed"), "{code:?} {said}");
+    assert_eq!(gate(["strict.toml", "base.toml"], &["--strict"])?.0, Some(0), "what is replaced may miss them");
+    assert_eq!(gate(["base.toml", "slow.toml"], &["--measure", "processed"])?.0, Some(2));
+    Ok(())
+}
+
+#[test]
+fn a_comparison_leaves_its_numbers_and_a_chart_of_all_scenarios() -> Checked {
+    let folder = Folder::new()?;
+    let output = folder.command(&["compare", "orders.toml", "orders.toml", "--replications", "2", "--out", "both"])?;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.path("both/comparison.json"))?)?;
+    assert_eq!(json["lines"][0]["pairing_gain"][0], serde_json::Value::Null, "equal scenarios differ by nothing");
+    for name in ["compare.svg", "compare.png"] {
+        assert!(folder.path("both").join(name).metadata()?.len() > 0, "{name}");
+    }
     Ok(())
 }

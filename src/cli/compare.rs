@@ -1,14 +1,17 @@
 //! `forescale compare`: scenarios side by side, on the same arrivals and luck.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 
-use crate::report::comparisons;
+use crate::report::chart::{self, bands::Bands};
+use crate::report::{comparisons, screen};
 use crate::scenario::Scenario;
 use crate::simulation::Options;
-use crate::study::compare::compare;
+use crate::study::compare::{Comparison, GATED, Miss, compare};
+use crate::study::measures::MEASURES;
 
 use super::End;
 use super::load::{self, Source};
@@ -31,12 +34,36 @@ pub(super) struct Arguments {
     /// Allow scenarios to read files outside their folders
     #[arg(long)]
     allow_outside: bool,
+    /// Folder for the results
+    #[arg(long, value_name = "FOLDER", default_value = "output/compare")]
+    out: PathBuf,
+    /// Exit with 1 when a scenario after the first misses an objective, or is significantly worse than the first by more than
+    /// the share of --fail-if-worse (5% if it is not given)
+    #[arg(long)]
+    strict: bool,
     /// Exit with 1 when something is significantly worse than in the first by more than this share, such as 5%
     #[arg(long, value_name = "SHARE", value_parser = share)]
     fail_if_worse: Option<f64>,
+    /// Measure that --fail-if-worse looks at, such as cost_usd; may be repeated [default: cost_usd, wait_p95_s, wait_p99_s,
+    /// left, dead_lettered, duplicates]
+    #[arg(long, value_name = "MEASURE", value_parser = gated_measure)]
+    measure: Vec<&'static str>,
+    /// Draw no charts
+    #[arg(long)]
+    no_charts: bool,
     /// Print the comparison as JSON, and nothing else
     #[arg(long)]
     json: bool,
+}
+
+/// Share by which a measure may be worse when `--strict` alone is given.
+const DEFAULT_BOUND: f64 = 0.05;
+
+fn gated_measure(text: &str) -> Result<&'static str, String> {
+    let known = MEASURES.iter().filter(|measure| measure.less_is_better).map(|measure| measure.name);
+    known.clone().find(|name| *name == text).ok_or_else(|| {
+        format!("no measure of which less is better: {}", known.collect::<Vec<_>>().join(", "))
+    })
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -69,17 +96,64 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<
     let comparison = compare(&scenarios, arguments.replications, &runner);
     counter.finish();
     let comparison = comparison.map_err(|message| anyhow!(message))?;
+    let json = format!("{}\n", serde_json::to_string_pretty(&comparison)?);
+    let files = write(arguments, &scenarios, &comparison, &json)?;
     if arguments.json {
-        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&comparison)?)?;
+        io::stdout().write_all(json.as_bytes())?;
     } else {
-        io::stdout().write_all(comparisons::render(&comparison, terminal.color_out).as_bytes())?;
+        let mut text = comparisons::render(&comparison, terminal.color_out);
+        text.push_str(&screen::files(&arguments.out, &files, terminal.color_out));
+        io::stdout().write_all(text.as_bytes())?;
     }
-    let worse = arguments.fail_if_worse.map(|share| comparison.regressions(share)).unwrap_or_default();
+    verdict(arguments, &comparison)
+}
+
+/// Writes `comparison.json` and the chart.
+fn write(
+    arguments: &Arguments,
+    scenarios: &[(String, &Scenario)],
+    comparison: &Comparison,
+    json: &str,
+) -> anyhow::Result<Vec<&'static str>> {
+    let folder = &arguments.out;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write("comparison.json", json)?;
+    if arguments.no_charts {
+        return Ok(vec!["comparison.json"]);
+    }
+    let profiles = comparison.names.iter().zip(&comparison.profiles);
+    let bands = Bands {
+        title: format!("{}: {} runs each", comparison.names.join(", "), comparison.replications),
+        scenarios: profiles.map(|(name, profiles)| (name.as_str(), profiles.as_slice())).collect(),
+        length: scenarios.iter().map(|(_, scenario)| scenario.simulation.duration).max().unwrap_or_default(),
+    };
+    write("compare.svg", &chart::document(&bands)?)?;
+    chart::picture(&bands, &folder.join("compare.png"))?;
+    Ok(vec!["comparison.json", "compare.svg", "compare.png"])
+}
+
+/// What a gate says: missed objectives and regressions are named on standard error.
+fn verdict(arguments: &Arguments, comparison: &Comparison) -> anyhow::Result<End> {
+    let measures = if arguments.measure.is_empty() { &GATED[..] } else { &arguments.measure };
+    let bound = arguments.fail_if_worse.or(arguments.strict.then_some(DEFAULT_BOUND));
+    let worse = bound.map(|share| comparison.regressions(share, measures)).unwrap_or_default();
     for (scenario, measure, relative) in &worse {
         let name = &comparison.names[*scenario];
-        writeln!(io::stderr(), "{name}: {measure} is {:.0} % worse", relative * 100.0)?;
+        if relative.is_finite() {
+            writeln!(io::stderr(), "{name}: {measure} is {:.0} % worse", relative * 100.0)?;
+        } else {
+            writeln!(io::stderr(), "{name}: {measure} is worse; it was 0")?;
+        }
     }
-    Ok(if worse.is_empty() { End::Fine } else { End::ObjectivesMissed })
+    let missed: Vec<&Miss> = comparison.misses.iter().filter(|miss| arguments.strict && miss.scenario > 0).collect();
+    for miss in &missed {
+        writeln!(io::stderr(), "{}: {} is missed", comparison.names[miss.scenario], miss.objective)?;
+    }
+    Ok(if worse.is_empty() && missed.is_empty() { End::Fine } else { End::ObjectivesMissed })
 }
 
 #[cfg(test)]

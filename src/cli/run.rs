@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Context;
 use rayon::prelude::*;
 
+use crate::report::chart::{self, bands::Bands};
+use crate::report::replications::{self, Pooled, Replication};
 use crate::report::summary::{Summary, summarize};
-use crate::report::{files, replications, screen};
+use crate::report::{files, screen};
 use crate::scenario::Scenario;
 use crate::simulation::{self, Options};
 use crate::telemetry::Outcome;
@@ -104,23 +106,37 @@ fn run_often(
 ) -> anyhow::Result<Vec<Summary>> {
     let runs = arguments.replications;
     let progress = Progress::new(terminal, arguments.quiet, u64::from(runs), scenario.simulation.duration);
-    let one = |replication: u32| -> anyhow::Result<(Summary, Vec<f64>)> {
+    let length = scenario.simulation.duration;
+    let one = |replication: u32| -> anyhow::Result<(Summary, Replication)> {
         let outcome = simulate_shown(arguments, scenario, name, replication, &progress)?;
         let summary = summarize(&outcome, &scenario.objectives);
         let own = folder.join(format!("replication-{replication}"));
         files::write(&own, &outcome, &summary, !arguments.no_charts)?;
-        Ok((summary, replications::measures(&outcome)))
+        Ok((summary, Replication::of(&outcome, length)))
     };
     let results: anyhow::Result<Vec<_>> = (0..runs).into_par_iter().map(one).collect();
     progress.finish();
-    let (summaries, measures): (Vec<_>, Vec<_>) = results?.into_iter().unzip();
-    let path = folder.join("replications.csv");
-    fs::write(&path, replications::csv(&measures)).with_context(|| format!("cannot write {}", path.display()))?;
+    let (summaries, all): (Vec<_>, Vec<_>) = results?.into_iter().unzip();
+    let pooled = Pooled::of(&all);
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write("replications.csv", replications::csv(&all))?;
+    write("pooled.json", format!("{}\n", serde_json::to_string_pretty(&pooled)?))?;
+    let mut names = vec!["replications.csv", "pooled.json"];
+    if !arguments.no_charts {
+        let profiles: Vec<_> = all.iter().map(|replication| replication.profile.clone()).collect();
+        let bands = Bands { title: format!("{name}: {runs} runs"), scenarios: vec![(name, &profiles)], length };
+        write("replications.svg", chart::document(&bands)?)?;
+        chart::picture(&bands, &folder.join("replications.png"))?;
+        names.extend(["replications.svg", "replications.png"]);
+    }
+    names.push("replication-*/");
     if arguments.json {
         writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&summaries)?)?;
     } else if !arguments.quiet {
-        let mut text = replications::render(&summaries, &measures, terminal.color_out);
-        let names = ["replications.csv", "replication-*/"];
+        let mut text = replications::render(&summaries, &all, &pooled, terminal.color_out);
         text.push_str(&screen::files(folder, &names, terminal.color_out));
         io::stdout().write_all(text.as_bytes())?;
     }

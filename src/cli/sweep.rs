@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 
-use crate::report::{chart, points};
+use crate::report::chart::heat::Heat;
+use crate::report::chart::response::Response;
+use crate::report::chart::trade_off::TradeOff;
+use crate::report::chart::{self, Drawing};
+use crate::report::{effects, points};
 use crate::scenario::axes::{Axis, SweepDesign, parse_axis};
 use crate::scenario::load::Loaded;
 use crate::simulation::Options;
@@ -52,6 +56,9 @@ pub(super) struct Arguments {
     /// Run nothing: put the files of N shards together
     #[arg(long, value_name = "N", conflicts_with_all = ["shard", "resume"])]
     merge: Option<usize>,
+    /// Draw no charts
+    #[arg(long)]
+    no_charts: bool,
     /// Print errors only
     #[arg(long, short)]
     quiet: bool,
@@ -165,18 +172,41 @@ fn finish(
 ) -> anyhow::Result<()> {
     let axes: Vec<String> = plan.axes.iter().map(|axis| axis.path.clone()).collect();
     let points = points::points(plan, table);
+    let title = format!("{name}: {} combinations, {} runs each", plan.points.len(), plan.replications);
+    let mut files = vec!["points.csv", "means.csv", "effects.csv"];
     let write = |name: &str, text: String| {
         let path = folder.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     };
     write("means.csv", points::csv(&axes, &points))?;
-    let title = format!("{name}: {} combinations, {} runs each", plan.points.len(), plan.replications);
-    write("trade-off.svg", chart::trade_off::svg(&title, &points)?)?;
+    write("effects.csv", effects::csv(plan, table))?;
+    if !arguments.no_charts {
+        let trade_off = TradeOff { title: title.clone(), points: &points, marked: Vec::new() };
+        draw(folder, "trade-off", &trade_off)?;
+        draw(folder, "response", &Response::main(&title, plan, table))?;
+        files.extend(["trade-off.svg", "response.svg"]);
+        if let Some(heat) = Heat::of(&title, plan, table) {
+            draw(folder, "heat", &heat)?;
+            files.push("heat.svg");
+        }
+        if let Some(pairs) = Response::pairs(&title, plan, table) {
+            draw(folder, "interactions", &pairs)?;
+            files.push("interactions.svg");
+        }
+    }
     if !arguments.quiet {
         let mut text = points::render(&title, &axes, &points, terminal.color_out);
-        let files = ["points.csv", "means.csv", "trade-off.svg"];
+        text.push_str(&effects::render(plan, table));
         text.push_str(&crate::report::screen::files(folder, &files, terminal.color_out));
         io::stdout().write_all(text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Writes a chart as SVG and PNG.
+fn draw(folder: &Path, name: &str, drawing: &impl Drawing) -> anyhow::Result<()> {
+    let path = folder.join(format!("{name}.svg"));
+    fs::write(&path, chart::document(drawing)?).with_context(|| format!("cannot write {}", path.display()))?;
+    let path = folder.join(format!("{name}.png"));
+    chart::picture(drawing, &path).with_context(|| format!("cannot write {}", path.display()))
 }

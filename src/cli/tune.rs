@@ -1,18 +1,26 @@
 //! `forescale tune`: the best settings among those of `[tune]`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
 
-use crate::report::{chart, points, screen, tuning};
-use crate::scenario::axes::Minimize;
+use crate::api::tree::Node;
+use crate::report::tuning::{Found, TABLE_HEADER};
+use crate::report::{chart, diff, patch, points, screen, tuning};
+use crate::scenario::Scenario;
+use crate::scenario::axes::{Axis, Minimize, parse_axis};
+use crate::scenario::edit::edit;
 use crate::scenario::load::{Loaded, finish};
 use crate::simulation::Options;
 use crate::study::constraint::constraints;
 use crate::study::measures::MEASURES;
-use crate::study::tune::{Goal, tune};
+use crate::study::plan::value_text;
+use crate::study::tune::{Choice, Goal, tune};
+use crate::study::worth::{gain, knobs};
 
 use super::End;
 use super::load::{self, Source};
@@ -23,14 +31,30 @@ use super::terminal::Terminal;
 /// Arguments of `tune`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    source: Source,
+    /// Scenarios, TOML files; each is tuned by itself
+    #[arg(value_name = "FILE", num_args = 1.., required = true)]
+    files: Vec<PathBuf>,
+    /// Change a setting: `ScaledObject/orders.pollingInterval=5`; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = load::parse_setting)]
+    settings: Vec<(String, String)>,
+    /// Allow the scenario to read files outside its folder
+    #[arg(long)]
+    allow_outside: bool,
+    /// Choose among these values instead of those in `[tune]`: `ScaledObject/orders.pollingInterval=5,10,30`; may be repeated
+    #[arg(long, value_name = "PATH=VALUES", value_parser = parse_axis)]
+    vary: Vec<Axis>,
+    /// A scenario of the same objects with traffic that the search does not see: the gain is measured there, too
+    #[arg(long, value_name = "FILE")]
+    hold_out: Option<PathBuf>,
     /// Folder for the results [default: output/<scenario>/tune]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Most runs, instead of the scenario's
+    /// Most runs of the search, instead of the scenario's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     budget: Option<u32>,
+    /// Runs on fresh randomness that measure the gain, and what each setting is worth
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    fresh: u32,
     /// Print errors only
     #[arg(long, short)]
     quiet: bool,
@@ -41,12 +65,34 @@ pub(super) struct Arguments {
 
 /// Searches, writes what was tried and shows the best.
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<End> {
-    let Some(loaded) = load::scenario(&arguments.source, arguments.quiet, terminal)? else { return Ok(End::BadInput) };
-    let wanted = &loaded.scenario.tune;
-    if wanted.axes.is_empty() {
-        bail!("the scenario has nothing to tune: name settings and their values in a table `[tune]`");
+    if arguments.files.len() > 1 && (arguments.out.is_some() || arguments.hold_out.is_some()) {
+        bail!("--out and --hold-out are for a single scenario");
     }
-    let name = load::name(&arguments.source.file);
+    let mut rows = Vec::new();
+    let mut missed = false;
+    for file in &arguments.files {
+        let Some((row, met)) = one(arguments, terminal, file)? else { return Ok(End::BadInput) };
+        rows.push(row);
+        missed |= !met;
+    }
+    if rows.len() > 1 && !arguments.quiet {
+        writeln!(io::stdout(), "\n{TABLE_HEADER}\n{}", rows.join("\n"))?;
+    }
+    Ok(if arguments.strict && missed { End::ObjectivesMissed } else { End::Fine })
+}
+
+/// Tunes one scenario; gives its row of the table of all, and whether the objectives are met. Nothing when it cannot run.
+fn one(arguments: &Arguments, terminal: &Terminal, file: &Path) -> anyhow::Result<Option<(String, bool)>> {
+    let load = |file: &Path| {
+        let (settings, allow_outside) = (arguments.settings.clone(), arguments.allow_outside);
+        load::scenario(&Source { file: file.to_owned(), settings, allow_outside }, arguments.quiet, terminal)
+    };
+    let Some(loaded) = load(file)? else { return Ok(None) };
+    let wanted = &loaded.scenario.tune;
+    let axes = if arguments.vary.is_empty() { wanted.axes.clone() } else { arguments.vary.clone() };
+    if axes.is_empty() {
+        bail!("nothing to tune: name settings and their values in a table `[tune]`, or with --vary");
+    }
     let goal = Goal {
         minimize: match wanted.minimize {
             Minimize::Cost => "cost_usd",
@@ -58,47 +104,160 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<
         replications: wanted.replications,
         seed: loaded.scenario.simulation.seed,
     };
-    let lengths: Vec<usize> = wanted.axes.iter().map(|axis| axis.values.len()).collect();
-    let counter = Counter::new(terminal, arguments.quiet);
-    let evaluate = |point: &[usize], replication: u32| {
-        let outcome = evaluate(&loaded, point, replication, &name);
-        counter.one_more(goal.budget);
-        outcome.map_err(|error| format!("{error:#}"))
+    let present = present_values(&loaded, &axes)?;
+    let hold_out = match &arguments.hold_out {
+        Some(file) => match load(file)? {
+            Some(loaded) => Some(Bench::new(loaded, axes.clone(), present.clone())),
+            None => return Ok(None),
+        },
+        None => None,
     };
-    let tuned = tune(&lengths, &goal, &evaluate);
+    let bench = Bench::new(loaded, axes.clone(), Vec::new());
+    let lengths: Vec<usize> = axes.iter().map(|axis| axis.values.len()).collect();
+    let counter = Counter::new(terminal, arguments.quiet);
+    let evaluate = |choice: &Choice, replication: u32| {
+        counter.one_more(goal.budget);
+        bench.evaluate(choice, replication)
+    };
+    let name = load::name(file);
+    let search = || -> Result<_, String> {
+        let tuned = tune(&lengths, &goal, &evaluate)?;
+        let best = tuned.tried[tuned.best].point.clone();
+        let fresh = gain(&best, arguments.fresh, &evaluate)?;
+        let held_out = hold_out.as_ref().map(|bench| gain(&best, arguments.fresh, &|c, r| bench.evaluate(c, r)));
+        Ok((knobs(&lengths, &best, arguments.fresh, &evaluate)?, fresh, held_out.transpose()?, tuned))
+    };
+    let result = search();
     counter.finish();
-    let tuned = tuned.map_err(|message| anyhow!(message))?;
+    let (knobs, gain, held_out, tuned) = result.map_err(|message| anyhow!(message))?;
+    let texts: Vec<String> = present.iter().map(|value| value.as_ref().map_or_else(String::new, value_text)).collect();
+    let found = Found {
+        name: &name,
+        axes: &axes,
+        present: &texts,
+        goal: &goal,
+        tuned: &tuned,
+        gain: &gain,
+        hold_out: held_out.as_ref(),
+        knobs: &knobs,
+    };
     let folder = arguments.out.clone().unwrap_or_else(|| Path::new("output").join(&name).join("tune"));
-    let paths: Vec<String> = wanted.axes.iter().map(|axis| axis.path.clone()).collect();
-    let tried = tuning::points(&wanted.axes, &tuned);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let files = [
-        ("means.csv", points::csv(&paths, &tried)),
-        ("trade-off.svg", chart::trade_off::svg(&format!("{name}: combinations tried"), &tried)?),
-    ];
-    for (file, text) in files {
-        let path = folder.join(file);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    let notes = write(&bench.loaded, &found, &folder)?;
     if !arguments.quiet {
-        let mut text = tuning::render(&name, &wanted.axes, &goal, &tuned, terminal.color_out);
-        text.push('\n');
-        text.push_str(&screen::files(&folder, &["means.csv", "trade-off.svg"], terminal.color_out));
+        let text = format!("{}\n{}", found.render(terminal.color_out), notes.shown(&folder, terminal));
         io::stdout().write_all(text.as_bytes())?;
     }
-    let missed = tuned.tried[tuned.best].violation(&goal.constraints) > 0.0;
-    Ok(if arguments.strict && missed { End::ObjectivesMissed } else { End::Fine })
+    Ok(Some((found.table_row(), found.meets_objectives())))
 }
 
-/// One run with the settings of a combination.
-fn evaluate(loaded: &Loaded, point: &[usize], replication: u32, name: &str) -> anyhow::Result<Vec<f64>> {
-    let mut document = loaded.document.clone();
-    for (axis, index) in loaded.scenario.tune.axes.iter().zip(point) {
-        let set = document.set(&axis.path, axis.values[*index].clone());
-        set.map_err(|error| anyhow!("{}: {}", axis.path, error.message))?;
+/// What the scenario has at present at each axis.
+fn present_values(loaded: &Loaded, axes: &[Axis]) -> anyhow::Result<Vec<Option<Node>>> {
+    let of = |axis: &Axis| {
+        let value = loaded.document.get(&axis.path).map_err(|error| anyhow!("{}: {}", axis.path, error.message))?;
+        Ok(value.cloned())
+    };
+    axes.iter().map(of).collect()
+}
+
+/// Files written, and what has to be done by hand.
+struct Notes {
+    files: Vec<String>,
+    by_hand: Vec<String>,
+}
+
+impl Notes {
+    fn shown(&self, folder: &Path, terminal: &Terminal) -> String {
+        let files: Vec<&str> = self.files.iter().map(String::as_str).collect();
+        let mut text = screen::files(folder, &files, terminal.color_out);
+        for path in &self.by_hand {
+            text.push_str(&format!("{path} has to be changed by hand: it is not in changes.diff\n"));
+        }
+        text
     }
-    let changed = finish(document, Some(&load::known_in), crate::api::decode::Problems::default());
-    let changed = changed.map_err(|invalid| anyhow!("a combination cannot run: {invalid}"))?;
-    let outcome = simulate(&changed.scenario, name, Options::replication(replication))?;
-    Ok(MEASURES.iter().map(|measure| measure.of(&outcome)).collect())
+}
+
+fn write(loaded: &Loaded, found: &Found<'_>, folder: &Path) -> anyhow::Result<Notes> {
+    let Found { name, axes, tuned, .. } = *found;
+    let best = &tuned.tried[tuned.best].point;
+    let settings: Vec<(String, Node)> =
+        axes.iter().zip(best).map(|(axis, index)| (axis.path.clone(), axis.values[*index].clone())).collect();
+    let edits = edit(&loaded.document, &settings);
+    let changes: String = edits.files.iter().map(|file| diff::unified(&file.path, &file.old, &file.new)).collect();
+    let paths: Vec<String> = axes.iter().map(|axis| axis.path.clone()).collect();
+    let tried = tuning::points(axes, tuned);
+    let chart = chart::trade_off::TradeOff {
+        title: format!("{name}: combinations tried"),
+        points: &tried,
+        marked: vec![("present", place(&found.gain.present("wait_p95_s"), &found.gain.present("cost_usd"))), ("recommended", place(&found.gain.best("wait_p95_s"), &found.gain.best("cost_usd")))],
+    };
+    let mut texts = vec![
+        ("means.csv".to_owned(), points::csv(&paths, &tried)),
+        ("tune.json".to_owned(), format!("{:#}\n", found.json())),
+        ("trade-off.svg".to_owned(), chart::document(&chart)?),
+    ];
+    if !changes.is_empty() {
+        texts.push(("changes.diff".to_owned(), changes));
+    }
+    let changed: Vec<(String, Node)> = settings
+        .into_iter()
+        .zip(found.present)
+        .filter(|((_, value), present)| value_text(value) != **present)
+        .map(|(setting, _)| setting)
+        .collect();
+    let patches = patch::patches(&loaded.document, &changed);
+    texts.extend(patches.into_iter().map(|(file, text)| (format!("patches/{file}"), text)));
+    fs::create_dir_all(folder.join("patches")).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut files = Vec::new();
+    for (file, text) in texts {
+        let path = folder.join(&file);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        files.push(file);
+    }
+    chart::picture(&chart, &folder.join("trade-off.png"))?;
+    Ok(Notes { files, by_hand: edits.by_hand })
+}
+
+fn place(wait: &crate::study::statistics::Estimate, cost: &crate::study::statistics::Estimate) -> (f64, f64) {
+    (wait.mean, cost.mean)
+}
+
+/// A scenario whose settings are varied; each combination is read once.
+struct Bench {
+    loaded: Box<Loaded>,
+    axes: Vec<Axis>,
+    /// Values that hold where a combination says "present", if they are not the scenario's own.
+    present: Vec<Option<Node>>,
+    read: Mutex<BTreeMap<Vec<Option<usize>>, Arc<Scenario>>>,
+}
+
+impl Bench {
+    fn new(loaded: Box<Loaded>, axes: Vec<Axis>, present: Vec<Option<Node>>) -> Bench {
+        Bench { loaded, axes, present, read: Mutex::default() }
+    }
+
+    /// One run with the settings of a combination: the values of all measures.
+    fn evaluate(&self, choice: &Choice, replication: u32) -> Result<Vec<f64>, String> {
+        let scenario = self.scenario(choice)?;
+        let outcome = simulate(&scenario, "", Options::replication(replication)).map_err(|error| format!("{error:#}"))?;
+        Ok(MEASURES.iter().map(|measure| measure.of(&outcome)).collect())
+    }
+
+    fn scenario(&self, choice: &Choice) -> Result<Arc<Scenario>, String> {
+        if let Some(known) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(choice) {
+            return Ok(known.clone());
+        }
+        let mut document = self.loaded.document.clone();
+        for (index, (axis, chosen)) in self.axes.iter().zip(choice).enumerate() {
+            let own = self.present.get(index).and_then(Option::as_ref);
+            if let Some(value) = chosen.map(|at| &axis.values[at]).or(own) {
+                let set = document.set(&axis.path, value.clone());
+                set.map_err(|error| format!("{}: {}", axis.path, error.message))?;
+            }
+        }
+        let changed = finish(document, Some(&load::known_in), crate::api::decode::Problems::default());
+        let changed = changed.map_err(|invalid| format!("a combination cannot run: {invalid}"))?;
+        let scenario = Arc::new(changed.scenario);
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(choice.to_vec(), scenario.clone());
+        Ok(scenario)
+    }
 }

@@ -1,11 +1,15 @@
-//! The chart of a run: panels over one time axis, as SVG and PNG from the same drawing code.
+//! Charts, as SVG and PNG from the same drawing code. The chart of a run: panels over one time axis.
 
 mod axis;
+pub mod bands;
 mod canvas;
+mod graph;
+pub mod heat;
 mod marks;
 mod palette;
 mod panel;
 mod panels;
+pub mod response;
 pub mod trade_off;
 
 use std::path::Path;
@@ -18,39 +22,82 @@ use crate::telemetry::Outcome;
 
 use super::summary::Summary;
 
-pub use canvas::ChartError;
+pub use canvas::{Canvas, ChartError};
 
 /// Pixels of a PNG per unit of the drawing.
 const PNG_SCALE: f64 = 2.0;
 
-/// The chart as an SVG document.
+/// What can be drawn on any surface.
+pub trait Drawing {
+    /// Width and height in units.
+    fn size(&self) -> (f64, f64);
+
+    /// Draws everything on a white surface of that size.
+    ///
+    /// # Errors
+    /// When the surface cannot be drawn on.
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<'_, B>) -> Result<(), ChartError>;
+}
+
+/// A drawing as an SVG document.
+///
+/// # Errors
+/// Only when the drawing library fails.
+pub fn document(drawing: &impl Drawing) -> Result<String, ChartError> {
+    let (width, height) = drawing.size();
+    let mut text = String::new();
+    draw(SVGBackend::with_string(&mut text, (width as u32, height as u32)), 1.0, drawing)?;
+    Ok(text)
+}
+
+/// Writes a drawing as a PNG.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn picture(drawing: &impl Drawing, path: &Path) -> Result<(), ChartError> {
+    let (width, height) = drawing.size();
+    let pixels = |length: f64| (length * PNG_SCALE) as u32;
+    draw(BitMapBackend::new(path, (pixels(width), pixels(height))), PNG_SCALE, drawing)
+}
+
+fn draw<B: DrawingBackend>(backend: B, scale: f64, drawing: &impl Drawing) -> Result<(), ChartError> {
+    let area = backend.into_drawing_area();
+    let canvas = Canvas::new(&area, scale);
+    canvas.clear(WHITE)?;
+    drawing.draw(&canvas)?;
+    area.present().map_err(|error| ChartError(format!("{error:?}")))
+}
+
+/// The chart of a run.
+struct Run<'a> {
+    outcome: &'a Outcome,
+    summary: &'a Summary,
+}
+
+impl Drawing for Run<'_> {
+    fn size(&self) -> (f64, f64) {
+        panels::size(self.outcome)
+    }
+
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<'_, B>) -> Result<(), ChartError> {
+        panels::draw(canvas, self.outcome, self.summary)
+    }
+}
+
+/// The chart of a run as an SVG document.
 ///
 /// # Errors
 /// Only when the drawing library fails.
 pub fn svg(outcome: &Outcome, summary: &Summary) -> Result<String, ChartError> {
-    let (width, height) = panels::size(outcome);
-    let mut document = String::new();
-    let backend = SVGBackend::with_string(&mut document, (width as u32, height as u32));
-    draw(backend, 1.0, outcome, summary)?;
-    Ok(document)
+    document(&Run { outcome, summary })
 }
 
-/// Writes the chart as a PNG.
+/// Writes the chart of a run as a PNG.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn png(outcome: &Outcome, summary: &Summary, path: &Path) -> Result<(), ChartError> {
-    let (width, height) = panels::size(outcome);
-    let pixels = |length: f64| (length * PNG_SCALE) as u32;
-    draw(BitMapBackend::new(path, (pixels(width), pixels(height))), PNG_SCALE, outcome, summary)
-}
-
-fn draw<B: DrawingBackend>(backend: B, scale: f64, outcome: &Outcome, summary: &Summary) -> Result<(), ChartError> {
-    let area = backend.into_drawing_area();
-    let canvas = canvas::Canvas::new(&area, scale);
-    canvas.clear(WHITE)?;
-    panels::draw(&canvas, outcome, summary)?;
-    area.present().map_err(|error| ChartError(format!("{error:?}")))
+    picture(&Run { outcome, summary }, path)
 }
 
 #[cfg(test)]

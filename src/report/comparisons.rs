@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::study::compare::{Comparison, Interval};
-use crate::study::statistics::Estimate;
+use crate::study::statistics::{Estimate, quantile};
 
+use super::numbers::short;
 use super::points::{aligned, cell, heading, value};
 
 /// The table: a column each scenario, and for those after the first the paired difference to the first.
@@ -36,22 +37,22 @@ pub fn render(comparison: &Comparison, color: bool) -> String {
     text.push_str(
         "\nDifferences are paired; ± is the 95 % interval. `=`: it may be chance. `better`, `worse`: it is not.\n",
     );
+    if let Some(gain) = median_gain(comparison) {
+        let _ = writeln!(text, "Pairing: half of all differences need {}x fewer runs than without it, or still fewer.", short(gain));
+    }
     for miss in &comparison.misses {
         let name = &comparison.names[miss.scenario];
-        let measure = constraint_measure(miss.objective);
-        let [mean, limit] = [miss.mean, miss.limit].map(|amount| value(measure, amount));
-        let _ = writeln!(text, "{name} misses {}: mean {mean}, allowed {limit}", miss.objective);
+        let [mean, limit] = [miss.mean, miss.limit].map(|amount| value(miss.measure, amount));
+        let what = if miss.measure == "waiting_share" { "never received" } else { "mean" };
+        let _ = writeln!(text, "{name} misses {}: {what} {mean}, allowed {limit}", miss.objective);
     }
     text
 }
 
-/// A measure in the unit of the objective.
-fn constraint_measure(objective: &str) -> &'static str {
-    match objective {
-        "maxCost" => "cost_usd",
-        name if name.ends_with("Wait") || name.ends_with("Sojourn") => "wait_p95_s",
-        _ => "pods_max",
-    }
+/// Median of what pairing gains, over the measures whose differences vary.
+fn median_gain(comparison: &Comparison) -> Option<f64> {
+    let gains = comparison.lines.iter().flat_map(|line| line.pairing_gain.iter().copied().flatten());
+    quantile(&gains.collect::<Vec<_>>(), 0.5)
 }
 
 fn estimate(interval: Interval) -> Estimate {
@@ -91,6 +92,7 @@ mod tests {
             less_is_better: true,
             values: vec![base, other],
             differences: vec![difference],
+            pairing_gain: vec![Some(4.2)],
         };
         let comparison = Comparison {
             names: vec!["base".to_owned(), "graviton".to_owned()],
@@ -101,6 +103,7 @@ mod tests {
                 line("left", interval(0.0, 0.0), interval(0.0, 0.0), interval(0.0, 0.0)),
             ],
             misses: Vec::new(),
+            profiles: Vec::new(),
         };
         let text = render(&comparison, false);
         assert!(text.contains("-$0.4000 (-20 %) better"), "{text}");

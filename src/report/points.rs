@@ -10,7 +10,7 @@ use crate::study::table::Table;
 use crate::time::Duration;
 use crate::units::Usd;
 
-use super::numbers::{round, short, span};
+use super::numbers::{percent, round, short, span};
 
 /// Confidence of all intervals.
 const CONFIDENCE: f64 = 0.95;
@@ -185,6 +185,8 @@ pub fn cell(measure: &str, estimate: &Estimate) -> String {
 pub fn value(measure: &str, amount: f64) -> String {
     if measure.ends_with("_s") {
         span(Duration::from_secs_f64(amount))
+    } else if measure.ends_with("_share") {
+        percent(amount)
     } else if measure.ends_with("_usd") {
         Usd::from_f64(amount).to_string()
     } else if amount.fract() == 0.0 {

@@ -301,7 +301,9 @@ fn merged<'a>(parts: impl Iterator<Item = &'a Durations>) -> Durations {
     })
 }
 
-fn times(durations: &Durations) -> Times {
+/// The distribution in numbers.
+#[must_use]
+pub fn times(durations: &Durations) -> Times {
     let quantile = |q| seconds_if(durations.quantile(q));
     Times {
         count: durations.count(),

@@ -22,8 +22,10 @@ const FIRST_ROUND: u32 = 3;
 /// Replications of a first look before the race, for spaces too large to race whole.
 const LOOK: u32 = 2;
 
+/// A value of each axis by its index; `None` = what the scenario has at present.
+pub type Choice = [Option<usize>];
 /// Runs one combination once and gives the values of all measures.
-pub type Evaluate<'a> = &'a (dyn Fn(&[usize], u32) -> Result<Vec<f64>, String> + Sync);
+pub type Evaluate<'a> = &'a (dyn Fn(&Choice, u32) -> Result<Vec<f64>, String> + Sync);
 
 /// What is sought.
 #[derive(Clone, Debug)]
@@ -73,8 +75,8 @@ impl Evolution {
         let mut child: Vec<usize> =
             a.iter().zip(b).map(|(x, y)| if self.stream.chance(0.5) { *x } else { *y }).collect();
         let axis = self.stream.below(child.len());
-        let step = if self.stream.chance(0.5) { 1 } else { usize::MAX };
-        child[axis] = child[axis].wrapping_add(step).min(self.lengths[axis] - 1);
+        let up = self.stream.chance(0.5);
+        child[axis] = if up { (child[axis] + 1).min(self.lengths[axis] - 1) } else { child[axis].saturating_sub(1) };
         child
     }
 }
@@ -131,7 +133,10 @@ impl Tried {
     /// By how much the worst constraint is exceeded, as a share of its limit; 0 = all hold.
     #[must_use]
     pub fn violation(&self, constraints: &[Constraint]) -> f64 {
-        let exceeded = |c: &Constraint| (self.mean(c.measure) - c.limit).max(0.0) / c.limit.abs().max(1e-9);
+        let exceeded = |c: &Constraint| {
+            let scale = if c.limit == 0.0 { 1.0 } else { c.limit.abs() };
+            (self.mean(c.measure) - c.limit).max(0.0) / scale
+        };
         constraints.iter().map(exceeded).fold(0.0, f64::max)
     }
 
@@ -140,17 +145,6 @@ impl Tried {
         let violation = self.violation(&goal.constraints);
         if violation > 0.0 { 1e12 * (1.0 + violation) } else { self.mean(goal.minimize) }
     }
-}
-
-/// What an axis is worth.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sensitivity {
-    /// Index of the axis.
-    pub axis: usize,
-    /// Mean of the goal's measure at each value that was tried, over all combinations tried: index of the value and mean.
-    pub means: Vec<(usize, f64)>,
-    /// Largest less smallest of these means.
-    pub range: f64,
 }
 
 /// The end of a search.
@@ -162,8 +156,6 @@ pub struct Tuned {
     pub best: usize,
     /// Indices of those that nothing beats in cost and p95 wait.
     pub front: Vec<usize>,
-    /// What each axis is worth.
-    pub sensitivity: Vec<Sensitivity>,
     /// Runs used.
     pub runs: usize,
 }
@@ -182,7 +174,14 @@ pub fn tune(lengths: &[usize], goal: &Goal, evaluate: Evaluate<'_>) -> Result<Tu
         search.explore(&mut Evolution::new(lengths, goal.seed))?
     };
     search.race(racers)?;
-    search.finish(lengths.len())
+    search.complete_front()?;
+    search.finish()
+}
+
+/// A combination in which every axis has a value of its own.
+#[must_use]
+pub fn chosen(point: &[usize]) -> Vec<Option<usize>> {
+    point.iter().copied().map(Some).collect()
 }
 
 struct Search<'a> {
@@ -203,7 +202,7 @@ impl Search<'_> {
         jobs.truncate(self.goal.budget.saturating_sub(self.runs));
         let rows: Vec<Vec<f64>> = jobs
             .par_iter()
-            .map(|(point, replication)| (self.evaluate)(point, *replication))
+            .map(|(point, replication)| (self.evaluate)(&chosen(point), *replication))
             .collect::<Result<_, String>>()?;
         self.runs += rows.len();
         for ((point, _), row) in jobs.into_iter().zip(rows) {
@@ -274,26 +273,27 @@ impl Search<'_> {
         worse(self.goal.minimize) || self.goal.constraints.iter().any(surely_violates)
     }
 
-    fn finish(self, axes: usize) -> Result<Tuned, String> {
+    /// Those that the race dropped but nothing beats in cost and wait run as often as the finalists: the front is a result, too.
+    fn complete_front(&mut self) -> Result<(), String> {
+        let tried: Vec<&Tried> = self.tried.values().collect();
+        let points: Vec<Vec<usize>> = front_of(&tried).into_iter().map(|index| tried[index].point.clone()).collect();
+        self.run_up_to(&points, self.goal.replications)
+    }
+
+    fn finish(self) -> Result<Tuned, String> {
         let tried: Vec<Tried> = self.tried.into_values().collect();
         let finalists = tried.iter().enumerate().filter(|(_, t)| t.finalist);
         let best = finalists.min_by(|(_, a), (_, b)| a.score(self.goal).total_cmp(&b.score(self.goal)));
         let best = best.map(|(index, _)| index).ok_or("nothing was tried: the budget is too small")?;
-        let values: Vec<Vec<f64>> = tried.iter().map(|t| vec![t.mean("cost_usd"), t.mean("wait_p95_s")]).collect();
-        let sensitivity = (0..axes).map(|axis| sensitivity_of(axis, &tried, self.goal.minimize)).collect();
-        Ok(Tuned { front: pareto::front(&values), best, sensitivity, runs: self.runs, tried })
+        let front = front_of(&tried.iter().collect::<Vec<_>>());
+        Ok(Tuned { front, best, runs: self.runs, tried })
     }
 }
 
-fn sensitivity_of(axis: usize, tried: &[Tried], measure: &str) -> Sensitivity {
-    let mut groups: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-    for one in tried {
-        groups.entry(one.point[axis]).or_default().push(one.mean(measure));
-    }
-    let means: Vec<(usize, f64)> =
-        groups.into_iter().map(|(value, list)| (value, list.iter().sum::<f64>() / list.len() as f64)).collect();
-    let (low, high) = means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), (_, m)| (l.min(*m), h.max(*m)));
-    Sensitivity { axis, range: if means.is_empty() { 0.0 } else { high - low }, means }
+/// Those that no other beats in cost and p95 wait.
+fn front_of(tried: &[&Tried]) -> Vec<usize> {
+    let values: Vec<Vec<f64>> = tried.iter().map(|t| vec![t.mean("cost_usd"), t.mean("wait_p95_s")]).collect();
+    pareto::front(&values)
 }
 
 #[cfg(test)]
@@ -301,7 +301,8 @@ mod tests {
     use super::*;
 
     /// Cost falls towards (3, 1, …); the wait grows with the first axis. Noise is shared by replication.
-    fn bowl(point: &[usize], replication: u32) -> Result<Vec<f64>, String> {
+    fn bowl(choice: &Choice, replication: u32) -> Result<Vec<f64>, String> {
+        let point: Vec<usize> = choice.iter().map(|index| index.unwrap_or(0)).collect();
         let noise = f64::from(replication % 5) * 0.3;
         let away = |x: usize, to: f64| (x as f64 - to).powi(2);
         let cost = 10.0 + away(point[0], 3.0) + away(point[1], 1.0) + noise;
@@ -326,7 +327,6 @@ mod tests {
         let tuned = tune(&[6, 4], &goal(500, 100.0), &bowl).unwrap();
         assert_eq!(tuned.tried[tuned.best].point, [3, 1]);
         assert!(tuned.runs < 24 * 10, "used {} runs", tuned.runs);
-        assert!(tuned.sensitivity[0].range > 0.0);
     }
 
     #[test]

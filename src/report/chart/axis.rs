@@ -28,6 +28,31 @@ pub fn values(max: f64, lines: usize, whole: bool) -> Scale {
     Scale { top, step }
 }
 
+/// An axis for values between two bounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// Lower end, on a line.
+    pub low: f64,
+    /// Upper end, on a line.
+    pub high: f64,
+    /// Distance of lines.
+    pub step: f64,
+}
+
+/// An axis for values from `low` to `high`, both at least 0, with about `lines` lines. It begins at 0 unless the values are far
+/// from it compared with their differences. `seconds`: steps are those in which people count time.
+#[must_use]
+pub fn span(low: f64, high: f64, lines: usize, seconds: bool) -> Span {
+    let high = if high > 0.0 { high } else { 1.0 };
+    let low = if high - low < low { low } else { 0.0 };
+    let width = if high > low { high - low } else { high };
+    let raw = width / lines.max(1) as f64;
+    let step = if seconds && raw > 0.1 { time_step(width, lines) } else { values(width, lines, false).step };
+    let low = if low > 0.0 { ((low - width * 0.1) / step).floor().max(0.0) * step } else { 0.0 };
+    let high = low + (((high - low) * 1.04 / step).ceil() * step).max(step);
+    Span { low, high, step }
+}
+
 /// Distance in seconds of about `lines` lines over `duration` seconds, which people count in.
 #[must_use]
 pub fn time_step(duration: f64, lines: usize) -> f64 {
@@ -91,6 +116,15 @@ mod tests {
             assert_eq!(values(max, 5, true), Scale { top, step }, "{max}");
         }
         assert_eq!(values(0.9, 5, false), Scale { top: 1.0, step: 0.2 });
+    }
+
+    #[test]
+    fn axes_begin_at_zero_unless_that_would_hide_the_differences() {
+        assert_eq!(span(0.2, 0.9, 5, false), Span { low: 0.0, high: 1.0, step: 0.2 });
+        let far = span(100.0, 101.0, 5, false);
+        assert!(far.low > 99.0 && far.low <= 100.0 && far.high > 101.0, "{far:?}");
+        assert_eq!(span(0.0, 250.0, 5, true).step, 60.0);
+        assert_eq!(span(0.0, 0.0, 5, false).low, 0.0);
     }
 
     #[test]

@@ -1,83 +1,137 @@
 //! Cost against wait: one dot a combination of settings.
 
-use plotters::backend::SVGBackend;
-use plotters::drawing::IntoDrawingArea;
-use plotters::style::WHITE;
+use plotters::backend::DrawingBackend;
 
-use crate::report::numbers::span;
 use crate::report::points::Point;
-use crate::time::Duration;
+use crate::study::statistics::knee;
 
-use super::axis::{self, value_label};
+use super::Drawing;
+use super::axis;
 use super::canvas::{Align, Canvas, ChartError};
-use super::palette::{BLUE, FRAME, GRID, INK, LIGHT, MUTED};
+use super::graph::label;
+use super::palette::{BLUE, FRAME, GRID, INK, LIGHT, MUTED, ORANGE, VERMILLION};
 
 const SIZE: (f64, f64) = (1000.0, 640.0);
 const LEFT: f64 = 90.0;
 const RIGHT: f64 = 960.0;
 const TOP: f64 = 70.0;
 const BOTTOM: f64 = 570.0;
-/// Most dots with a label.
-const LABELS: usize = 12;
+/// Least distance of two labels.
+const APART: f64 = 16.0;
 
-/// The chart as an SVG document: mean p95 wait and mean cost of every point, those that nothing beats joined and labelled.
-///
-/// # Errors
-/// Only when the drawing library fails.
-pub fn svg(title: &str, points: &[Point]) -> Result<String, ChartError> {
-    let mut document = String::new();
-    {
-        let area = SVGBackend::with_string(&mut document, (SIZE.0 as u32, SIZE.1 as u32)).into_drawing_area();
-        let canvas = Canvas::new(&area, 1.0);
-        canvas.clear(WHITE)?;
-        let places: Vec<(f64, f64, &Point)> = points
-            .iter()
-            .filter_map(|point| Some((point.estimate("wait_p95_s")?.mean, point.estimate("cost_usd")?.mean, point)))
-            .collect();
-        let most = |of: fn(&(f64, f64, &Point)) -> f64| places.iter().map(of).fold(0.0, f64::max);
-        let x_scale = axis::values(most(|place| place.0), 8, false);
-        let y_scale = axis::values(most(|place| place.1), 6, false);
-        let x = |wait: f64| LEFT + wait / x_scale.top * (RIGHT - LEFT);
-        let y = |cost: f64| BOTTOM - cost / y_scale.top * (BOTTOM - TOP);
-        canvas.text(title, (LEFT, 26.0), 20.0, INK, Align::Left)?;
-        canvas.text("Cost of the run, USD", (LEFT - 60.0, TOP - 18.0), 14.0, MUTED, Align::Left)?;
-        canvas.text(
-            "95th percentile of the wait",
-            ((LEFT + RIGHT) / 2.0, BOTTOM + 46.0),
-            14.0,
-            MUTED,
-            Align::Center,
-        )?;
-        for line in 0..=(x_scale.top / x_scale.step).round() as u32 {
-            let wait = f64::from(line) * x_scale.step;
-            canvas.line(&[(x(wait), TOP), (x(wait), BOTTOM)], GRID, 1.0)?;
-            canvas.text(&span(Duration::from_secs_f64(wait)), (x(wait), BOTTOM + 18.0), 13.0, MUTED, Align::Center)?;
+/// Mean p95 wait and mean cost of every point; those that nothing beats are joined and labelled.
+pub struct TradeOff<'a> {
+    /// What it is about.
+    pub title: String,
+    /// All points.
+    pub points: &'a [Point],
+    /// Places to mark besides: name, wait and cost.
+    pub marked: Vec<(&'a str, (f64, f64))>,
+}
+
+/// The point of the front, given in the order of the wait, where a further second less begins to cost more: farthest from the line
+/// between its ends.
+#[must_use]
+pub fn front_knee(front: &[(f64, f64)]) -> Option<usize> {
+    let (x, y): (Vec<f64>, Vec<f64>) = front.iter().copied().unzip();
+    knee(&x, &y)
+}
+
+/// The points that nothing beats in the order of their wait: wait, cost, point.
+#[must_use]
+pub fn front(points: &[Point]) -> Vec<(f64, f64, &Point)> {
+    let mut front: Vec<_> = places(points).into_iter().filter(|(_, _, point)| point.on_front).collect();
+    front.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    front
+}
+
+fn places(points: &[Point]) -> Vec<(f64, f64, &Point)> {
+    let place = |point: &'_ Point| Some((point.estimate("wait_p95_s")?.mean, point.estimate("cost_usd")?.mean));
+    points.iter().filter_map(|point| place(point).map(|(wait, cost)| (wait, cost, point))).collect()
+}
+
+impl Drawing for TradeOff<'_> {
+    fn size(&self) -> (f64, f64) {
+        SIZE
+    }
+
+    fn draw<B: DrawingBackend>(&self, canvas: &Canvas<'_, B>) -> Result<(), ChartError> {
+        let places = places(self.points);
+        let all = || places.iter().map(|(wait, cost, _)| (*wait, *cost)).chain(self.marked.iter().map(|mark| mark.1));
+        let ends = |of: fn((f64, f64)) -> f64| {
+            all().map(of).fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)))
+        };
+        let (waits, costs) = (ends(|place| place.0), ends(|place| place.1));
+        let x_span = axis::span(waits.0.min(waits.1), waits.1, 8, true);
+        let y_span = axis::span(costs.0.min(costs.1), costs.1, 6, false);
+        let at = |wait: f64, cost: f64| {
+            let x = LEFT + (wait - x_span.low) / (x_span.high - x_span.low) * (RIGHT - LEFT);
+            (x, BOTTOM - (cost - y_span.low) / (y_span.high - y_span.low) * (BOTTOM - TOP))
+        };
+        canvas.text(&canvas.fitted(&self.title, 20.0, RIGHT - LEFT), (LEFT, 26.0), 20.0, INK, Align::Left)?;
+        canvas.text("Cost of a run", (LEFT - 60.0, TOP - 18.0), 14.0, MUTED, Align::Left)?;
+        let below = ((LEFT + RIGHT) / 2.0, BOTTOM + 46.0);
+        canvas.text("95th percentile of the wait", below, 14.0, MUTED, Align::Center)?;
+        for line in 0..=((x_span.high - x_span.low) / x_span.step).round() as u32 {
+            let wait = x_span.low + f64::from(line) * x_span.step;
+            let (x, _) = at(wait, y_span.low);
+            canvas.line(&[(x, TOP), (x, BOTTOM)], GRID, 1.0)?;
+            canvas.text(&label("wait_p95_s", wait, x_span.step), (x, BOTTOM + 18.0), 13.0, MUTED, Align::Center)?;
         }
-        for line in 0..=(y_scale.top / y_scale.step).round() as u32 {
-            let cost = f64::from(line) * y_scale.step;
-            canvas.line(&[(LEFT, y(cost)), (RIGHT, y(cost))], GRID, 1.0)?;
-            canvas.text(&value_label(cost, y_scale.step), (LEFT - 8.0, y(cost)), 13.0, MUTED, Align::Right)?;
+        for line in 0..=((y_span.high - y_span.low) / y_span.step).round() as u32 {
+            let cost = y_span.low + f64::from(line) * y_span.step;
+            let (_, y) = at(x_span.low, cost);
+            canvas.line(&[(LEFT, y), (RIGHT, y)], GRID, 1.0)?;
+            canvas.text(&label("cost_usd", cost, y_span.step), (LEFT - 8.0, y), 13.0, MUTED, Align::Right)?;
         }
         for (wait, cost, _) in places.iter().filter(|(_, _, point)| !point.on_front) {
-            canvas.dot((x(*wait), y(*cost)), 5.0, LIGHT)?;
+            canvas.dot(at(*wait, *cost), 5.0, LIGHT)?;
         }
-        let mut front: Vec<_> = places.iter().filter(|(_, _, point)| point.on_front).collect();
-        front.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        let path: Vec<_> = front.iter().map(|(wait, cost, _)| (x(*wait), y(*cost))).collect();
+        self.front(canvas, &at)?;
+        for ((name, (wait, cost)), color) in self.marked.iter().zip([VERMILLION, ORANGE]) {
+            let place = at(*wait, *cost);
+            canvas.dot(place, 8.0, color)?;
+            let is_right = place.0 > (LEFT + RIGHT) * 0.7;
+            let (align, aside) = if is_right { (Align::Right, -13.0) } else { (Align::Left, 13.0) };
+            canvas.text(name, (place.0 + aside, place.1 + 12.0), 14.0, color, align)?;
+        }
+        canvas.frame((LEFT, TOP), (RIGHT, BOTTOM), FRAME)
+    }
+}
+
+impl TradeOff<'_> {
+    /// The points that nothing beats, joined; as many labels as do not touch each other.
+    fn front<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<'_, B>,
+        at: &impl Fn(f64, f64) -> (f64, f64),
+    ) -> Result<(), ChartError> {
+        let front = front(self.points);
+        let path: Vec<_> = front.iter().map(|(wait, cost, _)| at(*wait, *cost)).collect();
         if path.len() > 1 {
             canvas.line(&path, BLUE, 1.0)?;
         }
-        for (index, (wait, cost, point)) in front.iter().enumerate() {
-            let at = (x(*wait), y(*cost));
-            canvas.dot(at, 6.0, BLUE)?;
-            if index < LABELS {
-                let align = if at.0 > (LEFT + RIGHT) * 0.7 { Align::Right } else { Align::Left };
-                let aside = if align == Align::Left { 10.0 } else { -10.0 };
-                canvas.text(&point.settings.join(", "), (at.0 + aside, at.1 - 12.0), 13.0, INK, align)?;
+        let bend = front_knee(&front.iter().map(|(wait, cost, _)| (*wait, *cost)).collect::<Vec<_>>());
+        // The knee's label first, so that it is never the one left out.
+        let mut order: Vec<usize> = (0..front.len()).collect();
+        order.sort_by_key(|index| (Some(*index) != bend, *index));
+        let mut taken: Vec<(f64, f64, f64)> = Vec::new();
+        for index in order {
+            let (place, (_, _, point)) = (path[index], &front[index]);
+            canvas.dot(place, 6.0, BLUE)?;
+            let knee = if Some(index) == bend { "knee: " } else { "" };
+            let text = canvas.fitted(&format!("{knee}{}", point.settings.join(", ")), 13.0, 420.0);
+            let width = canvas.width(&text, 13.0);
+            let is_right = place.0 + width + 20.0 > RIGHT;
+            let (align, left) = if is_right { (Align::Right, place.0 - 10.0 - width) } else { (Align::Left, place.0 + 10.0) };
+            let y = place.1 - 12.0;
+            let is_free = taken.iter().all(|(a, b, other)| (y - other).abs() > APART || left + width < *a || left > *b);
+            if is_free {
+                let x = if is_right { place.0 - 10.0 } else { place.0 + 10.0 };
+                canvas.text(&text, (x, y), 13.0, INK, align)?;
+                taken.push((left, left + width, y));
             }
         }
-        canvas.frame((LEFT, TOP), (RIGHT, BOTTOM), FRAME)?;
-        area.present().map_err(|error| ChartError(format!("{error:?}")))?;
+        Ok(())
     }
-    Ok(document)
 }
