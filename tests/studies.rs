@@ -293,7 +293,8 @@ fn tuning_says_what_to_change_and_what_it_gains_on_fresh_and_held_out_traffic() 
     let found: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("tune.json"))?)?;
     assert_eq!(found["settings"][0]["present"], "120");
     // minReplicaCount is 1: cooldownPeriod has no effect, and the report says so.
-    let effects: Vec<_> = found["knobs"].as_array().ok_or("no knobs")?.iter().map(|knob| knob["effect"].clone()).collect();
+    let effects: Vec<_> =
+        found["knobs"].as_array().ok_or("no knobs")?.iter().map(|knob| knob["effect"].clone()).collect();
     assert_eq!(effects[1], "nothing", "{effects:?}");
     for traffic in ["fresh", "hold_out"] {
         let change = &found[traffic]["wait_p95_s"]["change"];
@@ -313,7 +314,8 @@ fn tuning_says_what_to_change_and_what_it_gains_on_fresh_and_held_out_traffic() 
 fn a_comparison_is_a_gate_for_changes() -> Checked {
     let folder = Folder::new()?;
     let scenario = |name: &str, replicas: u32, objectives: &str| {
-        let text = SCENARIO.replace("spec.replicas = 3", &format!("spec.replicas = {replicas}")).replace("3/s", "2.4/s");
+        let text =
+            SCENARIO.replace("spec.replicas = 3", &format!("spec.replicas = {replicas}")).replace("3/s", "2.4/s");
         std::fs::write(folder.path(name), format!("{text}\n[objectives]\n{objectives}\n"))
     };
     scenario("base.toml", 3, "maxCost = 100")?;
@@ -329,7 +331,10 @@ fn a_comparison_is_a_gate_for_changes() -> Checked {
     assert!(code == Some(1) && said.contains("slow: wait_p95_s is"), "{code:?} {said}");
     assert_eq!(gate(["slow.toml", "base.toml"], &["--strict"])?.0, Some(0), "better is no regression");
     assert_eq!(gate(["base.toml", "slow.toml"], &["--strict", "--measure", "cost_usd"])?.0, Some(0));
-    assert_eq!(gate(["base.toml", "slow.toml"], &["--strict", "--measure", "wait_p95_s", "--fail-if-worse", "1000000%"])?.0, Some(0));
+    assert_eq!(
+        gate(["base.toml", "slow.toml"], &["--strict", "--measure", "wait_p95_s", "--fail-if-worse", "1000000%"])?.0,
+        Some(0)
+    );
     let (code, said) = gate(["base.toml", "strict.toml"], &["--strict"])?;
     assert!(code == Some(1) && said.contains("strict: p95Wait is missed"), "{code:?} {said}");
     assert_eq!(gate(["strict.toml", "base.toml"], &["--strict"])?.0, Some(0), "what is replaced may miss them");

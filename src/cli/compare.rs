@@ -61,9 +61,10 @@ const DEFAULT_BOUND: f64 = 0.05;
 
 fn gated_measure(text: &str) -> Result<&'static str, String> {
     let known = MEASURES.iter().filter(|measure| measure.less_is_better).map(|measure| measure.name);
-    known.clone().find(|name| *name == text).ok_or_else(|| {
-        format!("no measure of which less is better: {}", known.collect::<Vec<_>>().join(", "))
-    })
+    known
+        .clone()
+        .find(|name| *name == text)
+        .ok_or_else(|| format!("no measure of which less is better: {}", known.collect::<Vec<_>>().join(", ")))
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -188,7 +188,10 @@ fn write(loaded: &Loaded, found: &Found<'_>, folder: &Path) -> anyhow::Result<No
     let chart = chart::trade_off::TradeOff {
         title: format!("{name}: combinations tried"),
         points: &tried,
-        marked: vec![("present", place(&found.gain.present("wait_p95_s"), &found.gain.present("cost_usd"))), ("recommended", place(&found.gain.best("wait_p95_s"), &found.gain.best("cost_usd")))],
+        marked: vec![
+            ("present", place(&found.gain.present("wait_p95_s"), &found.gain.present("cost_usd"))),
+            ("recommended", place(&found.gain.best("wait_p95_s"), &found.gain.best("cost_usd"))),
+        ],
     };
     let mut texts = vec![
         ("means.csv".to_owned(), points::csv(&paths, &tried)),
@@ -238,7 +241,8 @@ impl Bench {
     /// One run with the settings of a combination: the values of all measures.
     fn evaluate(&self, choice: &Choice, replication: u32) -> Result<Vec<f64>, String> {
         let scenario = self.scenario(choice)?;
-        let outcome = simulate(&scenario, "", Options::replication(replication)).map_err(|error| format!("{error:#}"))?;
+        let outcome =
+            simulate(&scenario, "", Options::replication(replication)).map_err(|error| format!("{error:#}"))?;
         Ok(MEASURES.iter().map(|measure| measure.of(&outcome)).collect())
     }
 

@@ -38,7 +38,11 @@ pub fn render(comparison: &Comparison, color: bool) -> String {
         "\nDifferences are paired; ± is the 95 % interval. `=`: it may be chance. `better`, `worse`: it is not.\n",
     );
     if let Some(gain) = median_gain(comparison) {
-        let _ = writeln!(text, "Pairing: half of all differences need {}x fewer runs than without it, or still fewer.", short(gain));
+        let _ = writeln!(
+            text,
+            "Pairing: half of all differences need {}x fewer runs than without it, or still fewer.",
+            short(gain)
+        );
     }
     for miss in &comparison.misses {
         let name = &comparison.names[miss.scenario];

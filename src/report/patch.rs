@@ -111,7 +111,8 @@ fn flow(node: &Node) -> String {
             format!("[{}]", items.iter().map(quoted).collect::<Vec<_>>().join(", "))
         }
         Value::Map(entries) => {
-            let fields: Vec<String> = entries.iter().map(|(key, value)| format!("{}: {}", key.name, flow(value))).collect();
+            let fields: Vec<String> =
+                entries.iter().map(|(key, value)| format!("{}: {}", key.name, flow(value))).collect();
             format!("{{{}}}", fields.join(", "))
         }
     }
@@ -128,7 +129,8 @@ mod tests {
     fn a_patch_holds_what_changes_and_whole_lists() {
         let yaml = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: orders\n  namespace: shop\nspec:\n  maxReplicaCount: 100\n  pollingInterval: 15\n  triggers:\n    - type: aws-sqs-queue\n      metadata: { queueLength: \"10\" }\n";
         let texts = [("s.toml", "[simulation]\nmanifests = [\"k.yaml\"]\n"), ("k.yaml", yaml)];
-        let mut files = Files::in_memory(texts.map(|(path, text)| (path.to_owned(), text.to_owned())).into_iter().collect());
+        let mut files =
+            Files::in_memory(texts.map(|(path, text)| (path.to_owned(), text.to_owned())).into_iter().collect());
         let scenario = files.read("s.toml").expect("it is there");
         let document = Document::read(files, scenario, &mut Problems::default());
         let settings: Vec<(String, Node)> =

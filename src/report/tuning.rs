@@ -74,8 +74,11 @@ impl Found<'_> {
         let bold = |text: &str| if color { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() };
         let (runs, tried) = (self.tuned.runs, self.tuned.tried.len());
         let mut text = format!("{}  {runs} runs, {tried} combinations tried\n\n", bold(self.name));
-        let verdict =
-            if self.meets_objectives() { "Recommended settings" } else { "No combination meets the objectives; nearest" };
+        let verdict = if self.meets_objectives() {
+            "Recommended settings"
+        } else {
+            "No combination meets the objectives; nearest"
+        };
         let mut rows = vec![vec![verdict.to_owned(), "present".to_owned(), "recommended".to_owned()]];
         for ((axis, present), value) in self.axes.iter().zip(self.present).zip(self.recommended()) {
             let present = if present.is_empty() { "(default)" } else { present };
@@ -152,10 +155,12 @@ impl Found<'_> {
     #[must_use]
     pub fn json(&self) -> Json {
         let gains = |gain: &Gain| -> Json {
-            let of = |name: &str| {
-                json!({ "present": interval(&gain.present(name)), "recommended": interval(&gain.best(name)), "change": interval(&gain.change(name)) })
-            };
-            MEASURES.iter().map(|measure| (measure.name.to_owned(), of(measure.name))).collect::<serde_json::Map<_, _>>().into()
+            let of = |name: &str| json!({ "present": interval(&gain.present(name)), "recommended": interval(&gain.best(name)), "change": interval(&gain.change(name)) });
+            MEASURES
+                .iter()
+                .map(|measure| (measure.name.to_owned(), of(measure.name)))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
         };
         let knobs = self.knobs.iter().map(|knob| {
             let changes = |runs| {
@@ -236,7 +241,8 @@ fn changed(measure: &str, change: &Estimate, base: f64) -> String {
         return "=".to_owned();
     }
     let sign = if change.mean < 0.0 { "-" } else { "+" };
-    let width = if change.half_width.is_finite() { format!(" ±{}", value(measure, change.half_width)) } else { String::new() };
+    let width =
+        if change.half_width.is_finite() { format!(" ±{}", value(measure, change.half_width)) } else { String::new() };
     let share = if base == 0.0 { String::new() } else { format!(" ({:+.0} %)", change.mean / base * 100.0) };
     let mut text = String::new();
     let _ = write!(text, "{sign}{}{width}{share}", value(measure, change.mean.abs()));
@@ -263,9 +269,9 @@ mod tests {
 
     #[test]
     fn the_screen_says_what_to_set_what_it_gains_and_what_does_nothing() -> Result<(), String> {
-        let axes = [parse_axis("ScaledObject/a.pollingInterval=5,15,30")?, parse_axis("ScaledObject/a.cooldownPeriod=1,2")?];
-        let goal =
-            Goal { minimize: "wait_p95_s", constraints: Vec::new(), budget: 100, replications: 5, seed: 1 };
+        let axes =
+            [parse_axis("ScaledObject/a.pollingInterval=5,15,30")?, parse_axis("ScaledObject/a.cooldownPeriod=1,2")?];
+        let goal = Goal { minimize: "wait_p95_s", constraints: Vec::new(), budget: 100, replications: 5, seed: 1 };
         let tuned = tune(&[3, 2], &goal, &evaluate)?;
         let best = tuned.tried[tuned.best].point.clone();
         let (gain, knobs) = (gain(&best, 10, &evaluate)?, knobs(&[3, 2], &best, 10, &evaluate)?);
@@ -289,7 +295,11 @@ mod tests {
         let json = found.json();
         assert_eq!(json["fresh"]["wait_p95_s"]["change"]["mean"], -20.0);
         assert_eq!(json["knobs"][1]["effect"], "nothing");
-        assert!(found.table_row().contains("-48 % ±0 | no | `ScaledObject/a.pollingInterval` 5"), "{}", found.table_row());
+        assert!(
+            found.table_row().contains("-48 % ±0 | no | `ScaledObject/a.pollingInterval` 5"),
+            "{}",
+            found.table_row()
+        );
         Ok(())
     }
 }

@@ -177,7 +177,8 @@ fn inserted(document: &Document, steps: &[Step], wanted: &Node) -> Option<Edit> 
     let (text, toml) = source(document, key.span)?;
     let line = line_of(text, value.span)?;
     let before = text.get(line.start as usize..key.span.start as usize)?;
-    let at = |place: u32, text: String| Some(Edit { span: Span { file: key.span.file, start: place, end: place }, text });
+    let at =
+        |place: u32, text: String| Some(Edit { span: Span { file: key.span.file, start: place, end: place }, text });
     if before.trim_end().ends_with(['{', ',']) {
         let entry = one_line(&keys, &rendered(wanted, toml, None)?, toml);
         return at(key.span.start, format!("{entry}, "));

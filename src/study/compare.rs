@@ -117,7 +117,9 @@ pub fn compare(scenarios: &[(String, &Scenario)], replications: u32, runner: Run
             differences: (1..scenarios.len())
                 .map(|i| Estimate::of_difference(&samples(0, column), &samples(i, column), CONFIDENCE).into())
                 .collect(),
-            pairing_gain: (1..scenarios.len()).map(|i| pairing_gain(&samples(0, column), &samples(i, column))).collect(),
+            pairing_gain: (1..scenarios.len())
+                .map(|i| pairing_gain(&samples(0, column), &samples(i, column)))
+                .collect(),
         })
         .collect();
     let misses = misses(scenarios, &lines);
@@ -196,7 +198,8 @@ mod tests {
 
     #[test]
     fn regressions_are_significant_and_beyond_the_bound() {
-        let worse = |base, difference, width, share| comparison(base, difference, width).regressions(share, &["cost_usd"]);
+        let worse =
+            |base, difference, width, share| comparison(base, difference, width).regressions(share, &["cost_usd"]);
         assert_eq!(worse(10.0, 1.0, 0.5, 0.05), [(1, "cost_usd", 0.1)]);
         assert_eq!(worse(10.0, 1.0, 0.5, 0.2), [], "within the bound");
         assert_eq!(worse(10.0, 1.0, 1.5, 0.05), [], "may be chance");

@@ -130,7 +130,8 @@ impl Samples {
         }
         let combinations: usize = plan.axes.iter().map(|axis| axis.values.len()).product();
         let distinct: std::collections::BTreeSet<&Vec<usize>> = plan.points.iter().collect();
-        let is_full = distinct.len() == combinations && plan.points.len() == combinations && means.len() == combinations;
+        let is_full =
+            distinct.len() == combinations && plan.points.len() == combinations && means.len() == combinations;
         Samples { runs, means, is_full }
     }
 

@@ -96,7 +96,12 @@ pub fn gain(best: &[usize], replications: u32, evaluate: Evaluate<'_>) -> Result
 ///
 /// # Errors
 /// When a run fails.
-pub fn knobs(lengths: &[usize], best: &[usize], replications: u32, evaluate: Evaluate<'_>) -> Result<Vec<Knob>, String> {
+pub fn knobs(
+    lengths: &[usize],
+    best: &[usize],
+    replications: u32,
+    evaluate: Evaluate<'_>,
+) -> Result<Vec<Knob>, String> {
     let turned = |axis: usize, value: Option<usize>| {
         let mut choice = chosen(best);
         choice[axis] = value;

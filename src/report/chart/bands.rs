@@ -6,12 +6,12 @@ use plotters::backend::DrawingBackend;
 use crate::study::profile::{Band, Curve, Profile, bands};
 use crate::time::{Duration, Time};
 
+use super::Drawing;
 use super::axis::{self};
 use super::canvas::{Align, Canvas, ChartError};
 use super::graph::{CURVES, SMALL};
 use super::palette::{INK, MUTED};
 use super::panel::Plot;
-use super::Drawing;
 
 const WIDTH: f64 = 1240.0;
 const LEFT: f64 = 84.0;

@@ -5,8 +5,8 @@ use plotters::style::RGBColor;
 
 use crate::report::numbers;
 use crate::report::points::heading;
-use crate::study::effects::numbers as numbers_of;
 use crate::scenario::axes::Axis;
+use crate::study::effects::numbers as numbers_of;
 use crate::study::plan::value_text;
 use crate::time::Duration;
 
@@ -91,7 +91,13 @@ impl Graph {
         for line in 0..=((self.y.high - self.y.low) / self.y.step).round() as u32 {
             let value = self.y.low + f64::from(line) * self.y.step;
             canvas.line(&[(self.left, self.y(value)), (self.right, self.y(value))], GRID, 1.0)?;
-            canvas.text(&label(measure, value, self.y.step), (self.left - 8.0, self.y(value)), SMALL, MUTED, Align::Right)?;
+            canvas.text(
+                &label(measure, value, self.y.step),
+                (self.left - 8.0, self.y(value)),
+                SMALL,
+                MUTED,
+                Align::Right,
+            )?;
         }
         let mut free = f64::NEG_INFINITY;
         for (place, text) in ticks.places.iter().zip(&ticks.labels) {
@@ -130,7 +136,11 @@ impl Graph {
 #[must_use]
 pub fn label(measure: &str, value: f64, step: f64) -> String {
     if measure.ends_with("_s") {
-        return if step >= 1.0 { axis::time_label(value.round()) } else { numbers::span(Duration::from_secs_f64(value)) };
+        return if step >= 1.0 {
+            axis::time_label(value.round())
+        } else {
+            numbers::span(Duration::from_secs_f64(value))
+        };
     }
     let number = value_label(value, step);
     if measure.ends_with("_usd") { format!("${number}") } else { number }

@@ -8,11 +8,11 @@ use crate::study::effects::{Interaction, interactions, main_effects};
 use crate::study::plan::{Plan, value_text};
 use crate::study::table::Table;
 
+use super::Drawing;
 use super::canvas::{Align, Canvas, ChartError};
 use super::graph::{SMALL, title};
 use super::palette::{EMPTY, FRAME, INK, MUTED};
 use super::response::MEASURES;
-use super::Drawing;
 
 const HEADER: f64 = 70.0;
 const LEFT: f64 = 190.0;
@@ -75,7 +75,13 @@ impl Drawing for Heat<'_> {
             self.map(canvas, map, measure, (left, HEADER + 40.0))?;
             let bottom = HEADER + 40.0 + self.field().1 * down.values.len() as f64;
             let at = (left + self.map_width() / 2.0, bottom + 44.0);
-            canvas.text(&canvas.fitted(&across.path, SMALL, self.map_width() + GAP - 20.0), at, SMALL, INK, Align::Center)?;
+            canvas.text(
+                &canvas.fitted(&across.path, SMALL, self.map_width() + GAP - 20.0),
+                at,
+                SMALL,
+                INK,
+                Align::Center,
+            )?;
         }
         Ok(())
     }

@@ -9,11 +9,11 @@ use crate::study::plan::{Plan, value_text};
 use crate::study::statistics::Estimate;
 use crate::study::table::Table;
 
+use super::Drawing;
 use super::axis;
 use super::canvas::{Align, Canvas, ChartError};
 use super::graph::{CURVES, Graph, SMALL, Ticks, title};
 use super::palette::{INK, MUTED, VERMILLION};
-use super::Drawing;
 
 /// Measures shown, one a column.
 pub const MEASURES: [&str; 2] = ["wait_p95_s", "cost_usd"];
@@ -72,7 +72,8 @@ impl<'a> Response<'a> {
     /// Interactions: a row for each of the strongest pairs of settings; nothing with a single setting.
     #[must_use]
     pub fn pairs(title: &'a str, plan: &'a Plan, table: &Table) -> Option<Response<'a>> {
-        let effects: Vec<Vec<Interaction>> = MEASURES.iter().map(|measure| interactions(plan, table, measure)).collect();
+        let effects: Vec<Vec<Interaction>> =
+            MEASURES.iter().map(|measure| interactions(plan, table, measure)).collect();
         let row = |pair: &Interaction| {
             // The setting with more values goes across.
             let (first, second) = pair.axes;
@@ -147,7 +148,13 @@ impl Response<'_> {
         if let Some(knee) = cell.knee {
             let x = graph.x(ticks.places[knee]);
             canvas.dashes(x, graph.top, graph.bottom, VERMILLION)?;
-            canvas.text(&format!("knee: {}", ticks.labels[knee]), (x + 6.0, graph.top + 12.0), SMALL, VERMILLION, Align::Left)?;
+            canvas.text(
+                &format!("knee: {}", ticks.labels[knee]),
+                (x + 6.0, graph.top + 12.0),
+                SMALL,
+                VERMILLION,
+                Align::Left,
+            )?;
         }
         for (number, (_, points)) in cell.curves.iter().enumerate() {
             let points: Vec<_> = points.iter().map(|(at, e)| (ticks.places[*at], e.mean, width(e))).collect();

@@ -123,7 +123,8 @@ impl TradeOff<'_> {
             let text = canvas.fitted(&format!("{knee}{}", point.settings.join(", ")), 13.0, 420.0);
             let width = canvas.width(&text, 13.0);
             let is_right = place.0 + width + 20.0 > RIGHT;
-            let (align, left) = if is_right { (Align::Right, place.0 - 10.0 - width) } else { (Align::Left, place.0 + 10.0) };
+            let (align, left) =
+                if is_right { (Align::Right, place.0 - 10.0 - width) } else { (Align::Left, place.0 + 10.0) };
             let y = place.1 - 12.0;
             let is_free = taken.iter().all(|(a, b, other)| (y - other).abs() > APART || left + width < *a || left > *b);
             if is_free {
