@@ -1,5 +1,5 @@
-//! Replays recorded batches of pods (`tests/data/recorded/provisioning.jsonl`) against the scheduler and compares the NodeClaims and
-//! the pods that stay pending. `FORESCALE_PROVISIONING_RECORDED` names another file.
+//! Replays recorded batches of pods (`tests/data/recorded/provisioning.jsonl`) against the scheduler and compares the NodeClaims, the
+//! pods that stay pending, and where kube-scheduler then put the others. `FORESCALE_PROVISIONING_RECORDED` names another file.
 //!
 //! What the real program leaves to chance is tried in many ways: domains of equal load, zones of equal price, and the order of pods
 //! of different shapes with equal requests (their UIDs are random). A case is matched when one outcome is the recorded one.
@@ -14,6 +14,7 @@ use forescale::api::pod::PodSpec;
 use forescale::cluster::catalogue::{CapacityType, Catalogue, TypeId, ZoneId};
 use forescale::ec2::kwok;
 use forescale::engine::{Stream, Streams};
+use forescale::karpenter::lifecycle::taints;
 use forescale::karpenter::scheduling::requirements::Requirements;
 use forescale::karpenter::scheduling::{
     BoundPods, ExistingNode, Input, NewClaim, Options, Pod, Pool, Results, Shape, labels, resolve_labels, solve,
@@ -29,6 +30,9 @@ use serde_json::{Value, json};
 mod json;
 #[path = "support/scheduling.rs"]
 mod scheduling;
+
+#[path = "provisioning_recorded/placement.rs"]
+mod placement;
 
 use scheduling::{decode, pod_spec, resources};
 
@@ -140,6 +144,9 @@ fn replay(case: &Value, catalogue: &Arc<Catalogue>) -> Result<(), String> {
             let got = nearest.expect("an attempt");
             return Err(format!("  wave {number}\n{}", got.difference(&wanted)));
         }
+        if wave["pods"].is_object() {
+            placement::check(&world, &state, wave).map_err(|difference| format!("  wave {number}\n{difference}"))?;
+        }
         state.adopt(&world, wave);
     }
     Ok(())
@@ -225,6 +232,11 @@ struct KubeScheduler<'c> {
 
 impl<'c> KubeScheduler<'c> {
     fn new(case: &'c Case<'c>, state: &State) -> Self {
+        KubeScheduler::of(case, state, |_| true)
+    }
+
+    /// With those nodes that have joined.
+    fn of(case: &'c Case<'c>, state: &State, joined: impl Fn(usize) -> bool) -> Self {
         let mut snapshot = Snapshot::default();
         let shape = |(labels, spec): &(Labels, PodSpec)| {
             let (labels, spec) = (labels.clone(), spec.clone());
@@ -233,7 +245,7 @@ impl<'c> KubeScheduler<'c> {
         let shapes = case.shapes.iter().map(shape).collect();
         let mut scheduler =
             KubeScheduler { case, snapshot, chooser: Chooser::default(), shapes, slots: BTreeMap::new() };
-        (0..state.nodes.len()).for_each(|node| scheduler.join(state, node));
+        (0..state.nodes.len()).filter(|node| joined(*node)).for_each(|node| scheduler.join(state, node));
         for (index, pod) in state.pods.iter().enumerate() {
             if let Some(node) = pod.node {
                 scheduler.place(index, pod.shape, scheduler.slots[&node]);
@@ -242,17 +254,31 @@ impl<'c> KubeScheduler<'c> {
         scheduler
     }
 
+    /// A Node appears. It carries the taint of a node that Karpenter has not registered.
+    fn announce(&mut self, state: &State, node: usize) {
+        let spec = NodeSpec { taints: vec![taints::unregistered()], ..self.spec(state, node) };
+        self.slots.insert(node, self.snapshot.add_node(spec));
+    }
+
+    /// A Node is ready for pods.
     fn join(&mut self, state: &State, node: usize) {
+        let spec = self.spec(state, node);
+        match self.slots.get(&node) {
+            Some(slot) => self.snapshot.update_node(*slot, spec),
+            None => drop(self.slots.insert(node, self.snapshot.add_node(spec))),
+        }
+    }
+
+    fn spec(&self, state: &State, node: usize) -> NodeSpec {
         let record = &state.nodes[node];
-        let slot = self.snapshot.add_node(NodeSpec {
+        NodeSpec {
             name: record.name.clone(),
             labels: record.labels.clone(),
             taints: Vec::new(),
             unschedulable: false,
             allocatable: self.case.catalogue.get(record.instance_type).allocatable,
             images: Vec::new(),
-        });
-        self.slots.insert(node, slot);
+        }
     }
 
     /// Nodes join, in any order and with any of the pending pods tried between them.
@@ -282,6 +308,24 @@ impl<'c> KubeScheduler<'c> {
             preempted: false,
         };
         self.snapshot.place(slot, placed);
+    }
+
+    fn has_nodes(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
+    fn attempt(&mut self, pod: usize, shape: usize, stream: &mut Stream) -> Choice {
+        self.chooser.choose(&mut self.snapshot, pod as u32, self.shapes[shape], None, stream)
+    }
+
+    /// The nodes among which the last attempt drew.
+    fn equals(&self) -> Vec<usize> {
+        let node = |slot| self.slots.iter().find(|(_, other)| **other == slot).map(|(node, _)| *node);
+        self.chooser.equals().filter_map(node).collect()
+    }
+
+    fn put(&mut self, pod: usize, shape: usize, node: usize) {
+        self.place(pod, shape, self.slots[&node]);
     }
 
     fn schedule(&mut self, state: &mut State, order: &[usize], stream: &mut Stream) {

@@ -141,6 +141,12 @@ impl Chooser {
         }
     }
 
+    /// The nodes that shared the highest score when [`Chooser::choose`] last drew a node: any of them could have been the answer.
+    pub fn equals(&self) -> impl Iterator<Item = Slot> {
+        let best = self.scores.iter().max();
+        self.feasible.iter().zip(&self.scores).filter(move |(_, score)| Some(*score) == best).map(|(slot, _)| *slot)
+    }
+
     /// A failure holds for all pods of a shape, except that each leaves its own nomination out of account.
     fn known_failure(&self, snapshot: &Snapshot, id: ShapeIndex) -> Option<Diagnosis> {
         let (version, diagnosis) = self.memory.get(id.0 as usize)?.failure.as_ref()?;
