@@ -231,6 +231,21 @@ fn pods_are_created_bound_and_ready_and_go_again() {
 }
 
 #[test]
+fn a_download_that_would_outrun_the_nodes_network_ends_at_its_pace() {
+    let latencies = "[latencies]\nimagePullBase = \"1500ms\"\nimagePullPer100MB = \"400ms\"";
+    let fixed = FIXED.replace("[latencies]", latencies).replace("profile  = \"kwok\"", "");
+    let text = format!("{fixed}{}{}[images]\n\"x:1\" = \"1G\"\n", group(1, "8"), deployment("web", 2, ""));
+    let mut run = Run::new(&text);
+    run.until(60.0);
+    let bound = run.times(|change| matches!(change, Change::PodBound(_)));
+    let ready = run.times(|change| matches!(change, Change::PodReady(_)));
+    assert_eq!((bound.len(), ready.len()), (2, 2));
+    // 1 GB at the node's 125 MB/s, not at the registry's 250.
+    let start = 2.0 + 1.5 + 8.0;
+    assert!(ready.iter().all(|at| (at - bound[0] - start).abs() < 0.2), "{bound:?} {ready:?}");
+}
+
+#[test]
 fn without_nodes_pods_wait_on_the_error_grid() {
     let text = format!("{FIXED}[clocks]\nwholeSecond = \"390ms\"\n{}{}", group(1, "64"), deployment("web", 3, ""));
     let mut run = Run::new(&text);

@@ -183,6 +183,12 @@ impl Ec2 {
             }
             Change::InstanceTerminateRequested(id) => self.terminate(id, world, agenda),
             Change::InstanceState(id) => self.release(id, world),
+            // How long an instance takes to run and how long its Node takes to register are drawn apart.
+            Change::NodeCreated(node) => {
+                if let Some(id) = world.cluster.nodes[node.index()].instance {
+                    world.cluster.set_instance_state(world.now, id, InstanceState::Running);
+                }
+            }
             Change::NodeClaimDeleting(claim) => self.mark_interrupted_offering(claim, world, agenda),
             _ => {}
         }

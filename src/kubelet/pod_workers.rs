@@ -160,6 +160,8 @@ impl PodWorkers {
         let Some(images) = self.images.get_mut(&node) else { return };
         let pods = images.finished(world.now);
         if pods.is_empty() {
+            // Whoever began to download since, or got past its fixed part, took bandwidth: the end is later than it was planned.
+            plan_pull_end(images, node, agenda);
             return;
         }
         for image in images.present() {
