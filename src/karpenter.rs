@@ -6,3 +6,4 @@ pub mod lifecycle;
 pub mod provisioning;
 pub mod scheduling;
 pub mod state;
+pub mod static_capacity;

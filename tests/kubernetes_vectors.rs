@@ -369,7 +369,7 @@ fn run_eks_node(given: &Value) -> Value {
     let name = given["type"].as_str().unwrap_or_default();
     let Some(row) = instance_type(name) else { return json!({ "unknown type": name }) };
     let allocatable = NodeSettings::of_family(forescale::api::karpenter::AmiFamily::Al2023).allocatable(row);
-    let daemons: i64 = EKS_DAEMONS.iter().map(|(_, cpu, _)| cpu.milli()).sum();
+    let daemons: i64 = EKS_DAEMONS.iter().map(|daemon| daemon.cpu.milli()).sum();
     json!({
         "pods": allocatable.get(Resource::Pods),
         "allocatable_cpu_m": allocatable.cpu().milli(),

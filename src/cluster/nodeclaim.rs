@@ -105,7 +105,8 @@ pub struct NodeClaim {
     pub termination_deadline: Option<Time>,
     /// Condition InstanceTerminating.
     pub instance_terminating: bool,
-    /// Why it is going: `Empty`, `Underutilized`, `Drifted`, `Expired`, `Interrupted`, `InsufficientCapacity`, `Liveness`, `GarbageCollected`, `Repair`, `Manual`.
+    /// Why it is going: `Empty`, `Underutilized`, `Drifted`, `Expired`, `Interrupted`, `InsufficientCapacity`, `Liveness`, `GarbageCollected`, `Repair`,
+    /// `ScaledDown` (a static pool), `Manual`.
     pub end: Option<&'static str>,
     /// The object was removed.
     pub gone: Option<Time>,

@@ -1,8 +1,11 @@
 //! Which nodes run a DaemonSet's pod (`pkg/controller/daemon: NodeShouldRunDaemonPod`).
 
-use crate::api::meta::Labels;
-use crate::api::pod::{PodSpec, Taint, TaintEffect};
-use crate::units::{Cpu, Memory};
+use crate::api::decode::defaults;
+use crate::api::meta::{Labels, ObjectMeta};
+use crate::api::pod::{
+    Container, ContainerResources, PodSpec, PodTemplate, Taint, TaintEffect, Toleration, TolerationOperator,
+};
+use crate::units::{Cpu, Memory, Resource, Resources};
 
 /// Taints that every daemon tolerates (`AddOrUpdateDaemonPodTolerations`), with their effect.
 const TOLERATED: [(&str, TaintEffect); 6] = [
@@ -14,12 +17,46 @@ const TOLERATED: [(&str, TaintEffect); 6] = [
     ("node.kubernetes.io/unschedulable", TaintEffect::NoSchedule),
 ];
 
-/// Daemons of an EKS node by default: name, CPU and memory that they request (VPC CNI, kube-proxy and EBS CSI add-ons).
-pub const EKS_DAEMONS: [(&str, Cpu, Memory); 3] = [
-    ("aws-node", Cpu::from_milli(50), Memory::ZERO),
-    ("kube-proxy", Cpu::from_milli(100), Memory::ZERO),
-    ("ebs-csi-node", Cpu::from_milli(30), Memory::from_mib(120)),
+/// A DaemonSet of an EKS add-on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EksDaemon {
+    /// Name.
+    pub name: &'static str,
+    /// CPU that its pod requests.
+    pub cpu: Cpu,
+    /// Memory that its pod requests.
+    pub memory: Memory,
+    /// Whether its pod uses the node's address.
+    pub host_network: bool,
+}
+
+/// DaemonSets of the add-ons that EKS clusters have by default: VPC CNI, kube-proxy and EBS CSI driver (their charts' requests).
+pub const EKS_DAEMONS: [EksDaemon; 3] = [
+    EksDaemon { name: "aws-node", cpu: Cpu::from_milli(50), memory: Memory::ZERO, host_network: true },
+    EksDaemon { name: "kube-proxy", cpu: Cpu::from_milli(100), memory: Memory::ZERO, host_network: true },
+    EksDaemon { name: "ebs-csi-node", cpu: Cpu::from_milli(30), memory: Memory::from_mib(120), host_network: false },
 ];
+
+impl EksDaemon {
+    /// The template of its pods: they run on every node.
+    #[must_use]
+    pub fn template(&self) -> PodTemplate {
+        let requests =
+            Resources::ZERO.with(Resource::Cpu, self.cpu.milli()).with(Resource::Memory, self.memory.bytes());
+        let container = Container { resources: ContainerResources { requests, ..defaults() }, ..defaults() };
+        let everything = Toleration { operator: TolerationOperator::Exists, ..defaults() };
+        PodTemplate {
+            metadata: ObjectMeta { labels: Labels::from([("app".to_owned(), self.name.to_owned())]), ..defaults() },
+            spec: PodSpec {
+                containers: vec![container],
+                tolerations: vec![everything],
+                host_network: self.host_network,
+                priority_class_name: Some("system-node-critical".to_owned()),
+                ..defaults()
+            },
+        }
+    }
+}
 
 /// Whether a node is to run a pod of the template: labels fit, and every hard taint is tolerated.
 #[must_use]

@@ -23,6 +23,8 @@ object! {
     pub struct Cloud {
         /// Provider; absent = by `profile` of `[simulation]`.
         pub provider: Option<Provider>,
+        /// Whether every node runs the DaemonSets of EKS's default add-ons: `aws-node` (50m CPU), `kube-proxy` (100m), `ebs-csi-node` (30m, 120Mi). One that the scenario holds by the same name takes the place of the add-on's.
+        pub eks_add_ons: bool = false,
         /// KWOK only: JSON file with the instance types, in the form of the provider's `instance_types.json`; absent = those of EC2.
         pub catalogue: Option<String>,
         /// KWOK only: from a NodeClaim's creation to its Launched condition.

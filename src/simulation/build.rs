@@ -22,6 +22,7 @@ use crate::ec2::catalogue::build as build_catalogue;
 use crate::ec2::kwok;
 use crate::ec2::prices::Prices;
 use crate::engine::Streams;
+use crate::kubelet::daemons::{EKS_DAEMONS, EksDaemon};
 use crate::scenario::Scenario;
 use crate::scenario::node_groups::NodeGroup;
 use crate::time::{Duration, Time};
@@ -150,6 +151,15 @@ fn add_daemon_sets(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec
         let shape = add_shape(cluster, &object.spec.template);
         cluster.daemonsets.push(DaemonSet { name: name.clone(), applied: None, shape });
         applied.extend(applied_at(scenario, "DaemonSet", &name).map(|at| (at, Applied::DaemonSet(id))));
+    }
+    let missing = |daemon: &&EksDaemon| {
+        !scenario.daemon_sets.iter().any(|own| own.metadata.name.as_deref() == Some(daemon.name))
+    };
+    for daemon in EKS_DAEMONS.iter().filter(|_| scenario.cloud.eks_add_ons).filter(missing) {
+        let id = DaemonSetId(cluster.daemonsets.len() as u32);
+        let shape = add_shape(cluster, &daemon.template());
+        cluster.daemonsets.push(DaemonSet { name: daemon.name.to_owned(), applied: None, shape });
+        applied.push((Time::ZERO, Applied::DaemonSet(id)));
     }
 }
 

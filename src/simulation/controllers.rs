@@ -6,7 +6,7 @@ use crate::ec2::provider as ec2;
 use crate::engine::{Agenda, Calendar, Streams};
 use crate::karpenter::disruption::controller as disruption;
 use crate::karpenter::lifecycle::controller as lifecycle;
-use crate::karpenter::provisioning;
+use crate::karpenter::{provisioning, static_capacity};
 use crate::scenario::Scenario;
 use crate::{cluster_autoscaler, hpa, keda, kubelet, replicaset, scheduler};
 
@@ -70,6 +70,9 @@ controllers! {
     /// Karpenter's disruption loop.
     Disruption disruption: disruption::Disruption, disruption::Event,
         |scenario, streams| Ok(disruption::Disruption::new(scenario, streams));
+    /// Karpenter's controllers of NodePools of fixed size.
+    StaticCapacity static_capacity: static_capacity::StaticCapacity, static_capacity::Event,
+        |_, streams| Ok(static_capacity::StaticCapacity::new(streams));
     /// Cluster Autoscaler and its Auto Scaling groups.
     ClusterAutoscaler cluster_autoscaler: cluster_autoscaler::ClusterAutoscaler, cluster_autoscaler::Event,
         |scenario, streams| Ok(cluster_autoscaler::ClusterAutoscaler::new(scenario, streams));
@@ -106,6 +109,9 @@ impl Controllers {
             Event::Provisioning(event) => self.provisioning.0.handle(event, world, &mut self.provisioning.1),
             Event::Lifecycle(event) => self.lifecycle.0.handle(event, world, &mut self.lifecycle.1),
             Event::Disruption(event) => self.disruption.0.handle(event, world, &mut self.disruption.1),
+            Event::StaticCapacity(event) => {
+                self.static_capacity.0.handle(event, world, &mut self.static_capacity.1);
+            }
             Event::ClusterAutoscaler(event) => {
                 self.cluster_autoscaler.0.handle(event, world, &mut self.cluster_autoscaler.1);
             }

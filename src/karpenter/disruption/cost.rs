@@ -33,15 +33,17 @@ pub fn rescheduling_cost_of_non_candidate(pods: &[PodView]) -> f64 {
 #[must_use]
 pub fn lifetime_weighted_cost(node: &NodeView, expire_after: Option<Duration>, now: Time) -> f64 {
     let pods: f64 = node.pods.iter().filter(|pod| pod.is_reschedulable()).map(PodView::eviction_cost).sum();
-    let remaining = match expire_after {
+    pods * lifetime_remaining(now.since(node.created_at), expire_after)
+}
+
+/// The share of a node's life that is left at an age (`LifetimeRemaining`).
+#[must_use]
+pub fn lifetime_remaining(age: Duration, expire_after: Option<Duration>) -> f64 {
+    match expire_after {
         None => 1.0,
         Some(total) if total <= Duration::ZERO => 0.0,
-        Some(total) => {
-            let age = now.since(node.created_at).as_secs_f64();
-            ((total.as_secs_f64() - age) / total.as_secs_f64()).clamp(0.0, 1.0)
-        }
-    };
-    pods * remaining
+        Some(total) => ((total.as_secs_f64() - age.as_secs_f64()) / total.as_secs_f64()).clamp(0.0, 1.0),
+    }
 }
 
 /// `P(n)`: price of the node's type in its zone and capacity type, available or not; 0 if unknown (`resolveNodePrice`).

@@ -1,0 +1,229 @@
+//! NodePools of a fixed size (gate `StaticCapacity`; `pkg/controllers/static/provisioning/controller.go`,
+//! `pkg/controllers/static/deprovisioning/controller.go`).
+
+use super::disruption::cost::lifetime_remaining;
+use super::disruption::model::PodView;
+use super::provisioning::node_claim;
+use super::scheduling::{Input, NewClaim, Pod, Pool, Shape, solve};
+use super::state;
+use crate::api::karpenter::NodePoolSpec;
+use crate::api::meta::Labels;
+use crate::api::pod::{PodSpec, Toleration, TolerationOperator};
+use crate::cluster::change::Change;
+use crate::cluster::decision::{Controller, Decision, Subject};
+use crate::cluster::world::World;
+use crate::cluster::{Cluster, NodeClaimId, NodePoolId};
+use crate::engine::{Agenda, Stream, Streams};
+use crate::time::{Duration, Time};
+use crate::units::Resources;
+
+/// Time to the next look at a pool.
+const RECHECK: Duration = Duration::from_mins(1);
+/// The same while `limits.nodes` keeps a pool below its size.
+const LIMITED_RECHECK: Duration = Duration::from_secs(30);
+
+/// A look at a pool; the number tells timers that were restarted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event(NodePoolId, u32);
+
+/// How many NodeClaims of a pool are in which state (`statenodepool.go: NodeClaimState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Neither deleting nor about to be replaced.
+    pub active: u32,
+    /// With a deletionTimestamp.
+    pub deleting: u32,
+    /// Chosen by a disruption command that waits for its replacement.
+    pub pending_disruption: u32,
+}
+
+/// What a look at a pool finds to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Keep,
+    /// This many more NodeClaims.
+    Create(u32),
+    /// `limits.nodes` allows none of those that are missing.
+    Limited,
+    /// This many fewer.
+    Delete(u32),
+}
+
+/// Decides for a pool that is to have `replicas` nodes and may have `limit`. Deleting nodes count against the limit.
+#[must_use]
+pub fn decide(counts: Counts, replicas: u32, limit: Option<u32>) -> Step {
+    let Counts { active, deleting, pending_disruption } = counts;
+    if active > replicas {
+        return Step::Delete(active - replicas);
+    }
+    if active + pending_disruption >= replicas {
+        return Step::Keep;
+    }
+    let room = limit.map_or(u32::MAX, |limit| limit.saturating_sub(active + deleting + pending_disruption));
+    match room.min(replicas - active) {
+        0 => Step::Limited,
+        count => Step::Create(count),
+    }
+}
+
+/// Keeps static pools at their size.
+pub struct StaticCapacity {
+    timers: Vec<u32>,
+    random: Stream,
+}
+
+impl StaticCapacity {
+    /// The controllers of a run.
+    #[must_use]
+    pub fn new(streams: Streams) -> Self {
+        StaticCapacity { timers: Vec::new(), random: streams.open("static-capacity", 0) }
+    }
+
+    /// Looks at a pool when it or one of its NodeClaims changes.
+    pub fn observe(&mut self, change: &Change, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        match *change {
+            Change::NodePoolSpec(pool) => self.look(pool, world, agenda),
+            Change::NodeClaimCreated(claim) | Change::NodeClaimDeleting(claim) | Change::NodeClaimGone(claim) => {
+                self.look(world.cluster.nodeclaims[claim.index()].pool, world, agenda);
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks at a pool again.
+    pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let Event(pool, timer) = event;
+        if self.timers.get(pool.index()) == Some(&timer) {
+            self.look(pool, world, agenda);
+        }
+    }
+
+    fn look(&mut self, pool: NodePoolId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let record = &world.cluster.nodepools[pool.index()];
+        let Some(replicas) = record.object.spec.replicas else { return };
+        if record.applied.is_none() || record.deleted {
+            return;
+        }
+        let limit = record.object.spec.limits.as_ref().and_then(|limits| limits.get("nodes"));
+        let limit = limit.map(|limit| u32::try_from(limit.milli / 1000).unwrap_or(u32::MAX));
+        let step = decide(counts(world.cluster, pool), replicas, limit);
+        match step {
+            Step::Keep | Step::Limited => {}
+            Step::Create(count) => self.create(pool, count, replicas, world),
+            Step::Delete(count) => {
+                for claim in to_delete(world.cluster, pool, count as usize, world.now) {
+                    let detail = format!("NodePool {} wants {replicas} nodes", world.cluster.nodepools[pool.index()].name);
+                    log(world, Subject::NodeClaim(claim), "delete", detail);
+                    world.cluster.delete_nodeclaim(world.now, claim, "ScaledDown");
+                }
+            }
+        }
+        if self.timers.len() <= pool.index() {
+            self.timers.resize(pool.index() + 1, 0);
+        }
+        self.timers[pool.index()] += 1;
+        let after = if step == Step::Limited { LIMITED_RECHECK } else { RECHECK };
+        agenda.at(world.now + after, Event(pool, self.timers[pool.index()]));
+    }
+
+    fn create(&mut self, pool: NodePoolId, count: u32, replicas: u32, world: &mut World<'_>) {
+        let Some(plan) = plan(world.cluster, pool, &mut self.random) else { return };
+        for _ in 0..count {
+            let claim = node_claim(world.cluster, pool, &plan, world.now, &mut self.random);
+            let id = world.cluster.create_nodeclaim(claim);
+            let detail = format!("NodePool {} wants {replicas} nodes", world.cluster.nodepools[pool.index()].name);
+            log(world, Subject::NodeClaim(id), "create", detail);
+        }
+    }
+}
+
+fn log(world: &mut World<'_>, subject: Subject, action: &'static str, detail: String) {
+    let (at, controller, rule) = (world.now, Controller::Provisioner, "StaticCapacity");
+    world.cluster.decide(Decision { at, controller, subject, action, rule, from: None, to: None, detail });
+}
+
+fn claims(cluster: &Cluster, pool: NodePoolId) -> impl Iterator<Item = NodeClaimId> + '_ {
+    cluster.live_nodeclaims.iter().copied().filter(move |id| cluster.nodeclaims[id.index()].pool == pool)
+}
+
+fn counts(cluster: &Cluster, pool: NodePoolId) -> Counts {
+    let mut counts = Counts { active: 0, deleting: 0, pending_disruption: 0 };
+    for id in claims(cluster, pool) {
+        let claim = &cluster.nodeclaims[id.index()];
+        match (claim.deleting.is_some() || claim.instance_terminating, claim.marked.is_some()) {
+            (true, _) => counts.deleting += 1,
+            (false, true) => counts.pending_disruption += 1,
+            (false, false) => counts.active += 1,
+        }
+    }
+    counts
+}
+
+/// A NodeClaim that asks for nothing but what the pool requires; `None` when no instance type fits the pool.
+fn plan(cluster: &Cluster, pool: NodePoolId, random: &mut Stream) -> Option<NewClaim> {
+    let record = &cluster.nodepools[pool.index()];
+    let spec = NodePoolSpec { limits: None, replicas: None, ..record.object.spec.clone() };
+    let tolerant = Toleration { operator: TolerationOperator::Exists, ..crate::api::decode::defaults() };
+    let pod: PodSpec = PodSpec { tolerations: vec![tolerant], ..crate::api::decode::defaults() };
+    let labels = Labels::new();
+    let input = Input {
+        catalogues: vec![cluster.catalogue_of(pool).clone()],
+        pools: vec![Pool { name: &record.name, spec: &spec, catalogue: Some(0) }],
+        shapes: vec![Shape { labels: &labels, spec: &pod, volumes: 0 }],
+        pods: vec![Pod { shape: 0, created: Time::ZERO, uid: 0, gated: false }],
+        ..Input::default()
+    };
+    let claim = solve(&input, random).claims.pop()?;
+    Some(NewClaim { requests: Resources::ZERO, pods: Vec::new(), ..claim })
+}
+
+/// Those that go first: not launched, then without pods of workloads, then by what their removal disrupts
+/// (`getDeprovisioningCandidates`).
+fn to_delete(cluster: &Cluster, pool: NodePoolId, count: usize, now: Time) -> Vec<NodeClaimId> {
+    let mut ranked: Vec<((u8, f64), NodeClaimId)> = claims(cluster, pool)
+        .filter(|id| !cluster.nodeclaims[id.index()].leaving())
+        .map(|id| (rank(cluster, id, now), id))
+        .collect();
+    ranked.sort_by(|((a, cost_a), _), ((b, cost_b), _)| a.cmp(b).then(cost_a.total_cmp(cost_b)));
+    ranked.into_iter().take(count).map(|(_, id)| id).collect()
+}
+
+fn rank(cluster: &Cluster, id: NodeClaimId, now: Time) -> (u8, f64) {
+    let claim = &cluster.nodeclaims[id.index()];
+    if claim.launched.is_none() {
+        return (0, 0.0);
+    }
+    let bound = claim.node.map_or(&[][..], |node| &cluster.nodes[node.index()].pods);
+    let pods: Vec<PodView> = bound.iter().map(|pod| state::pod_view(cluster, *pod)).collect();
+    let protected = pods.iter().any(|pod| pod.is_do_not_disrupt(now));
+    if !protected && !pods.iter().any(PodView::is_reschedulable) {
+        return (1, 0.0);
+    }
+    let cost: f64 = pods.iter().map(PodView::eviction_cost).sum();
+    (if protected { 3 } else { 2 }, cost * lifetime_remaining(now.since(claim.created), claim.expire_after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(active: u32, deleting: u32, pending_disruption: u32) -> Counts {
+        Counts { active, deleting, pending_disruption }
+    }
+
+    #[test]
+    fn what_is_missing_is_created_within_the_limit_and_what_is_too_much_goes() {
+        assert_eq!(decide(counts(0, 0, 0), 3, None), Step::Create(3));
+        assert_eq!(decide(counts(3, 2, 0), 3, None), Step::Keep);
+        assert_eq!(decide(counts(5, 0, 0), 3, None), Step::Delete(2));
+        assert_eq!(decide(counts(1, 2, 0), 5, Some(4)), Step::Create(1));
+        assert_eq!(decide(counts(1, 3, 0), 5, Some(4)), Step::Limited);
+    }
+
+    #[test]
+    fn nodes_that_a_command_replaces_count_until_they_go() {
+        assert_eq!(decide(counts(2, 0, 1), 3, None), Step::Keep);
+        assert_eq!(decide(counts(1, 0, 1), 3, None), Step::Create(2));
+    }
+}

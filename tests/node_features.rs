@@ -1,0 +1,109 @@
+//! Parts of the node layer that are off by default, each in a small run: static NodePools, default add-ons.
+
+use std::collections::BTreeMap;
+
+use forescale::scenario::load::{Options, load_texts};
+use forescale::simulation;
+use forescale::telemetry::{NodeRecord, Outcome};
+
+/// Latencies that do not vary, EC2 without accidents.
+const BASE: &str = r#"
+[simulation]
+duration = "30m"
+region   = "us-east-1"
+
+[market]
+interruptions       = "never"
+onDemandUnavailable = 0
+spotUnavailable     = 0
+
+[latencies]
+createFleet         = "2s"
+instanceRunning     = "5s"
+nodeRegistered      = "25s"
+nodeReady           = "15s"
+slowNodeProbability = 0
+clusterFactorSigma  = 0
+"#;
+
+fn run(text: &str) -> Outcome {
+    let texts = BTreeMap::from([("scenario.toml".to_owned(), format!("{text}\n{BASE}"))]);
+    let loaded = load_texts("scenario.toml", texts, &Options::default()).unwrap_or_else(|invalid| panic!("{invalid}"));
+    simulation::run(&loaded.scenario, simulation::Options::replication(0)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn pool(name: &str, types: &[&str], capacity_types: &[&str], spec: &str) -> String {
+    format!(
+        "[[nodePools]]\nmetadata = {{ name = \"{name}\" }}\n[nodePools.spec]\n{spec}\n[nodePools.spec.template.spec]\n\
+         nodeClassRef = {{ group = \"karpenter.k8s.aws\", kind = \"EC2NodeClass\", name = \"default\" }}\n\
+         requirements = [\n\
+         {{ key = \"node.kubernetes.io/instance-type\", operator = \"In\", values = {types:?} }},\n\
+         {{ key = \"karpenter.sh/capacity-type\", operator = \"In\", values = {capacity_types:?} }},\n]\n"
+    )
+}
+
+fn class(spec: &str) -> String {
+    format!(
+        "[[ec2NodeClasses]]\nmetadata = {{ name = \"default\" }}\n[ec2NodeClasses.spec]\n\
+         amiSelectorTerms = [{{ alias = \"al2023@latest\" }}]\n{spec}\n"
+    )
+}
+
+fn deployment(name: &str, replicas: u32, cpu: &str) -> String {
+    format!(
+        "[[deployments]]\nmetadata = {{ name = \"{name}\" }}\n[deployments.spec]\nreplicas = {replicas}\n\
+         selector = {{ matchLabels = {{ app = \"{name}\" }} }}\n\
+         [deployments.spec.template]\nmetadata = {{ labels = {{ app = \"{name}\" }} }}\n[deployments.spec.template.spec]\n\
+         containers = [{{ name = \"c\", image = \"x:1\", resources = {{ requests = {{ cpu = \"{cpu}\", memory = \"1Gi\" }} }} }}]\n"
+    )
+}
+
+fn nodes_of<'o>(outcome: &'o Outcome, pool: &str) -> Vec<&'o NodeRecord> {
+    outcome.nodes.iter().filter(|node| node.info.pool == pool && node.launched.is_some()).collect()
+}
+
+fn running_at(nodes: &[&NodeRecord], seconds: f64) -> usize {
+    let at = |time: Option<forescale::time::Time>| time.map(|time| time.as_secs_f64());
+    let runs = |node: &&&NodeRecord| {
+        at(node.launched).is_some_and(|launched| launched <= seconds)
+            && at(node.terminated).is_none_or(|terminated| terminated > seconds)
+    };
+    nodes.iter().filter(runs).count()
+}
+
+#[test]
+fn a_static_pool_keeps_its_size_and_takes_no_part_in_planning() {
+    let fixed = pool("fixed", &["m5.large"], &["on-demand"], "replicas = 3\nlimits = { nodes = 5 }");
+    let changes = "[[changes]]\nat = \"10m\"\npatch = { \"NodePool/fixed.replicas\" = 9 }\n\
+                   [[changes]]\nat = \"20m\"\npatch = { \"NodePool/fixed.replicas\" = 1 }\n";
+    let outcome =
+        run(&format!("[karpenter]\nstaticCapacity = true\n{fixed}{}{}{changes}", class(""), deployment("web", 2, "500m")));
+    let nodes = nodes_of(&outcome, "fixed");
+    // Without pods or with them, as many as are written; the limit binds.
+    assert_eq!([60.0, 660.0, 1500.0].map(|at| running_at(&nodes, at)), [3, 5, 1]);
+    assert_eq!(nodes.iter().filter(|node| node.reason == "ScaledDown").count(), 4);
+    // Those without pods go first: the pods are moved once at most, when one node is left.
+    let moved = outcome.pods.iter().filter(|pod| pod.reason == "Evicted").count();
+    assert!(outcome.pods.iter().all(|pod| pod.ready.is_some()) && moved <= 1, "{moved} moved");
+}
+
+#[test]
+fn a_node_that_a_static_pool_loses_comes_again() {
+    let fixed = pool("fixed", &["m5.large"], &["on-demand"], "replicas = 2");
+    let fault = "[[faults]]\nat = \"5m\"\nkind = \"nodeLoss\"\nnodes = \"fixed\"\nshare = 0.5\n";
+    let idle = deployment("web", 0, "1");
+    let outcome = run(&format!("[karpenter]\nstaticCapacity = true\n{fixed}{}{idle}{fault}", class("")));
+    let nodes = nodes_of(&outcome, "fixed");
+    assert_eq!((nodes.len(), running_at(&nodes, 1790.0)), (3, 2));
+}
+
+#[test]
+fn add_ons_of_eks_take_their_share_of_every_node() {
+    let text = |add_ons: bool| {
+        let pools = pool("workers", &["m5.large", "m5.xlarge"], &["on-demand"], "");
+        format!("[cloud]\neksAddOns = {add_ons}\n{pools}{}{}", class(""), deployment("web", 1, "1800m"))
+    };
+    let kind = |outcome: &Outcome| nodes_of(outcome, "workers")[0].info.instance_type.clone();
+    // 1,930m less 180m are too few for 1,800m.
+    assert_eq!((kind(&run(&text(false))), kind(&run(&text(true)))), ("m5.large".to_owned(), "m5.xlarge".to_owned()));
+}
