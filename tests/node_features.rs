@@ -76,8 +76,11 @@ fn a_static_pool_keeps_its_size_and_takes_no_part_in_planning() {
     let fixed = pool("fixed", &["m5.large"], &["on-demand"], "replicas = 3\nlimits = { nodes = 5 }");
     let changes = "[[changes]]\nat = \"10m\"\npatch = { \"NodePool/fixed.replicas\" = 9 }\n\
                    [[changes]]\nat = \"20m\"\npatch = { \"NodePool/fixed.replicas\" = 1 }\n";
-    let outcome =
-        run(&format!("[karpenter]\nstaticCapacity = true\n{fixed}{}{}{changes}", class(""), deployment("web", 2, "500m")));
+    let outcome = run(&format!(
+        "[karpenter]\nstaticCapacity = true\n{fixed}{}{}{changes}",
+        class(""),
+        deployment("web", 2, "500m")
+    ));
     let nodes = nodes_of(&outcome, "fixed");
     // Without pods or with them, as many as are written; the limit binds.
     assert_eq!([60.0, 660.0, 1500.0].map(|at| running_at(&nodes, at)), [3, 5, 1]);

@@ -113,7 +113,8 @@ impl StaticCapacity {
             Step::Create(count) => self.create(pool, count, replicas, world),
             Step::Delete(count) => {
                 for claim in to_delete(world.cluster, pool, count as usize, world.now) {
-                    let detail = format!("NodePool {} wants {replicas} nodes", world.cluster.nodepools[pool.index()].name);
+                    let detail =
+                        format!("NodePool {} wants {replicas} nodes", world.cluster.nodepools[pool.index()].name);
                     log(world, Subject::NodeClaim(claim), "delete", detail);
                     world.cluster.delete_nodeclaim(world.now, claim, "ScaledDown");
                 }

@@ -152,9 +152,8 @@ fn add_daemon_sets(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec
         cluster.daemonsets.push(DaemonSet { name: name.clone(), applied: None, shape });
         applied.extend(applied_at(scenario, "DaemonSet", &name).map(|at| (at, Applied::DaemonSet(id))));
     }
-    let missing = |daemon: &&EksDaemon| {
-        !scenario.daemon_sets.iter().any(|own| own.metadata.name.as_deref() == Some(daemon.name))
-    };
+    let missing =
+        |daemon: &&EksDaemon| !scenario.daemon_sets.iter().any(|own| own.metadata.name.as_deref() == Some(daemon.name));
     for daemon in EKS_DAEMONS.iter().filter(|_| scenario.cloud.eks_add_ons).filter(missing) {
         let id = DaemonSetId(cluster.daemonsets.len() as u32);
         let shape = add_shape(cluster, &daemon.template());
