@@ -160,6 +160,8 @@ rules! {
     CreateNodeClaims = "CreateNodeClaims",
     /// A scheduling pass found no place for a pod: no node, no NodeClaim under way, and no NodePool that may make one.
     FailedScheduling = "FailedScheduling",
+    /// A NodePool with replicas has too few or too many NodeClaims.
+    StaticCapacity = "StaticCapacity",
     // ---- Karpenter: lifecycle ----
     /// The NodeClaim was not launched within 5 minutes.
     LaunchTimeout = "launch_timeout",

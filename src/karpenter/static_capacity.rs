@@ -12,7 +12,7 @@ use crate::api::pod::{PodSpec, Toleration, TolerationOperator};
 use crate::cluster::change::Change;
 use crate::cluster::decision::{Controller, Decision, Subject};
 use crate::cluster::world::World;
-use crate::cluster::{Cluster, NodeClaimId, NodePoolId};
+use crate::cluster::{Cluster, NodeClaimId, NodePoolId, Rule};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::time::{Duration, Time};
 use crate::units::Resources;
@@ -140,8 +140,8 @@ impl StaticCapacity {
 }
 
 fn log(world: &mut World<'_>, subject: Subject, action: &'static str, detail: String) {
-    let (at, controller, rule) = (world.now, Controller::Provisioner, "StaticCapacity");
-    world.cluster.decide(Decision { at, controller, subject, action, rule, from: None, to: None, detail });
+    let (at, controller, rule) = (world.now, Controller::Provisioner, Rule::StaticCapacity);
+    world.cluster.decide(Decision { at, controller, subject, action, rule, from: None, to: None, wanted: None, detail });
 }
 
 fn claims(cluster: &Cluster, pool: NodePoolId) -> impl Iterator<Item = NodeClaimId> + '_ {
