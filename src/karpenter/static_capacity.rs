@@ -141,7 +141,17 @@ impl StaticCapacity {
 
 fn log(world: &mut World<'_>, subject: Subject, action: &'static str, detail: String) {
     let (at, controller, rule) = (world.now, Controller::Provisioner, Rule::StaticCapacity);
-    world.cluster.decide(Decision { at, controller, subject, action, rule, from: None, to: None, wanted: None, detail });
+    world.cluster.decide(Decision {
+        at,
+        controller,
+        subject,
+        action,
+        rule,
+        from: None,
+        to: None,
+        wanted: None,
+        detail,
+    });
 }
 
 fn claims(cluster: &Cluster, pool: NodePoolId) -> impl Iterator<Item = NodeClaimId> + '_ {
