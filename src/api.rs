@@ -1,5 +1,6 @@
 //! The Kubernetes-shaped objects: fields, defaults and decoding. One type serves YAML manifests and TOML tables.
 
+pub mod capacity_buffer;
 pub mod decode;
 pub mod distribution;
 pub mod hpa;

@@ -13,6 +13,7 @@ pub mod labels;
 pub mod launch;
 pub mod limits;
 pub mod pools;
+pub mod overlay;
 pub mod prices;
 pub mod provider;
 pub mod unavailable;

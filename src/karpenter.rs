@@ -1,6 +1,7 @@
 //! Karpenter: which nodes to launch for pending pods, and which to remove.
 
 pub mod batcher;
+pub mod buffers;
 pub mod disruption;
 pub mod lifecycle;
 pub mod provisioning;

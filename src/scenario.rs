@@ -37,8 +37,9 @@ pub use document::Document;
 pub use load::{Invalid, Loaded, Options, load};
 pub use simulation::Simulation;
 
+use crate::api::capacity_buffer::{CapacityBuffer, PodTemplateObject};
 use crate::api::hpa::HorizontalPodAutoscaler;
-use crate::api::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
+use crate::api::karpenter::{Ec2NodeClass, KwokNodeClass, NodeOverlay, NodePool};
 use crate::api::keda::{ScaledJob, ScaledObject};
 use crate::api::workload::{DaemonSet, Deployment, PodDisruptionBudget, PriorityClass};
 use crate::object;
@@ -73,6 +74,12 @@ object! {
         @"ec2NodeClasses" pub node_classes: Vec<Ec2NodeClass>,
         /// KWOKNodeClasses (`karpenter.kwok.sh/v1alpha1`).
         pub kwok_node_classes: Vec<KwokNodeClass>,
+        /// NodeOverlays (`karpenter.sh/v1alpha1`).
+        pub node_overlays: Vec<NodeOverlay>,
+        /// CapacityBuffers (`autoscaling.x-k8s.io/v1beta1`).
+        pub capacity_buffers: Vec<CapacityBuffer>,
+        /// PodTemplates (`v1`) that CapacityBuffers name.
+        pub pod_templates: Vec<PodTemplateObject>,
         /// DaemonSets (`apps/v1`).
         pub daemon_sets: Vec<DaemonSet>,
         /// PriorityClasses (`scheduling.k8s.io/v1`); `system-cluster-critical` and `system-node-critical` always exist.

@@ -4,6 +4,7 @@ use super::meta::{Labels, ObjectMeta};
 use super::pod::{NodeRequirement, Taint};
 use super::scalar::{GoDuration, NillableDuration};
 use crate::time::Duration;
+use crate::units::Resources;
 use crate::{choice, object};
 
 object! {
@@ -61,6 +62,60 @@ object! {
         pub termination_grace_period: Option<GoDuration>,
         /// The node class.
         pub node_class_ref: Option<NodeClassRef>,
+    }
+}
+
+object! {
+    /// `karpenter.sh/v1alpha1 NodeOverlay`.
+    pub struct NodeOverlay {
+        /// Name.
+        pub metadata: ObjectMeta,
+        /// Spec.
+        pub spec: NodeOverlaySpec,
+    }
+    ignore ["apiVersion", "kind", "status"]
+}
+
+object! {
+    /// NodeOverlay spec (`pkg/apis/v1alpha1/nodeoverlay.go`).
+    pub struct NodeOverlaySpec {
+        /// Which instance types and offerings it concerns.
+        pub requirements: Vec<NodeRequirement>,
+        /// Price that Karpenter is to believe, USD per hour, such as `"0.12"`.
+        pub price: Option<String>,
+        /// Change of the price: an amount (`"+0.02"`) or a percentage (`"-15%"`).
+        pub price_adjustment: Option<String>,
+        /// Extended resources that the nodes have beside their own.
+        pub capacity: Resources,
+        /// Which overlay decides where several match: the one of the greatest weight, then the last by name.
+        pub weight: Option<u32>,
+    }
+}
+
+/// What a NodeOverlay says of prices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PriceOverlay {
+    /// USD per hour.
+    Price(f64),
+    /// USD per hour to be added.
+    Add(f64),
+    /// Percent to be added.
+    Percent(f64),
+}
+
+impl NodeOverlaySpec {
+    /// What it says of prices; `None` when it says nothing that can be read.
+    #[must_use]
+    pub fn price_overlay(&self) -> Option<PriceOverlay> {
+        if let Some(price) = &self.price {
+            return price.parse().ok().filter(|price: &f64| *price >= 0.0 && price.is_finite()).map(PriceOverlay::Price);
+        }
+        let change = self.price_adjustment.as_ref().filter(|change| change.starts_with(['+', '-']))?;
+        let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
+        match change.strip_suffix('%') {
+            Some(percent) => number(percent).filter(|percent| *percent >= -100.0).map(PriceOverlay::Percent),
+            None => number(change).map(PriceOverlay::Add),
+        }
     }
 }
 

@@ -102,6 +102,8 @@ pub enum Change {
     Offerings(NodeClassId),
     /// A NodePool was created or its spec changed.
     NodePoolSpec(NodePoolId),
+    /// A CapacityBuffer keeps room for another number of pods, or on other nodes.
+    CapacityBuffers,
     /// A PodDisruptionBudget was created, changed or deleted.
     PodDisruptionBudgets,
     /// Termination of an instance was asked of the cloud.

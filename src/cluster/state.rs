@@ -14,7 +14,7 @@ use super::node::Node;
 use super::nodeclaim::{NodeClaim, NodePool};
 use super::pod::{EndReason, Owner, Phase, Pod, PodPath, PodShape};
 use super::rule::Rule;
-use super::workload::{DaemonSet, Deployment, Hpa, Job, ScaledJob, ScaledObject};
+use super::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, Job, ScaledJob, ScaledObject};
 use crate::api::workload::{PodDisruptionBudget, PriorityClass};
 use crate::engine::Stream;
 use crate::time::{Duration, Time};
@@ -47,6 +47,10 @@ pub struct Cluster {
     pub scaled_jobs: Vec<ScaledJob>,
     /// HPAs.
     pub hpas: Vec<Hpa>,
+    /// CapacityBuffers.
+    pub buffers: Vec<CapacityBuffer>,
+    /// NodeClaims on whose nodes the last pass of Karpenter's provisioner put pods of buffers.
+    pub buffer_nodes: std::collections::BTreeSet<NodeClaimId>,
     /// PodDisruptionBudgets.
     pub pdbs: Vec<PodDisruptionBudget>,
     /// PriorityClasses.
@@ -81,6 +85,8 @@ impl Cluster {
             jobs: Vec::new(),
             daemonsets: Vec::new(),
             scaled_objects: Vec::new(),
+            buffers: Vec::new(),
+            buffer_nodes: std::collections::BTreeSet::new(),
             scaled_jobs: Vec::new(),
             hpas: Vec::new(),
             pdbs: Vec::new(),

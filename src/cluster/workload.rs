@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ids::{DeploymentId, PodId, ScaledJobId, ScaledObjectId, ShapeId};
+use crate::api::capacity_buffer::CapacityBufferSpec;
 use crate::api::hpa::HpaSpec;
 use crate::api::keda::{ScaledJobSpec, ScaledObjectSpec};
 use crate::api::meta::{LabelSelector, Labels};
@@ -67,6 +68,23 @@ pub struct DaemonSet {
     pub applied: Option<Time>,
     /// Template of its pods.
     pub shape: ShapeId,
+}
+
+/// A CapacityBuffer.
+#[derive(Clone, Debug)]
+pub struct CapacityBuffer {
+    /// Spec.
+    pub spec: Arc<CapacityBufferSpec>,
+    /// Template of its pods.
+    pub shape: ShapeId,
+    /// The Deployment that it names.
+    pub target: Option<DeploymentId>,
+    /// `status.replicas`: for how many pods it keeps room.
+    pub replicas: u32,
+    /// Creation.
+    pub created: Time,
+    /// UID of its first pod; the others follow.
+    pub uid: u64,
 }
 
 /// A ScaledObject.

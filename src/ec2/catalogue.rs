@@ -4,6 +4,7 @@
 use super::capacity::NodeSettings;
 use super::data::{self, RegionalType};
 use super::labels;
+use super::overlay::Overlays;
 use super::prices::Prices;
 use crate::api::karpenter::AmiFamily;
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ZoneId};
@@ -66,13 +67,21 @@ pub fn build(
 
 /// Brings the prices of a catalogue up to date, as Karpenter does every 12 hours (`controllers/providers/pricing`). Whether any
 /// changed.
-pub fn refresh_prices(catalogue: &mut Catalogue, region: &str, prices: &mut Prices, now: Time) -> bool {
+pub fn refresh_prices(
+    catalogue: &mut Catalogue,
+    region: &str,
+    prices: &mut Prices,
+    overlays: &Overlays,
+    now: Time,
+) -> bool {
     let mut changed = false;
     for instance_type in &mut catalogue.types {
         let Some(regional) = data::find(region, &instance_type.name) else { continue };
         for offering in &mut instance_type.offerings {
             let zone = &catalogue.zones[usize::from(offering.zone.0)];
             let price = prices.at(now, regional, zone, offering.capacity_type);
+            let price = price
+                .map(|price| overlays.price(&instance_type.labels, zone, offering.capacity_type, price));
             if let Some(price) = price.filter(|price| *price != offering.price) {
                 offering.price = price;
                 changed = true;
@@ -142,8 +151,8 @@ mod tests {
         let before = virginia(AmiFamily::Al2023);
         let mut after = before.clone();
         let later = Time::ZERO + Duration::from_hours(12);
-        assert!(!refresh_prices(&mut after, "us-east-1", &mut prices(), Time::ZERO));
-        assert!(refresh_prices(&mut after, "us-east-1", &mut prices(), later));
+        assert!(!refresh_prices(&mut after, "us-east-1", &mut prices(), &Overlays::default(), Time::ZERO));
+        assert!(refresh_prices(&mut after, "us-east-1", &mut prices(), &Overlays::default(), later));
         let offerings = before.types.iter().zip(&after.types).flat_map(|(a, b)| a.offerings.iter().zip(&b.offerings));
         assert!(offerings.filter(|(a, b)| a.price != b.price).all(|(a, _)| a.capacity_type == CapacityType::Spot));
     }

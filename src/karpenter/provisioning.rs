@@ -1,9 +1,10 @@
 //! The provisioner: when a scheduling pass runs, over which pods, and what becomes of its plan
 //! (`pkg/controllers/provisioning/provisioner.go`, `controller.go`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::batcher::Batcher;
+use super::buffers;
 use super::lifecycle::taints;
 use super::scheduling::requirement::{Effect, Requirement};
 use super::scheduling::{
@@ -38,6 +39,8 @@ pub enum Event {
     Pod(PodId, u32),
     /// A Node that may still carry the disrupted taint.
     Node(NodeId, u32),
+    /// A CapacityBuffer is looked at.
+    Buffer(u32),
     /// A pass has computed its plan.
     Solved,
 }
@@ -47,12 +50,15 @@ pub enum Event {
 enum Trigger {
     Pod(PodId),
     Node(NodeId),
+    Buffer(u32),
 }
 
 /// The plan of a pass while it is being computed.
 struct Plan {
     claims: Vec<(NodePoolId, NewClaim)>,
     nominated: Vec<NodeClaimId>,
+    /// Nodes that hold pods of CapacityBuffers.
+    buffered: BTreeSet<NodeClaimId>,
     failures: Vec<(PodId, String)>,
     existing_pods: usize,
 }
@@ -84,6 +90,13 @@ impl Provisioner {
             knowledge: Knowledge::default(),
             random: streams.open("provisioner", 0),
             latency: streams.open("provisioner-solve", 0),
+        }
+    }
+
+    /// Looks at the CapacityBuffers. Once, before the first event.
+    pub fn start(&self, world: &World<'_>, agenda: &mut Agenda<Event>) {
+        for number in 0..world.cluster.buffers.len() {
+            agenda.at(world.now, Event::Buffer(number as u32));
         }
     }
 
@@ -126,6 +139,7 @@ impl Provisioner {
                     self.reconcile_node(node, world, agenda);
                 }
             }
+            Event::Buffer(number) => self.reconcile_buffer(number, world, agenda),
             Event::Solved => {
                 if let Some(plan) = self.plan.take() {
                     self.carry_out(plan, world);
@@ -152,6 +166,20 @@ impl Provisioner {
         }
     }
 
+    /// Works out for how many pods a buffer keeps room, and triggers (`capacitybuffer/controller.go: Reconcile`).
+    fn reconcile_buffer(&mut self, number: u32, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let buffer = &world.cluster.buffers[number as usize];
+        let scale = buffer.target.map(|target| world.cluster.deployments[target.index()].replicas);
+        let requests = world.cluster.shapes[buffer.shape.index()].requests;
+        let replicas = buffers::replicas(&buffer.spec, scale, &requests);
+        if buffer.replicas != replicas {
+            world.cluster.buffers[number as usize].replicas = replicas;
+            world.cluster.announce(Change::CapacityBuffers);
+        }
+        self.trigger(Trigger::Buffer(number), world.now, agenda);
+        agenda.at(world.now + buffers::RECHECK, Event::Buffer(number));
+    }
+
     fn trigger(&mut self, uid: Trigger, now: Time, agenda: &mut Agenda<Event>) {
         if let Some(end) = self.batcher.trigger(uid, now) {
             agenda.at(end, Event::Window);
@@ -173,15 +201,18 @@ impl Provisioner {
         self.waiting_for_sync = None;
         let observation = state::observe(world.cluster, options(world.scenario));
         let pods = pods_to_place(world.cluster, &observation.nodes, world.now);
-        if pods.is_empty() {
+        let whole_second = Time::ZERO + world.scenario.clocks.whole_second;
+        let virtual_pods = buffers::virtual_pods(world.cluster, whole_second);
+        if pods.is_empty() && virtual_pods.is_empty() {
             return self.finish(world.now, agenda);
         }
-        let whole_second = Time::ZERO + world.scenario.clocks.whole_second;
-        let (question, pools) = question(observation, world.cluster, &pods, whole_second);
+        let (mut question, pools) = question(observation, world.cluster, &pods, whole_second);
+        question.pods.extend(virtual_pods);
+        let count = question.pods.len() as i64;
         let results = solve_knowing(&question, &mut self.knowledge, &mut self.random);
         let latencies = &world.scenario.latencies;
         let took = latencies.provisioner_solve.sample(&mut self.latency)
-            + latencies.provisioner_solve_per_pod * pods.len() as i64;
+            + latencies.provisioner_solve_per_pod * count;
         self.plan = Some(pending_plan(results, &pools, &pods, world.cluster));
         agenda.at(world.now + took.max_zero(), Event::Solved);
     }
@@ -210,6 +241,10 @@ impl Provisioner {
     /// Writes the plan: nominations, failures, NodeClaims (`Results.Record`, `CreateNodeClaims`).
     fn carry_out(&mut self, plan: Plan, world: &mut World<'_>) {
         let window = nomination_window(world.scenario);
+        if plan.buffered != world.cluster.buffer_nodes {
+            world.cluster.buffer_nodes = plan.buffered;
+            world.cluster.announce(Change::CapacityBuffers);
+        }
         for claim in plan.nominated {
             world.cluster.nominate_nodeclaim(claim, world.now + window);
         }
@@ -383,10 +418,19 @@ fn pending_plan(
     cluster: &Cluster,
 ) -> Plan {
     let told = |error: &scheduling::SchedulingError| *error != scheduling::SchedulingError::ReservedOffering;
-    let failures =
-        results.errors.iter().filter(|(pod, error)| told(error) && cluster.pods[pods[*pod].index()].exists());
+    // Pods of buffers come after the real ones. Nothing is told of them, and they nominate no node.
+    let real = |pod: usize| pod < pods.len();
+    let failures = results
+        .errors
+        .iter()
+        .filter(|(pod, error)| told(error) && real(*pod) && cluster.pods[pods[*pod].index()].exists());
+    let nodes_with = |holds: &dyn Fn(usize) -> bool| -> Vec<NodeClaimId> {
+        let placed = results.existing.iter().filter(|(_, placed)| placed.iter().any(|pod| holds(*pod)));
+        placed.filter_map(|(node, _)| nodes[*node].claim).collect()
+    };
     Plan {
-        nominated: results.existing.iter().filter_map(|(node, _)| nodes[*node].claim).collect(),
+        nominated: nodes_with(&real),
+        buffered: nodes_with(&|pod| !real(pod)).into_iter().collect(),
         failures: failures.map(|(pod, error)| (pods[*pod], error.to_string())).collect(),
         existing_pods: results.existing.iter().map(|(_, pods)| pods.len()).sum(),
         claims: results.claims.into_iter().map(|claim| (pools[claim.pool], claim)).collect(),

@@ -91,6 +91,10 @@ object! {
         pub node_repair: bool = false,
         /// Gate `StaticCapacity`: NodePools with `replicas`.
         pub static_capacity: bool = false,
+        /// Gate `CapacityBuffer`: CapacityBuffers take effect.
+        pub capacity_buffer: bool = false,
+        /// Gate `NodeOverlay`: NodeOverlays take effect.
+        pub node_overlay: bool = false,
         /// `MIN_VALUES_POLICY`.
         pub min_values_policy: MinValuesPolicy = MinValuesPolicy::Strict,
         /// `PREFERENCE_POLICY`.

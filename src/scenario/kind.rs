@@ -1,8 +1,9 @@
 //! The kinds of objects a scenario knows, and where each stands in it.
 
+use crate::api::capacity_buffer::{CapacityBuffer, PodTemplateObject};
 use crate::api::decode::{Decode, Problems};
 use crate::api::hpa::HorizontalPodAutoscaler;
-use crate::api::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
+use crate::api::karpenter::{Ec2NodeClass, KwokNodeClass, NodeOverlay, NodePool};
 use crate::api::keda::{ScaledJob, ScaledObject};
 use crate::api::meta::ObjectMeta;
 use crate::api::tree::Node;
@@ -82,6 +83,13 @@ kinds! {
     NodePool(NodePool) = "NodePool", "nodePools", ["karpenter.sh/v1", "karpenter.sh/v1beta1"];
     /// An EC2NodeClass.
     Ec2NodeClass(Ec2NodeClass) = "EC2NodeClass", "ec2NodeClasses", ["karpenter.k8s.aws/v1", "karpenter.k8s.aws/v1beta1"];
+    /// A NodeOverlay.
+    NodeOverlay(NodeOverlay) = "NodeOverlay", "nodeOverlays", ["karpenter.sh/v1alpha1"];
+    /// A CapacityBuffer.
+    CapacityBuffer(CapacityBuffer) = "CapacityBuffer", "capacityBuffers",
+        ["autoscaling.x-k8s.io/v1beta1", "autoscaling.x-k8s.io/v1alpha1"];
+    /// A PodTemplate.
+    PodTemplate(PodTemplateObject) = "PodTemplate", "podTemplates", ["v1"];
     /// A KWOKNodeClass.
     KwokNodeClass(KwokNodeClass) = "KWOKNodeClass", "kwokNodeClasses", ["karpenter.kwok.sh/v1alpha1"];
     /// A DaemonSet.

@@ -9,14 +9,13 @@ use crate::api::tree::{Key, Node, Span, Value};
 pub const MAX_OBJECTS: usize = 10_000;
 
 /// Kinds that scale or place pods in ways that are not simulated.
-const NOT_SIMULATED: [&str; 8] = [
+const NOT_SIMULATED: [&str; 7] = [
     "StatefulSet",
     "ReplicaSet",
     "ReplicationController",
     "Job",
     "CronJob",
     "VerticalPodAutoscaler",
-    "NodeOverlay",
     "ClusterPolicy",
 ];
 

@@ -13,13 +13,14 @@ use crate::cluster::node_group;
 use crate::cluster::nodeclaim::NodePool;
 use crate::cluster::pod::PodShape;
 use crate::cluster::state::Applied;
-use crate::cluster::workload::{DaemonSet, Deployment, Hpa, ScaledJob, ScaledObject};
+use crate::cluster::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, ScaledJob, ScaledObject};
 use crate::cluster::{
     Cluster, DaemonSetId, DeploymentId, HpaId, NodeClassId, NodePoolId, ScaledJobId, ScaledObjectId, ShapeId,
 };
 use crate::ec2::capacity::NodeSettings;
 use crate::ec2::catalogue::build as build_catalogue;
 use crate::ec2::kwok;
+use crate::ec2::overlay::Overlays;
 use crate::ec2::prices::Prices;
 use crate::engine::Streams;
 use crate::kubelet::daemons::{EKS_DAEMONS, EksDaemon};
@@ -53,6 +54,7 @@ pub fn build(scenario: &Scenario, streams: Streams) -> Result<Beginning, BuildEr
     add_node_pools(&mut cluster, scenario, &classes, &mut applied);
     add_daemon_sets(&mut cluster, scenario, &mut applied);
     add_deployments(&mut cluster, scenario, &mut applied);
+    add_buffers(&mut cluster, scenario);
     add_scalers(&mut cluster, scenario, &mut applied);
     add_hpas(&mut cluster, scenario, &mut applied);
     for group in &scenario.node_groups {
@@ -75,13 +77,15 @@ fn add_catalogues(
         Some(text) => Some(Arc::new(kwok::parse_catalogue(text).map_err(|error| BuildError(error.to_string()))?)),
         None => None,
     };
+    let overlays = Overlays::of(scenario);
     let mut built: Vec<(NodeSettings, Arc<Catalogue>)> = Vec::new();
     let mut aws = |settings: NodeSettings| -> Result<Arc<Catalogue>, BuildError> {
         if let Some((_, catalogue)) = built.iter().find(|(known, _)| *known == settings) {
             return Ok(catalogue.clone());
         }
-        let catalogue = build_catalogue(region, zones, &settings, &mut prices, Time::ZERO)
+        let mut catalogue = build_catalogue(region, zones, &settings, &mut prices, Time::ZERO)
             .map_err(|error| BuildError(error.to_string()))?;
+        overlays.apply(&mut catalogue);
         let catalogue = Arc::new(catalogue);
         built.push((settings, catalogue.clone()));
         Ok(catalogue)
@@ -182,6 +186,31 @@ fn add_deployments(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec
             ready_replicas: 0,
         });
         applied.extend(applied_at(scenario, "Deployment", &name).map(|at| (at, Applied::Deployment(id))));
+    }
+}
+
+/// CapacityBuffers whose template exists; none while the gate is off.
+fn add_buffers(cluster: &mut Cluster, scenario: &Scenario) {
+    for (number, object) in scenario.capacity_buffers.iter().enumerate().filter(|_| scenario.karpenter.capacity_buffer) {
+        let spec = &object.spec;
+        let target = spec.scalable_ref.as_ref().and_then(|target| cluster.find_deployment(&target.name));
+        let template = spec.pod_template_ref.as_ref().and_then(|named| {
+            scenario.pod_templates.iter().find(|own| own.metadata.name.as_ref() == Some(&named.name))
+        });
+        let shape = match (template, target) {
+            (Some(template), _) => add_shape(cluster, &template.template),
+            (None, Some(target)) => cluster.deployments[target.index()].shape,
+            (None, None) => continue,
+        };
+        let target = if template.is_some() { None } else { target };
+        cluster.buffers.push(CapacityBuffer {
+            spec: Arc::new(spec.clone()),
+            shape,
+            target,
+            replicas: 0,
+            created: Time::ZERO,
+            uid: (number as u64) << 32,
+        });
     }
 }
 

@@ -127,7 +127,13 @@ fn patch(now: Time, object: &Object, cluster: &mut Cluster) {
             }
             cluster.announce(Change::PodDisruptionBudgets);
         }
-        Object::Ec2NodeClass(_) | Object::KwokNodeClass(_) | Object::DaemonSet(_) | Object::PriorityClass(_) => {}
+        Object::Ec2NodeClass(_)
+        | Object::NodeOverlay(_)
+        | Object::CapacityBuffer(_)
+        | Object::PodTemplate(_)
+        | Object::KwokNodeClass(_)
+        | Object::DaemonSet(_)
+        | Object::PriorityClass(_) => {}
     }
 }
 
@@ -188,7 +194,13 @@ fn delete(now: Time, kind: Kind, name: &str, cluster: &mut Cluster) {
             cluster.pdbs.retain(|pdb| named(&pdb.metadata) != name);
             cluster.announce(Change::PodDisruptionBudgets);
         }
-        Kind::Ec2NodeClass | Kind::KwokNodeClass | Kind::DaemonSet | Kind::PriorityClass => {}
+        Kind::Ec2NodeClass
+        | Kind::NodeOverlay
+        | Kind::CapacityBuffer
+        | Kind::PodTemplate
+        | Kind::KwokNodeClass
+        | Kind::DaemonSet
+        | Kind::PriorityClass => {}
     }
 }
 

@@ -88,6 +88,7 @@ impl Controllers {
     pub fn start(&mut self, world: &mut World<'_>) {
         self.keda.0.start(world, &mut self.keda.1);
         self.hpa.0.start(world, &mut self.hpa.1);
+        self.provisioning.0.start(world, &mut self.provisioning.1);
         self.lifecycle.0.start(&mut self.lifecycle.1);
         self.disruption.0.start(world, &mut self.disruption.1);
         self.cluster_autoscaler.0.start(world, &mut self.cluster_autoscaler.1);

@@ -9,6 +9,7 @@ use crate::cluster::{Change, InstanceId, NodeClassId, World};
 use crate::ec2::catalogue::refresh_prices;
 use crate::ec2::classes::{NodeSource, source};
 use crate::ec2::data;
+use crate::ec2::overlay::Overlays;
 use crate::engine::Agenda;
 use crate::scenario::Scenario;
 use crate::time::{Duration, Time};
@@ -30,6 +31,7 @@ impl Ec2 {
 
     pub(super) fn refresh_prices(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         agenda.at(world.now + REFRESH, Event::RefreshPrices);
+        let overlays = Overlays::of(world.scenario);
         for number in 0..world.cluster.catalogues.len() {
             let class = NodeClassId(number as u32);
             if source(world.scenario, class) != NodeSource::Aws {
@@ -37,7 +39,7 @@ impl Ec2 {
             }
             let region = &world.scenario.simulation.region;
             let catalogue = Arc::make_mut(&mut world.cluster.catalogues[number]);
-            if refresh_prices(catalogue, region, &mut self.prices, world.now) {
+            if refresh_prices(catalogue, region, &mut self.prices, &overlays, world.now) {
                 world.cluster.announce(Change::Offerings(class));
             }
         }

@@ -3,7 +3,7 @@
 use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::{Cluster, NodeClaimId, NodePoolId};
 use crate::engine::Stream;
-use crate::karpenter::provisioning;
+use crate::karpenter::{buffers, provisioning};
 use crate::karpenter::scheduling::labels;
 use crate::karpenter::state::{self, DO_NOT_DISRUPT, Observation, StateNode};
 use crate::scenario::Scenario;
@@ -94,6 +94,7 @@ impl<'a> Snapshot<'a> {
             state::is_provisionable(cluster, **id) && state::validate(&cluster.shape_of(**id).spec).is_ok()
         });
         input.pods = pending.map(|id| state::scheduling_pod(cluster, *id, whole_second, false)).collect();
+        input.pods.extend(buffers::virtual_pods(cluster, whole_second));
         let pods = self.observation.nodes.iter().map(|node| {
             let bound = node.node.map_or(&[][..], |node| &cluster.nodes[node.index()].pods);
             let identity = |id: &crate::cluster::PodId| {
@@ -176,6 +177,7 @@ fn node_view(cluster: &Cluster, state: StateNode, pools: &[NodePoolId]) -> NodeV
         view.drifted_at = claim.drifted;
         view.last_pod_event = claim.last_pod_event;
         view.created_at = claim.created;
+        view.has_buffer_pods = state.claim.is_some_and(|id| cluster.buffer_nodes.contains(&id));
     }
     let pods = node.map_or(&[][..], |node| &node.pods);
     view.pods = pods.iter().map(|pod| state::pod_view(cluster, *pod)).collect();

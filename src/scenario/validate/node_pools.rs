@@ -4,8 +4,9 @@ use jiff::tz::TimeZone;
 
 use super::context::{At, Context, listed, warn};
 use super::pods::{check_label, check_requirements, check_taints};
+use crate::api::capacity_buffer::CapacityBufferSpec;
 use crate::api::decode::{Problems, closest};
-use crate::api::karpenter::{Budget, ConsolidationPolicy, NodePool, NodePoolSpec};
+use crate::api::karpenter::{Budget, ConsolidationPolicy, NodeOverlaySpec, NodePool, NodePoolSpec};
 use crate::api::pod::{NodeOperator, NodeRequirement};
 use crate::engine::cron::Schedule;
 use crate::scenario::kind::Kind;
@@ -19,6 +20,12 @@ const MAX_BUDGETS: usize = 50;
 pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
     for (pool, at) in cx.elements("nodePools", &cx.scenario.node_pools) {
         check_pool(pool, at.into(&["spec"]), cx, problems);
+    }
+    for (overlay, at) in cx.elements("nodeOverlays", &cx.scenario.node_overlays) {
+        check_overlay(&overlay.spec, at.into(&["spec"]), cx, problems);
+    }
+    for (buffer, at) in cx.elements("capacityBuffers", &cx.scenario.capacity_buffers) {
+        check_buffer(&buffer.spec, at.into(&["spec"]), cx, problems);
     }
     for (class, at) in cx.elements("ec2NodeClasses", &cx.scenario.node_classes) {
         let Some(kubelet) = &class.spec.kubelet else { continue };
@@ -92,6 +99,68 @@ fn check_pool(pool: &NodePool, at: At<'_>, cx: &Context<'_>, problems: &mut Prob
     }
     for (index, budget) in budgets.iter().enumerate() {
         check_budget(budget, disruption.into(&["budgets", &index.to_string()]), problems);
+    }
+}
+
+/// The rules of the CRD (`pkg/apis/crds/karpenter.sh_nodeoverlays.yaml`).
+fn check_overlay(spec: &NodeOverlaySpec, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    if !cx.scenario.karpenter.node_overlay {
+        let help = Some("set `[karpenter] nodeOverlay = true`".to_owned());
+        warn(problems, at.span(&[]), "a NodeOverlay without effect", "the gate `NodeOverlay` is off", help);
+    }
+    if spec.price.is_some() && spec.price_adjustment.is_some() {
+        problems.error(at.key(&["priceAdjustment"]), "cannot set both `price` and `priceAdjustment`", "one of them");
+    }
+    for (field, value) in [("price", &spec.price), ("priceAdjustment", &spec.price_adjustment)] {
+        if value.is_some() && spec.price_overlay().is_none() {
+            let label = "such as \"0.12\" for a price, \"+0.02\" or \"-15%\" for an adjustment";
+            problems.error(at.span(&[field]), "not a price", label);
+        }
+    }
+    if let Some(weight) = spec.weight.filter(|weight| !(1..=10_000).contains(weight)) {
+        problems.error(at.span(&["weight"]), format!("weight {weight} is out of range"), "must be between 1 and 10000");
+    }
+    let own = [Resource::Cpu, Resource::Memory, Resource::EphemeralStorage, Resource::Pods];
+    if own.into_iter().any(|resource| spec.capacity.get(resource) != 0) {
+        problems.error(at.span(&["capacity"]), "an overlay cannot change what a type has", "extended resources only");
+    }
+    let pool = spec.requirements.iter().any(|requirement| requirement.key == "karpenter.sh/nodepool");
+    if pool {
+        problems.error(
+            at.span(&["requirements"]),
+            "overlays of single NodePools are not modelled",
+            "remove `karpenter.sh/nodepool`",
+        );
+    }
+    check_requirements(&spec.requirements, at.into(&["requirements"]), true, problems);
+}
+
+/// `pkg/apis/crds/autoscaling.x-k8s.io_capacitybuffers.yaml`, and that what it names exists.
+fn check_buffer(spec: &CapacityBufferSpec, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    if !cx.scenario.karpenter.capacity_buffer {
+        let help = Some("set `[karpenter] capacityBuffer = true`".to_owned());
+        warn(problems, at.span(&[]), "a CapacityBuffer without effect", "the gate `CapacityBuffer` is off", help);
+    }
+    match (&spec.pod_template_ref, &spec.scalable_ref) {
+        (Some(template), None) => {
+            let at = at.span(&["podTemplateRef", "name"]);
+            cx.must_exist("PodTemplate", &template.name, &cx.names(Kind::PodTemplate), at, problems);
+        }
+        (None, Some(target)) if target.kind == "Deployment" => {
+            let at = at.span(&["scalableRef", "name"]);
+            cx.must_exist("Deployment", &target.name, &cx.names(Kind::Deployment), at, problems);
+        }
+        (None, Some(_)) => {
+            problems.error(at.span(&["scalableRef", "kind"]), "not simulated", "only Deployments");
+        }
+        _ => problems.error(
+            at.span(&[]),
+            "whose pods is there to be room for?",
+            "one of `podTemplateRef` and `scalableRef` is needed",
+        ),
+    }
+    if spec.replicas.is_none() && spec.percentage.is_none() && spec.limits.is_none() {
+        problems.error(at.span(&[]), "a CapacityBuffer of no size", "one of `replicas`, `percentage`, `limits` is needed");
     }
 }
 
