@@ -108,7 +108,11 @@ impl NodeOverlaySpec {
     #[must_use]
     pub fn price_overlay(&self) -> Option<PriceOverlay> {
         if let Some(price) = &self.price {
-            return price.parse().ok().filter(|price: &f64| *price >= 0.0 && price.is_finite()).map(PriceOverlay::Price);
+            return price
+                .parse()
+                .ok()
+                .filter(|price: &f64| *price >= 0.0 && price.is_finite())
+                .map(PriceOverlay::Price);
         }
         let change = self.price_adjustment.as_ref().filter(|change| change.starts_with(['+', '-']))?;
         let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());

@@ -80,8 +80,7 @@ pub fn refresh_prices(
         for offering in &mut instance_type.offerings {
             let zone = &catalogue.zones[usize::from(offering.zone.0)];
             let price = prices.at(now, regional, zone, offering.capacity_type);
-            let price = price
-                .map(|price| overlays.price(&instance_type.labels, zone, offering.capacity_type, price));
+            let price = price.map(|price| overlays.price(&instance_type.labels, zone, offering.capacity_type, price));
             if let Some(price) = price.filter(|price| *price != offering.price) {
                 offering.price = price;
                 changed = true;

@@ -211,8 +211,7 @@ impl Provisioner {
         let count = question.pods.len() as i64;
         let results = solve_knowing(&question, &mut self.knowledge, &mut self.random);
         let latencies = &world.scenario.latencies;
-        let took = latencies.provisioner_solve.sample(&mut self.latency)
-            + latencies.provisioner_solve_per_pod * count;
+        let took = latencies.provisioner_solve.sample(&mut self.latency) + latencies.provisioner_solve_per_pod * count;
         self.plan = Some(pending_plan(results, &pools, &pods, world.cluster));
         agenda.at(world.now + took.max_zero(), Event::Solved);
     }

@@ -9,15 +9,8 @@ use crate::api::tree::{Key, Node, Span, Value};
 pub const MAX_OBJECTS: usize = 10_000;
 
 /// Kinds that scale or place pods in ways that are not simulated.
-const NOT_SIMULATED: [&str; 7] = [
-    "StatefulSet",
-    "ReplicaSet",
-    "ReplicationController",
-    "Job",
-    "CronJob",
-    "VerticalPodAutoscaler",
-    "ClusterPolicy",
-];
+const NOT_SIMULATED: [&str; 7] =
+    ["StatefulSet", "ReplicaSet", "ReplicationController", "Job", "CronJob", "VerticalPodAutoscaler", "ClusterPolicy"];
 
 /// API groups of which every kind is known here: another one is a mistake.
 const OWN_GROUPS: [&str; 4] = ["keda.sh", "karpenter.sh", "karpenter.k8s.aws", "karpenter.kwok.sh"];

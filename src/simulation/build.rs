@@ -191,7 +191,8 @@ fn add_deployments(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec
 
 /// CapacityBuffers whose template exists; none while the gate is off.
 fn add_buffers(cluster: &mut Cluster, scenario: &Scenario) {
-    for (number, object) in scenario.capacity_buffers.iter().enumerate().filter(|_| scenario.karpenter.capacity_buffer) {
+    for (number, object) in scenario.capacity_buffers.iter().enumerate().filter(|_| scenario.karpenter.capacity_buffer)
+    {
         let spec = &object.spec;
         let target = spec.scalable_ref.as_ref().and_then(|target| cluster.find_deployment(&target.name));
         let template = spec.pod_template_ref.as_ref().and_then(|named| {

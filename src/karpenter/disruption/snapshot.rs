@@ -3,9 +3,9 @@
 use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::{Cluster, NodeClaimId, NodePoolId};
 use crate::engine::Stream;
-use crate::karpenter::{buffers, provisioning};
 use crate::karpenter::scheduling::labels;
 use crate::karpenter::state::{self, DO_NOT_DISRUPT, Observation, StateNode};
+use crate::karpenter::{buffers, provisioning};
 use crate::scenario::Scenario;
 use crate::scenario::cloud::Provider;
 use crate::scenario::simulation::Profile;

@@ -160,7 +160,11 @@ fn check_buffer(spec: &CapacityBufferSpec, at: At<'_>, cx: &Context<'_>, problem
         ),
     }
     if spec.replicas.is_none() && spec.percentage.is_none() && spec.limits.is_none() {
-        problems.error(at.span(&[]), "a CapacityBuffer of no size", "one of `replicas`, `percentage`, `limits` is needed");
+        problems.error(
+            at.span(&[]),
+            "a CapacityBuffer of no size",
+            "one of `replicas`, `percentage`, `limits` is needed",
+        );
     }
 }
 
