@@ -12,6 +12,7 @@ pub mod lifecycle;
 pub mod node;
 pub mod node_group;
 pub mod nodeclaim;
+pub mod outlook;
 pub mod pdb;
 pub mod pod;
 pub mod rule;

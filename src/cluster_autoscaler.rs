@@ -14,6 +14,7 @@ pub mod expander;
 pub mod fit;
 pub mod groups;
 pub mod observe;
+mod outlook;
 pub mod scale_down;
 pub mod scale_up;
 

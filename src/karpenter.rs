@@ -4,6 +4,7 @@ pub mod batcher;
 pub mod buffers;
 pub mod disruption;
 pub mod lifecycle;
+mod outlooks;
 pub mod provisioning;
 pub mod scheduling;
 pub mod state;

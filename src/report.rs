@@ -23,7 +23,7 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    const DOCS: &str = include_str!("../docs/output.md");
+    const DOCS: &str = concat!(include_str!("../docs/output.md"), include_str!("../docs/blame.md"));
 
     /// Keys of all objects whose keys are names of fields.
     fn keys(value: &Value, found: &mut Vec<String>) {
@@ -54,12 +54,13 @@ mod tests {
         let header = String::from_utf8_lossy(&timeline).lines().next().unwrap_or_default().to_owned();
         names.extend(header.split(',').map(str::to_owned));
         let columns = tables::DECISION_COLUMNS.iter().chain(&tables::NODE_COLUMNS).chain(&tables::POD_COLUMNS);
+        let columns = columns.chain(&tables::BLAME_COLUMNS);
         names.extend(columns.map(|column| (*column).to_owned()));
         names.extend(crate::study::measures::MEASURES.iter().map(|measure| measure.name.to_owned()));
         names.extend(crate::telemetry::Factor::ALL.map(|factor| factor.key().to_owned()));
         assert!(names.len() > 150, "only {} names", names.len());
         for name in names {
-            assert!(DOCS.contains(&format!("`{name}`")), "docs/output.md does not mention `{name}`");
+            assert!(DOCS.contains(&format!("`{name}`")), "docs/output.md and docs/blame.md do not mention `{name}`");
         }
         Ok(())
     }

@@ -159,8 +159,8 @@ impl<'a> Run<'a> {
             }
             assert!(handled < MAX_CHANGES_PER_EVENT, "controllers answer each other without end at {now}");
         }
-        if handled > 0 {
-            self.changes.clear();
+        self.changes.clear();
+        if self.cluster.take_noted() || handled > 0 {
             self.look_at_queues(now);
         }
         self.recorder.decisions(self.cluster.take_decisions());
@@ -254,6 +254,7 @@ fn recorder(scenario: &Scenario, replication: u32, cluster: &Cluster, data: &Dat
     };
     let price = |queue: &sqs::Queue| (queue.settings().name.clone(), sqs::price::per_million(queue.settings().kind));
     let mut recorder = Recorder::new(info, data.plane.queues().iter().map(price).collect(), cluster);
+    recorder.settings(scenario);
     for index in 0..cluster.deployments.len() {
         let id = DeploymentId(index as u32);
         let kind = data.kind(cluster, crate::cluster::pod::Owner::Deployment(id));
@@ -273,7 +274,7 @@ fn queue_sample(data: &mut Data<'_>, now: Time, index: usize) -> QueueSample {
     let id = sqs::QueueId(index as u16);
     let depth = data.plane.true_counts(id);
     let oldest_age = data.plane.age_of_oldest(now, id);
-    let group_blocked = if data.plane.is_blocked(id) { depth.visible as i64 } else { 0 };
+    let group_blocked = data.plane.blocked(id) as i64;
     let lost_in_flight = data.plane.lost_in_flight(id) as i64;
     let counters = &data.plane.queues()[index].statistics().counters;
     QueueSample {

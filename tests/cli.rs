@@ -184,7 +184,16 @@ fn a_run_leaves_its_folder_and_ends_with_one_screen() -> Checked {
         assert!(screen.contains(word), "no `{word}` in:\n{screen}");
     }
     assert!(screen.lines().count() <= 40);
-    for name in ["summary.json", "timeline.csv", "decisions.csv", "nodes.csv", "pods.csv", "chart.svg", "chart.png"] {
+    for name in [
+        "summary.json",
+        "timeline.csv",
+        "decisions.csv",
+        "nodes.csv",
+        "pods.csv",
+        "blame.csv",
+        "chart.svg",
+        "chart.png",
+    ] {
         assert!(folder.path().join("output/chain").join(name).metadata()?.len() > 0, "{name}");
     }
     Ok(())
@@ -270,7 +279,7 @@ fn the_same_run_gives_the_same_bytes_on_any_number_of_threads() -> Checked {
         Ok(contents(&out)?)
     };
     let first = run("1", "first")?;
-    assert_eq!(first.len(), 3 * 7 + 4);
+    assert_eq!(first.len(), 3 * 8 + 4);
     assert!(first == run("1", "again")?, "the second run differs");
     assert!(first == run("2", "parallel")?, "two threads differ from one");
     Ok(())

@@ -12,9 +12,10 @@ use super::ids::{
 use super::instance::{Instance, InstanceState};
 use super::node::Node;
 use super::nodeclaim::{NodeClaim, NodePool};
+use super::outlook::Outlooks;
 use super::pod::{EndReason, Owner, Phase, Pod, PodPath, PodShape};
 use super::rule::Rule;
-use super::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, Job, ScaledJob, ScaledObject};
+use super::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, HpaStatus, Job, ScaledJob, ScaledObject};
 use crate::api::workload::{PodDisruptionBudget, PriorityClass};
 use crate::engine::Stream;
 use crate::time::{Duration, Time};
@@ -63,6 +64,10 @@ pub struct Cluster {
     pub live_nodes: std::collections::BTreeSet<NodeId>,
     /// NodeClaims that exist.
     pub live_nodeclaims: std::collections::BTreeSet<NodeClaimId>,
+    /// What is known of nodes for pods without one.
+    pub outlooks: Outlooks,
+    /// Whether something changed that no controller watches.
+    noted: bool,
     changes: Vec<Change>,
     changes_taken: u64,
     decisions: Vec<Decision>,
@@ -95,6 +100,8 @@ impl Cluster {
             unbound: std::collections::BTreeSet::new(),
             live_nodes: std::collections::BTreeSet::new(),
             live_nodeclaims: std::collections::BTreeSet::new(),
+            outlooks: Outlooks::default(),
+            noted: false,
             changes: Vec::new(),
             changes_taken: 0,
             decisions: Vec::new(),
@@ -112,6 +119,16 @@ impl Cluster {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.changes_taken + self.changes.len() as u64
+    }
+
+    /// Notes that something changed that no controller watches.
+    pub(super) fn note(&mut self) {
+        self.noted = true;
+    }
+
+    /// Whether something changed since the last call that no controller watches: outlooks of pods, statuses of HPAs.
+    pub fn take_noted(&mut self) -> bool {
+        std::mem::take(&mut self.noted)
     }
 
     /// Takes the decisions since the last call, in order.
@@ -212,7 +229,9 @@ impl Cluster {
         record.nominated_node = None;
         record.unschedulable = false;
         record.path.bound = Some(now);
+        let shape = record.shape;
         self.unbound.remove(&pod);
+        self.forget_waiting(shape, self.nodes[node.index()].nodeclaim);
         let target = &mut self.nodes[node.index()];
         target.pods.push(pod);
         target.requested += requests;
@@ -310,7 +329,10 @@ impl Cluster {
         }
         record.path.gone = Some(now);
         record.ready = false;
-        let (owner, node, terminal) = (record.owner, record.node, record.terminal());
+        let (owner, node, shape, terminal) = (record.owner, record.node, record.shape, record.terminal());
+        if node.is_none() {
+            self.forget_waiting(shape, None);
+        }
         if let Some(node) = node {
             let target = &mut self.nodes[node.index()];
             target.pods.retain(|other| *other != pod);
@@ -523,6 +545,15 @@ impl Cluster {
         self.hpas.push(hpa);
         self.changes.push(Change::HpaCreated(id));
         id
+    }
+
+    /// Writes what an HPA's controller found.
+    pub fn set_hpa_status(&mut self, id: HpaId, status: HpaStatus) {
+        let record = &mut self.hpas[id.index()];
+        let before = std::mem::replace(&mut record.status, status);
+        if (before.held, before.unmet()) != (status.held, status.unmet()) {
+            self.noted = true;
+        }
     }
 
     /// Deletes an HPA.

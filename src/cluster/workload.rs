@@ -140,4 +140,27 @@ pub struct Hpa {
     pub created: Time,
     /// Whether the object exists.
     pub exists: bool,
+    /// What its controller found in its last pass.
+    pub status: HpaStatus,
+}
+
+/// What the last pass over an HPA found.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct HpaStatus {
+    /// Replicas that its metrics propose, before stabilization and limits; `None` = no pass yet, or they cannot be read.
+    pub proposed: Option<i64>,
+    /// Replicas that it decided on.
+    pub desired: i64,
+    /// Whether stabilization or a policy keeps the count below what the metrics propose.
+    pub held: bool,
+    /// Share by which a metric may exceed its target without effect.
+    pub tolerance: f64,
+}
+
+impl HpaStatus {
+    /// Whether the metrics propose more than was decided.
+    #[must_use]
+    pub fn unmet(&self) -> bool {
+        self.proposed.is_some_and(|proposed| proposed > self.desired)
+    }
 }

@@ -7,9 +7,11 @@ use super::deletion::{self, Deletion, Step};
 use super::fit::{Room, filter_out_schedulable};
 use super::groups::{Groups, Launch};
 use super::observe;
+use super::outlook::Outlooks;
 use super::scale_down::{Candidate, Kept, Unneeded, judge, removable};
 use super::scale_up::{self, ScaleUp};
 use crate::cluster::instance::InstanceState;
+use crate::cluster::outlook::Provider;
 use crate::cluster::{Change, Controller, Decision, NodeId, Rule, Subject, World, node_group};
 use crate::engine::{Agenda, Distribution, Stream, Streams};
 use crate::scenario::Scenario;
@@ -151,21 +153,31 @@ impl ClusterAutoscaler {
         let pending = observe::pending(world.cluster, flags.new_pod_scale_up_delay, world.now);
         if pending.is_empty() {
             self.blocked.clear();
+            world.cluster.publish_outlooks(Provider::ClusterAutoscaler, BTreeMap::new());
             return false;
         }
         let count = pending.len();
         let views = observe::group_views(&self.groups, world);
         let mut rooms: Vec<Room> =
             observe::rooms(world.cluster, |node| self.deletions.contains_key(&node)).into_values().collect();
-        for (view, upcoming) in views.iter().zip(self.groups.upcoming()) {
-            rooms.extend((0..upcoming).map(|_| view.template.clone()));
+        let waiting = filter_out_schedulable(pending, &mut rooms);
+        let mut outlooks = Outlooks::default();
+        let mut left = waiting;
+        for ((group, view), upcoming) in views.iter().enumerate().zip(self.groups.upcoming()) {
+            let mut rooms: Vec<Room> = (0..upcoming).map(|_| view.template.clone()).collect();
+            let before = left.clone();
+            left = filter_out_schedulable(left, &mut rooms);
+            outlooks.come(self.groups.list[group].place, &before, &left);
         }
-        let left = filter_out_schedulable(pending, &mut rooms);
         let decided = scale_up::decide(&left, &views, flags.expander, world.now, &mut self.expander);
         let Some(choice) = decided.grows else {
+            outlooks.refuse(&left, &decided.skipped);
+            world.cluster.publish_outlooks(Provider::ClusterAutoscaler, outlooks.0);
             self.log_blocked(&decided, left.len(), world);
             return false;
         };
+        outlooks.grow(self.groups.list[choice.group].place, &left, &views[choice.group].template, choice.estimate.pods);
+        world.cluster.publish_outlooks(Provider::ClusterAutoscaler, outlooks.0);
         let size = self.groups.list[choice.group].target;
         let nodes = choice.estimate.nodes;
         let name = &self.groups.spec(choice.group, world.scenario).name;
@@ -215,9 +227,11 @@ impl ClusterAutoscaler {
             return;
         }
         if world.scenario.outage_end(FaultKind::InsufficientCapacity, world.now).is_some() {
+            world.cluster.set_group_dry(self.groups.list[launch.group].place as u32, true);
             agenda.at(world.now + LAUNCH_RETRY, Event::Launch(number));
             return;
         }
+        world.cluster.set_group_dry(self.groups.list[launch.group].place as u32, false);
         let latencies = &world.scenario.latencies;
         let registered = latencies.node_registered.sample(&mut self.stream("group-registered", number, world));
         let registered = Duration::from_secs_f64(registered.as_secs_f64() * self.cluster_factor);

@@ -121,20 +121,21 @@ impl DataPlane {
         self.pods[index].workers.iter().map(|worker| self.worker_busy(now, *worker)).sum()
     }
 
-    /// Messages in flight whose consumer is gone: they wait out their visibility timeout.
+    /// Messages in flight that no consumer works on any more, since it is gone or has given up on them: they wait out their
+    /// visibility timeout.
     #[must_use]
     pub fn lost_in_flight(&self, queue: QueueId) -> u64 {
         let held: u64 = (self.workers.iter())
             .filter(|worker| worker.alive && self.consumers[usize::from(worker.consumer)].settings.queue == queue)
-            .map(|worker| u64::from(worker.held))
+            .map(|worker| u64::from(worker.held + worker.ack_count))
             .sum();
         self.true_counts(queue).in_flight.saturating_sub(held)
     }
 
-    /// Whether messages are visible that nobody can receive, since their FIFO groups are blocked.
+    /// Visible messages that nobody can receive, since an earlier one of their FIFO group is not done with.
     #[must_use]
-    pub fn is_blocked(&mut self, queue: QueueId) -> bool {
-        self.sqs.is_blocked(queue)
+    pub fn blocked(&mut self, queue: QueueId) -> u64 {
+        self.sqs.blocked(queue)
     }
 
     /// When a source sends next; `None` = never again.

@@ -12,6 +12,7 @@ use super::reconcile::{
 };
 use super::settings::{Capabilities, Settings};
 use super::status::{Condition, Reason, Status};
+use crate::cluster::workload::HpaStatus;
 use crate::cluster::{
     Change, Controller as Who, Decision as Logged, DeploymentId, ExternalMetrics, HpaId, NodeId, Subject, World,
 };
@@ -339,6 +340,14 @@ impl Controller {
         let entry = &mut self.entries[index];
         let decision =
             reconcile(autoscaler, &self.settings, &mut entry.history, &mut entry.status, &observed, world.now);
+        let limited = entry.status.conditions.scaling_limited;
+        let status = HpaStatus {
+            proposed: decision.proposed.map(i64::from),
+            desired: i64::from(decision.desired),
+            held: decision.is_held_back() && limited.is_none_or(|limit| limit.reason != Reason::TooManyReplicas),
+            tolerance: autoscaler.tolerances(&self.settings).scale_up,
+        };
+        world.cluster.set_hpa_status(hpa, status);
         entry.last = Some(decision.clone());
         entry.pending = decision.rescale().then_some(decision);
         length

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::batcher::Batcher;
 use super::buffers;
 use super::lifecycle::taints;
+use super::outlooks;
 use super::scheduling::requirement::{Effect, Requirement};
 use super::scheduling::{
-    self, Input, Knowledge, MinValuesPolicy, NewClaim, Options, PreferencePolicy, Results, labels, resolve_labels,
-    solve_knowing,
+    Input, Knowledge, MinValuesPolicy, NewClaim, Options, PreferencePolicy, Results, SchedulingError, labels,
+    resolve_labels, solve_knowing,
 };
 use super::state::{self, Observation, StateNode};
 use crate::api::meta::Labels;
@@ -18,8 +19,9 @@ use crate::cluster::catalogue::{CapacityType, ZoneId};
 use crate::cluster::change::Change;
 use crate::cluster::decision::{Controller, Decision, Subject};
 use crate::cluster::nodeclaim::NodeClaim;
+use crate::cluster::outlook::{Coming, Outlook, Provider, Refusal};
 use crate::cluster::world::World;
-use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId, Rule};
+use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId, Rule, ShapeId};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::scenario::{Scenario, flags};
 use crate::time::{Duration, Time};
@@ -55,7 +57,9 @@ enum Trigger {
 
 /// The plan of a pass while it is being computed.
 struct Plan {
-    claims: Vec<(NodePoolId, NewClaim)>,
+    claims: Vec<(NodePoolId, NewClaim, BTreeMap<ShapeId, u32>)>,
+    /// What becomes of the pods that get no claim of the plan.
+    outlooks: BTreeMap<ShapeId, Outlook>,
     nominated: Vec<NodeClaimId>,
     /// Nodes that hold pods of CapacityBuffers.
     buffered: BTreeSet<NodeClaimId>,
@@ -204,6 +208,7 @@ impl Provisioner {
         let whole_second = Time::ZERO + world.scenario.clocks.whole_second;
         let virtual_pods = buffers::virtual_pods(world.cluster, whole_second);
         if pods.is_empty() && virtual_pods.is_empty() {
+            world.cluster.publish_outlooks(Provider::Karpenter, BTreeMap::new());
             return self.finish(world.now, agenda);
         }
         let (mut question, pools) = question(observation, world.cluster, &pods, whole_second);
@@ -238,7 +243,7 @@ impl Provisioner {
     }
 
     /// Writes the plan: nominations, failures, NodeClaims (`Results.Record`, `CreateNodeClaims`).
-    fn carry_out(&mut self, plan: Plan, world: &mut World<'_>) {
+    fn carry_out(&mut self, mut plan: Plan, world: &mut World<'_>) {
         let window = nomination_window(world.scenario);
         if plan.buffered != world.cluster.buffer_nodes {
             world.cluster.buffer_nodes = plan.buffered;
@@ -248,7 +253,8 @@ impl Provisioner {
             world.cluster.nominate_nodeclaim(claim, world.now + window);
         }
         self.tell_failures(plan.failures, world);
-        let (claims, pods) = (plan.claims.len(), plan.claims.iter().map(|(_, claim)| claim.pods.len()).sum::<usize>());
+        let (claims, pods) =
+            (plan.claims.len(), plan.claims.iter().map(|(_, claim, _)| claim.pods.len()).sum::<usize>());
         if claims > 0 {
             world.cluster.decide(Decision {
                 at: world.now,
@@ -265,13 +271,21 @@ impl Provisioner {
                 ),
             });
         }
-        for (pool, claim) in plan.claims {
-            self.create(pool, &claim, world);
+        for (pool, claim, shapes) in plan.claims {
+            let created = self.create(pool, &claim, world);
+            for (shape, pods) in shapes {
+                let outlook = plan.outlooks.entry(shape).or_default();
+                match created {
+                    Some(id) => outlook.add_coming(Coming::NodeClaim(id), pods),
+                    None => outlook.add_refused(Refusal::PoolLimit, pods),
+                }
+            }
         }
+        world.cluster.publish_outlooks(Provider::Karpenter, plan.outlooks);
     }
 
     /// Creates a NodeClaim, unless what is launched already exceeds a limit (`Provisioner.Create`).
-    fn create(&mut self, pool: NodePoolId, claim: &NewClaim, world: &mut World<'_>) {
+    fn create(&mut self, pool: NodePoolId, claim: &NewClaim, world: &mut World<'_>) -> Option<NodeClaimId> {
         if let Some(resource) = exceeded_limit(world.cluster, pool) {
             world.cluster.decide(Decision {
                 at: world.now,
@@ -288,7 +302,7 @@ impl Provisioner {
                     claim.pods.len()
                 ),
             });
-            return;
+            return None;
         }
         let record = node_claim(world.cluster, pool, claim, world.now, &mut self.random);
         let catalogue = world.cluster.catalogue_of(pool);
@@ -314,6 +328,7 @@ impl Provisioner {
             wanted: None,
             detail,
         });
+        Some(id)
     }
 
     /// One entry for all pods of a shape with the same reason, at most once in five minutes.
@@ -416,7 +431,7 @@ fn pending_plan(
     pods: &[PodId],
     cluster: &Cluster,
 ) -> Plan {
-    let told = |error: &scheduling::SchedulingError| *error != scheduling::SchedulingError::ReservedOffering;
+    let told = |error: &SchedulingError| *error != SchedulingError::ReservedOffering;
     // Pods of buffers come after the real ones. Nothing is told of them, and they nominate no node.
     let real = |pod: usize| pod < pods.len();
     let failures = results
@@ -428,11 +443,17 @@ fn pending_plan(
         placed.filter_map(|(node, _)| nodes[*node].claim).collect()
     };
     Plan {
+        outlooks: outlooks::of_results(&results, (pools, nodes), pods, cluster),
         nominated: nodes_with(&real),
         buffered: nodes_with(&|pod| !real(pod)).into_iter().collect(),
         failures: failures.map(|(pod, error)| (pods[*pod], error.to_string())).collect(),
         existing_pods: results.existing.iter().map(|(_, pods)| pods.len()).sum(),
-        claims: results.claims.into_iter().map(|claim| (pools[claim.pool], claim)).collect(),
+        claims: results
+            .claims
+            .into_iter()
+            .map(|claim| (pools[claim.pool], outlooks::templates(&claim, pods, cluster), claim))
+            .map(|(pool, templates, claim)| (pool, claim, templates))
+            .collect(),
     }
 }
 

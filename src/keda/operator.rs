@@ -18,7 +18,7 @@ use super::state::{
 };
 use crate::api::keda::ScaledObjectSpec;
 use crate::cluster::pod::Phase;
-use crate::cluster::workload::Hpa;
+use crate::cluster::workload::{Hpa, HpaStatus};
 use crate::cluster::{
     Change, Controller, Decision, DeploymentId, HpaId, MetricAnswer, Rule, ScaledJobId, ScaledObjectId, Subject, World,
 };
@@ -497,7 +497,8 @@ fn ensure_hpa(
     }
     let spec = Arc::new(spec);
     let (created, owner, target) = (world.now, Some(owner), Some(target));
-    entry.hpa = Some(world.cluster.create_hpa(Hpa { name, spec, owner, target, created, exists: true }));
+    let status = HpaStatus::default();
+    entry.hpa = Some(world.cluster.create_hpa(Hpa { name, spec, owner, target, created, exists: true, status }));
     true
 }
 

@@ -25,7 +25,7 @@ pub enum WriteError {
 }
 
 /// Files that every run leaves.
-pub const TABLES: [&str; 5] = ["summary.json", "timeline.csv", "decisions.csv", "nodes.csv", "pods.csv"];
+pub const TABLES: [&str; 6] = ["summary.json", "timeline.csv", "decisions.csv", "nodes.csv", "pods.csv", "blame.csv"];
 /// Charts that a run leaves unless they are not wanted.
 pub const CHARTS: [&str; 2] = ["chart.svg", "chart.png"];
 
@@ -64,6 +64,7 @@ fn write_table(name: &str, path: &Path, outcome: &Outcome, summary: &Summary) ->
         "timeline.csv" => timeline::write(outcome, &mut out)?,
         "decisions.csv" => tables::write_decisions(outcome, &mut out)?,
         "nodes.csv" => tables::write_nodes(outcome, &mut out)?,
+        "blame.csv" => tables::write_blame(outcome, &mut out)?,
         _ => tables::write_pods(outcome, &mut out)?,
     }
     out.flush()

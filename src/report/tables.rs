@@ -4,12 +4,15 @@ use std::io::Write;
 
 use crate::cluster::Controller;
 use crate::cluster::catalogue::CapacityType;
-use crate::telemetry::{NodeRecord, Outcome, PodRecord};
+use crate::telemetry::{Blame, NodeRecord, Outcome, PodRecord, series};
 use crate::time::Time;
 
 /// Columns of `decisions.csv`.
 pub const DECISION_COLUMNS: [&str; 9] =
     ["time_s", "controller", "subject", "action", "rule", "from", "to", "wanted", "detail"];
+
+/// Columns of `blame.csv`.
+pub const BLAME_COLUMNS: [&str; 4] = ["queue", "factor", "message_s", "fraction"];
 
 /// Columns of `nodes.csv`.
 pub const NODE_COLUMNS: [&str; 23] = [
@@ -72,6 +75,29 @@ pub fn write_decisions(outcome: &Outcome, out: impl Write) -> csv::Result<()> {
             &decision.wanted.map(|count| count.to_string()).unwrap_or_default(),
             &decision.detail,
         ])?;
+    }
+    writer.flush()?;
+    Ok(())
+}
+
+/// Writes what the backlogs waited for: each queue, and all together under an empty name where there are several.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn write_blame(outcome: &Outcome, out: impl Write) -> csv::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_record(BLAME_COLUMNS)?;
+    let mut all = Blame::default();
+    for queue in &outcome.queues {
+        all.add(&queue.blame);
+    }
+    let queues = outcome.queues.iter().map(|queue| (queue.name.as_str(), &queue.blame));
+    let together = (outcome.queues.len() > 1).then_some(("", &all));
+    for (name, blame) in queues.chain(together) {
+        for (factor, micros, share) in blame.ranking() {
+            let message_s = format!("{:.3}", series::seconds(micros));
+            writer.write_record([name, factor.key(), &message_s, &format!("{share:.12}")])?;
+        }
     }
     writer.flush()?;
     Ok(())

@@ -13,7 +13,7 @@ use crate::cluster::node_group;
 use crate::cluster::nodeclaim::NodePool;
 use crate::cluster::pod::PodShape;
 use crate::cluster::state::Applied;
-use crate::cluster::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, ScaledJob, ScaledObject};
+use crate::cluster::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, HpaStatus, ScaledJob, ScaledObject};
 use crate::cluster::{
     Cluster, DaemonSetId, DeploymentId, HpaId, NodeClassId, NodePoolId, ScaledJobId, ScaledObjectId, ShapeId,
 };
@@ -259,6 +259,7 @@ fn add_hpas(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec<(Time,
             target: cluster.find_deployment(&object.spec.scale_target_ref.name),
             created: Time::ZERO,
             exists: false,
+            status: HpaStatus::default(),
         });
         applied.extend(applied_at(scenario, "HorizontalPodAutoscaler", &name).map(|at| (at, Applied::Hpa(id))));
     }

@@ -78,14 +78,18 @@ impl Sqs {
         now.since(oldest)
     }
 
-    /// Whether the oldest messages of all groups are blocked (FIFO): visible messages that nobody can receive.
+    /// Visible messages that nobody can receive (FIFO): those behind a message in flight of their group; all, when no group can
+    /// deliver.
     #[must_use]
-    pub fn is_blocked(&mut self, id: QueueId) -> bool {
+    pub fn blocked(&mut self, id: QueueId) -> u64 {
         let queue = &mut self.queues[usize::from(id.0)];
         let visible = queue.counts.depth().visible;
         match &mut queue.order {
-            Order::Fifo(groups) => visible > 0 && groups.first_ready(&self.messages).is_none(),
-            _ => false,
+            Order::Fifo(groups) => match groups.first_ready(&self.messages) {
+                None => visible,
+                Some(_) => groups.blocked().min(visible),
+            },
+            _ => 0,
         }
     }
 }

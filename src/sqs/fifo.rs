@@ -25,17 +25,31 @@ pub(crate) struct Groups {
     /// The last message within the look-ahead, when there are messages beyond it.
     boundary: u32,
     with_in_flight: u64,
+    /// Messages that wait behind one in flight of their group.
+    blocked: u64,
 }
 
 impl Groups {
     pub fn new(look_ahead: u64) -> Self {
         let look_ahead = look_ahead.max(1);
-        Groups { groups: Vec::new(), ready: BinaryHeap::new(), look_ahead, boundary: NONE, with_in_flight: 0 }
+        Groups {
+            groups: Vec::new(),
+            ready: BinaryHeap::new(),
+            look_ahead,
+            boundary: NONE,
+            with_in_flight: 0,
+            blocked: 0,
+        }
     }
 
     /// ApproximateNumberOfGroupsWithInflightMessages.
     pub fn with_in_flight(&self) -> u64 {
         self.with_in_flight
+    }
+
+    /// Messages that wait behind one in flight of their group, delayed ones too.
+    pub fn blocked(&self) -> u64 {
+        self.blocked
     }
 
     /// Adds a sent message, which the age list already holds.
@@ -45,6 +59,7 @@ impl Groups {
             self.groups.resize_with(group + 1, Group::default);
         }
         self.groups[group].messages.push_back(messages, slot);
+        self.blocked += u64::from(self.groups[group].in_flight > 0);
         if age.len == self.look_ahead {
             self.boundary = slot;
         }
@@ -64,7 +79,9 @@ impl Groups {
     /// Removes a message for good; it must still be in the age list.
     pub fn remove(&mut self, messages: &mut Messages, slot: u32) {
         let (group, sequence) = (messages[slot].group, messages[slot].sequence);
-        self.groups[group as usize].messages.remove(messages, slot);
+        let entry = &mut self.groups[group as usize];
+        entry.messages.remove(messages, slot);
+        self.blocked -= u64::from(entry.in_flight > 0);
         if self.boundary != NONE && sequence <= messages[self.boundary].sequence {
             self.boundary = messages[self.boundary].younger;
         }
@@ -73,13 +90,21 @@ impl Groups {
 
     /// Counts a message of `group` in or out of flight.
     pub fn count_in_flight(&mut self, group: u32, taken: bool) {
-        let in_flight = &mut self.groups[group as usize].in_flight;
+        let Group { messages, in_flight, .. } = &mut self.groups[group as usize];
         if taken {
-            self.with_in_flight += u64::from(*in_flight == 0);
+            if *in_flight == 0 {
+                self.with_in_flight += 1;
+                self.blocked += messages.len;
+            }
             *in_flight += 1;
+            self.blocked -= 1;
         } else {
             *in_flight -= 1;
-            self.with_in_flight -= u64::from(*in_flight == 0);
+            self.blocked += 1;
+            if *in_flight == 0 {
+                self.with_in_flight -= 1;
+                self.blocked -= messages.len;
+            }
         }
     }
 

@@ -14,11 +14,12 @@ pub enum Factor {
     HpaPolicy,
     /// `maxReplicaCount` is reached.
     MaxReplicas,
-    /// Pods exist which the scheduler has not looked at yet, or cannot place and nobody provisions for.
+    /// Pods exist which the scheduler has not looked at yet, or cannot place and nobody makes a node for.
     Scheduler,
-    /// Karpenter collects pending pods in its batch window, computes, or holds back for another reason.
+    /// Karpenter collects pending pods in its batch window, computes, or holds back for another reason; or Cluster Autoscaler has
+    /// not scanned yet.
     KarpenterBatch,
-    /// The limits of the NodePool are reached.
+    /// The limits of the NodePool, or the largest size of the node group, are reached.
     NodePoolLimit,
     /// EC2 has no capacity for what was asked.
     NoCapacity,
@@ -26,7 +27,7 @@ pub enum Factor {
     NodeBoot,
     /// Pods are on their node and pull the image or start up.
     PodStart,
-    /// Messages are in flight at a consumer which is gone; they come back after the visibility timeout.
+    /// Messages are in flight at a consumer which is gone or gave up on them; they come back after the visibility timeout.
     VisibilityTimeout,
     /// Messages wait behind an unfinished one of their FIFO message group.
     FifoGroup,
@@ -115,7 +116,7 @@ impl Factor {
     }
 }
 
-/// What holds the HPA below the number of replicas which the metric asks for, at its last sync.
+/// What holds the HPA below the number of replicas which the backlog asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HpaBrake {
     /// Nothing: it had no chance yet, or wants no more.
@@ -132,13 +133,13 @@ pub struct Stuck {
     pub scheduler: i64,
     /// In Karpenter's batch or held by one of its gates.
     pub karpenter_batch: i64,
-    /// Refused because of NodePool limits.
+    /// Refused because of the limits of NodePools or the sizes of node groups.
     pub node_pool_limit: i64,
-    /// Their launch failed for lack of capacity.
+    /// The cloud has no capacity for them.
     pub no_capacity: i64,
-    /// Nominated to an instance that boots.
+    /// Their node is on its way.
     pub node_boot: i64,
-    /// On a node: pulling, starting, not ready.
+    /// On a node: pulling, starting, not at work yet.
     pub pod_start: i64,
 }
 
@@ -157,9 +158,9 @@ pub struct Snapshot {
     pub desired: i64,
     /// `maxReplicaCount`.
     pub max: i64,
-    /// Whether the workload is at zero (or idle) replicas and waits for KEDA to activate it.
+    /// Whether only a poll of KEDA can scale the workload: it is at zero (or idle) replicas, a ScaledJob, or without an HPA.
     pub inactive: bool,
-    /// What the HPA's last sync was held back by.
+    /// What holds the HPA back.
     pub brake: HpaBrake,
     /// Pods on their way to readiness.
     pub stuck: Stuck,
@@ -167,20 +168,21 @@ pub struct Snapshot {
 
 /// The factor which limits how fast the receivable backlog shrinks.
 ///
-/// Throughput is what the backlog needs, cut twice: replicas that were not asked for (KEDA has not polled, the HPA has not synced
-/// or is held back, `maxReplicaCount`), as a share of those needed; and pods that were asked for and are stuck between the
-/// scheduler and readiness, as a share of those asked for. The larger cut limits, and in it the reason with most missing
-/// replicas; of equals the earliest of the chain. When nothing is missing, the consumers are what limits.
+/// Throughput is what the backlog needs, cut twice: replicas that were not asked for, as a share of those needed; and pods that
+/// were asked for and are stuck between the scheduler and readiness, as a share of those asked for. The larger cut limits.
+///
+/// Replicas were not asked for since `maxReplicaCount` is reached, or else since KEDA has not polled, the HPA is held back or has
+/// not synced: as long as more may be asked for, the maximum does not limit yet. Of the pods that are stuck those of the most
+/// frequent reason count; of equals the earliest of the chain. When nothing is missing, the consumers are what limits.
 #[must_use]
 pub fn classify(seen: &Snapshot) -> Factor {
     let unasked = (seen.needed - seen.desired).max(0);
-    let beyond_max = unasked.min((seen.needed - seen.max.max(seen.desired)).max(0));
-    let not_yet = match (seen.inactive, seen.brake) {
-        (true, _) => Factor::KedaPoll,
-        (false, HpaBrake::Policy) => Factor::HpaPolicy,
-        (false, HpaBrake::None) => Factor::HpaSync,
+    let not_asked = match (seen.desired >= seen.max, seen.inactive, seen.brake) {
+        (true, ..) => Factor::MaxReplicas,
+        (false, true, _) => Factor::KedaPoll,
+        (false, false, HpaBrake::Policy) => Factor::HpaPolicy,
+        (false, false, HpaBrake::None) => Factor::HpaSync,
     };
-    let not_asked = [(not_yet, unasked - beyond_max), (Factor::MaxReplicas, beyond_max)];
     let stuck = [
         (Factor::Scheduler, seen.stuck.scheduler),
         (Factor::KarpenterBatch, seen.stuck.karpenter_batch),
@@ -195,9 +197,9 @@ pub fn classify(seen: &Snapshot) -> Factor {
     let asking_limits = i128::from(unasked) * asked >= i128::from(all_stuck) * i128::from(seen.needed);
     match (unasked, all_stuck) {
         (0, 0) => Factor::ConsumersSaturated,
-        (_, 0) => most(&not_asked),
+        (_, 0) => not_asked,
         (0, _) => most(&stuck),
-        _ if asking_limits => most(&not_asked),
+        _ if asking_limits => not_asked,
         _ => most(&stuck),
     }
 }
@@ -272,6 +274,13 @@ impl Blame {
         }
     }
 
+    /// Adds the message-seconds of another backlog; the band stays as it is.
+    pub fn add(&mut self, other: &Blame) {
+        for (sum, micros) in self.message_micros.iter_mut().zip(other.message_micros) {
+            *sum += micros;
+        }
+    }
+
     /// Message-microseconds which `factor` cost.
     #[must_use]
     pub fn message_micros(&self, factor: Factor) -> i128 {
@@ -325,7 +334,8 @@ mod tests {
             (Snapshot { desired: 4, brake: HpaBrake::Policy, ..base }, Factor::HpaPolicy),
             (Snapshot { desired: 4, max: 4, ..base }, Factor::MaxReplicas),
             (Snapshot { desired: 4, max: 8, ..base }, Factor::HpaSync),
-            (Snapshot { desired: 4, max: 6, needed: 40, ..base }, Factor::MaxReplicas),
+            (Snapshot { desired: 4, max: 6, needed: 40, ..base }, Factor::HpaSync),
+            (Snapshot { desired: 0, max: 6, needed: 40, inactive: true, ..base }, Factor::KedaPoll),
             // 8 of 8 pods have no node, so asking for more would not help; 1 of 8 is a lesser cut than 8 of 500.
             (
                 Snapshot { desired: 8, max: 8, needed: 500, stuck: Stuck { node_boot: 8, ..none }, ..base },

@@ -188,8 +188,6 @@ pub struct WorkloadRecord {
     pub queue: Option<QueueId>,
     /// Replicas wanted (`spec.replicas`).
     pub desired: Series,
-    /// Consumers at work on a message.
-    pub busy: Series,
 }
 
 /// What is remembered of a pod.

@@ -9,11 +9,14 @@ use std::collections::BTreeMap;
 use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, InstanceId, NodeId, PodId, QueueId, Rule};
 use crate::cluster::{ScaledJobId, pod::Owner};
 use crate::engine::Durations;
+use crate::scenario::Scenario;
+use crate::scenario::node_groups::NodeGroup;
+use crate::scenario::series::SeriesSpec;
 use crate::sqs::Unfinished;
 use crate::time::{Duration, Time};
 use crate::units::{Resources, Usd};
 
-use self::backlog::{Brakes, Stages};
+use self::backlog::Stages;
 use super::outcome::{
     Ended, Mark, MarkKind, Outcome, QueueRecord, QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
 };
@@ -46,7 +49,12 @@ pub struct Recorder {
     decisions: Vec<Decision>,
     marks: Vec<Mark>,
     stages: Stages,
-    brakes: Brakes,
+    /// Whether a NodePool's limits kept pods of each queue's consumers from a node at the last look.
+    at_limit: Vec<bool>,
+    /// Values of the metrics of HPAs without KEDA.
+    series: Vec<SeriesSpec>,
+    /// Whether Cluster Autoscaler sizes a node group.
+    autoscaled_groups: bool,
 }
 
 impl Recorder {
@@ -61,9 +69,9 @@ impl Recorder {
             names.map(|name| WorkloadRecord { name: name.clone(), ..WorkloadRecord::default() }).collect();
         Recorder {
             run,
+            at_limit: vec![false; queues.len()],
             queues: queues.into_iter().map(queue).collect(),
             stages: Stages::new(workloads.len()),
-            brakes: Brakes::new(cluster.hpas.len()),
             workloads,
             deployments: cluster.deployments.len(),
             loads: Vec::new(),
@@ -72,7 +80,15 @@ impl Recorder {
             unready: BTreeMap::new(),
             decisions: Vec::new(),
             marks: Vec::new(),
+            series: Vec::new(),
+            autoscaled_groups: false,
         }
+    }
+
+    /// What the scenario says of other sources of nodes and metrics.
+    pub fn settings(&mut self, scenario: &Scenario) {
+        self.series = scenario.series.iter().filter(|series| series.hpa.is_some()).cloned().collect();
+        self.autoscaled_groups = scenario.node_groups.iter().any(NodeGroup::is_autoscaled);
     }
 
     /// Pods of the Deployment consume the queue: their requests are useful work, those of all others overhead.
@@ -101,7 +117,10 @@ impl Recorder {
                     record.desired.add(now, if created { 1 } else { -1 });
                 }
             }
-            Change::PodCreated(id) | Change::PodUnschedulable(id) | Change::PodDeleting(id) => self.stage(id, cluster),
+            Change::PodCreated(id)
+            | Change::PodUnschedulable(id)
+            | Change::PodWorking(id)
+            | Change::PodDeleting(id) => self.stage(id, cluster),
             Change::PodReady(id) => {
                 self.stage(id, cluster);
                 if let Some((_, again)) = self.unready.get_mut(&id.0).and_then(|spans| spans.last_mut()) {
@@ -119,7 +138,6 @@ impl Recorder {
                 self.stage(id, cluster);
                 self.load(now, id, cluster);
             }
-            Change::NodeClaimLaunched(_) => self.stages.launch_succeeded(),
             Change::NodeClaimDeleting(id) => self.nodeclaim_ends(now, cluster.nodeclaims[id.index()].end),
             Change::SpotInterruptionWarning(id) => {
                 self.interrupted.push((id, now));
@@ -135,7 +153,6 @@ impl Recorder {
     fn nodeclaim_ends(&mut self, now: Time, end: Option<&'static str>) {
         match end {
             Some("InsufficientCapacity") => {
-                self.stages.launch_failed();
                 self.mark(now, MarkKind::LaunchFailed, "no capacity at EC2");
             }
             Some(reason @ ("Empty" | "Underutilized" | "Drifted" | "Expired" | "Repair")) => {
@@ -204,8 +221,6 @@ impl Recorder {
     /// Controllers decided something; to be called with all decisions of an event, in order.
     pub fn decisions(&mut self, decisions: impl IntoIterator<Item = Decision>) {
         for decision in decisions {
-            self.stages.decided(&decision);
-            self.brakes.decided(&decision);
             if let Some(text) = limit_reached(&decision) {
                 self.mark(decision.at, MarkKind::Limit, text);
             }
@@ -216,7 +231,7 @@ impl Recorder {
     /// How the queue is at `now`: to be called at the beginning and after every event of the control plane. Tells also what the
     /// backlog waits for.
     pub fn queue_sample(&mut self, now: Time, queue: QueueId, sample: &QueueSample, cluster: &Cluster) {
-        let seen = self.snapshot(queue, sample, cluster);
+        let seen = self.snapshot(now, queue, sample, cluster);
         let record = &mut self.queues[queue.index()];
         record.visible.record(now, sample.visible);
         record.in_flight.record(now, sample.in_flight);
@@ -226,11 +241,10 @@ impl Recorder {
         record.processed.record(now, sample.processed);
         record.dead_lettered.record(now, sample.dead_lettered);
         record.blame.observe(now, &seen);
-    }
-
-    /// So many consumers of the Deployment are at work on messages from `now` on.
-    pub fn busy_consumers(&mut self, now: Time, deployment: DeploymentId, consumers: i64) {
-        self.workloads[deployment.index()].busy.record(now, consumers);
+        let at_limit = seen.stuck.node_pool_limit > 0;
+        if !std::mem::replace(&mut self.at_limit[queue.index()], at_limit) && at_limit {
+            self.mark(now, MarkKind::Limit, "NodePool limit reached");
+        }
     }
 
     /// The final counts of a queue: to be called once, before [`Recorder::finish`].
@@ -265,7 +279,7 @@ impl Recorder {
 /// What to mark when a decision ran into a limit.
 fn limit_reached(decision: &Decision) -> Option<String> {
     match decision.controller {
-        Controller::Provisioner if backlog::is_pool_limit(decision) => Some("NodePool limit reached".to_owned()),
+        Controller::Provisioner if decision.rule == Rule::ExceededBy => Some("NodePool limit reached".to_owned()),
         Controller::Hpa if decision.rule == Rule::TooManyReplicas && decision.from != decision.to => {
             Some("maxReplicaCount reached".to_owned())
         }

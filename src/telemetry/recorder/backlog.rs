@@ -1,10 +1,15 @@
-//! What a backlog waits for, read from the cluster: which pods are stuck where, what holds the HPA back.
+//! What a backlog waits for, read from the cluster: which pods are stuck where, what holds the autoscaler back.
 
+use crate::api::hpa::{HpaSpec, MetricTarget};
 use crate::api::keda::Trigger;
+use crate::cluster::outlook::{Coming, Refusal};
 use crate::cluster::pod::Pod;
-use crate::cluster::{Cluster, Controller, Decision, HpaId, PodId, QueueId, Rule, Subject};
+use crate::cluster::workload::Hpa;
+use crate::cluster::{Cluster, DeploymentId, PodId, QueueId, ScaledObjectId, ShapeId};
+use crate::scenario::series::SeriesSpec;
 use crate::telemetry::blame::{HpaBrake, Snapshot, Stuck};
 use crate::telemetry::outcome::{QueueSample, WorkloadKey};
+use crate::time::Time;
 
 use super::Recorder;
 
@@ -15,50 +20,38 @@ enum Stage {
     Untried,
     /// The scheduler found no node.
     Unschedulable,
-    /// The NodePool's limits forbid a node for it.
-    PoolLimit,
-    /// On a node, not ready.
+    /// On a node, its application cannot work yet.
     Starting,
     /// At work, or on its way out: no longer stuck.
     Past,
 }
 
-const STAGES: usize = 5;
+const STAGES: usize = 4;
 
 /// Pods of each workload by stage.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stages {
     pods: Vec<Option<(WorkloadKey, Stage)>>,
     counts: Vec<[i64; STAGES]>,
-    /// Whether the last launch failed for lack of capacity.
-    no_capacity: bool,
 }
 
 impl Stages {
     pub(super) fn new(workloads: usize) -> Stages {
-        Stages { pods: Vec::new(), counts: vec![[0; STAGES]; workloads], no_capacity: false }
+        Stages { pods: Vec::new(), counts: vec![[0; STAGES]; workloads] }
     }
 
     /// The pod changed.
     pub(super) fn update(&mut self, id: PodId, pod: &Pod, workload: Option<WorkloadKey>) {
-        if let Some(workload) = workload {
-            let stage = if !pod.active() || pod.path.ready.is_some() {
-                Stage::Past
-            } else if pod.node.is_some() {
-                Stage::Starting
-            } else if !pod.unschedulable {
-                Stage::Untried
-            } else {
-                match self.pods.get(id.index()) {
-                    Some(Some((_, Stage::PoolLimit))) => Stage::PoolLimit,
-                    _ => Stage::Unschedulable,
-                }
-            };
-            self.set(id, workload, stage);
-        }
-    }
-
-    fn set(&mut self, id: PodId, workload: WorkloadKey, stage: Stage) {
+        let Some(workload) = workload else { return };
+        let stage = if !pod.active() || pod.path.working.is_some() {
+            Stage::Past
+        } else if pod.node.is_some() {
+            Stage::Starting
+        } else if pod.unschedulable {
+            Stage::Unschedulable
+        } else {
+            Stage::Untried
+        };
         if self.pods.len() <= id.index() {
             self.pods.resize(id.index() + 1, None);
         }
@@ -69,139 +62,181 @@ impl Stages {
         counts[stage as usize] += 1;
     }
 
-    pub(super) fn launch_failed(&mut self) {
-        self.no_capacity = true;
-    }
-
-    pub(super) fn launch_succeeded(&mut self) {
-        self.no_capacity = false;
-    }
-
-    /// The provisioner says why it makes no node for a pod, or that it makes one.
-    pub(super) fn decided(&mut self, decision: &Decision) {
-        let Subject::Pod(id) = decision.subject else { return };
-        if decision.controller != Controller::Provisioner {
-            return;
-        }
-        if let Some(Some((workload, Stage::Unschedulable | Stage::PoolLimit | Stage::Untried))) =
-            self.pods.get(id.index())
-        {
-            let stage = if is_pool_limit(decision) { Stage::PoolLimit } else { Stage::Unschedulable };
-            self.set(id, *workload, stage);
-        }
-    }
-
     fn count(&self, workload: usize, stage: Stage) -> i64 {
         self.counts[workload][stage as usize]
     }
 }
 
-/// Whether Karpenter says that a NodePool's limits stop it.
-pub(super) fn is_pool_limit(decision: &Decision) -> bool {
-    decision.rule == Rule::ExceededBy
-}
-
-/// What holds each HPA back.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Brakes(Vec<HpaBrake>);
-
-impl Brakes {
-    pub(super) fn new(hpas: usize) -> Brakes {
-        Brakes(vec![HpaBrake::None; hpas])
-    }
-
-    /// The HPA's last sync is what counts.
-    pub(super) fn decided(&mut self, decision: &Decision) {
-        if let (Controller::Hpa, Subject::Hpa(id)) = (decision.controller, decision.subject) {
-            if self.0.len() <= id.index() {
-                self.0.resize(id.index() + 1, HpaBrake::None);
-            }
-            let held = [Rule::ScaleUpLimit, Rule::ScaleUpStabilized].contains(&decision.rule);
-            self.0[id.index()] = if held { HpaBrake::Policy } else { HpaBrake::None };
-        }
-    }
-
-    fn of(&self, id: HpaId) -> HpaBrake {
-        self.0.get(id.index()).copied().unwrap_or_default()
-    }
+/// What a workload's autoscaler wants and may do.
+struct Wish {
+    needed: i64,
+    max: i64,
+    inactive: bool,
+    brake: HpaBrake,
 }
 
 impl Recorder {
     /// What the classifier is shown of a queue and all workloads which consume it.
-    pub(super) fn snapshot(&self, queue: QueueId, sample: &QueueSample, cluster: &Cluster) -> Snapshot {
+    pub(super) fn snapshot(&self, now: Time, queue: QueueId, sample: &QueueSample, cluster: &Cluster) -> Snapshot {
         let mut seen = Snapshot {
             receivable: sample.visible - sample.group_blocked,
             group_blocked: sample.group_blocked,
             lost_in_flight: sample.lost_in_flight,
             ..Snapshot::default()
         };
-        if sample.visible + sample.lost_in_flight == 0 {
+        if seen.receivable <= 0 {
             return seen;
         }
-        for (index, record) in self.workloads.iter().enumerate() {
-            if record.queue == Some(queue) {
-                self.add_scaling(index, sample, cluster, &mut seen);
+        for index in 0..self.workloads.len() {
+            if self.workloads[index].queue == Some(queue) {
+                let desired = self.workloads[index].desired.last();
+                let wish = self.wish(now, index, desired, sample, cluster);
+                seen.needed += wish.needed;
+                seen.desired += desired;
+                seen.max += wish.max;
+                seen.inactive |= wish.inactive;
+                if seen.brake == HpaBrake::None {
+                    seen.brake = wish.brake;
+                }
                 self.add_stuck(index, cluster, &mut seen.stuck);
             }
         }
         seen
     }
 
-    fn add_scaling(&self, index: usize, sample: &QueueSample, cluster: &Cluster, seen: &mut Snapshot) {
-        let desired = self.workloads[index].desired.last();
-        let (mut needed, mut max) = (desired, desired);
+    fn wish(&self, now: Time, index: usize, desired: i64, sample: &QueueSample, cluster: &Cluster) -> Wish {
+        let queue = self.workloads[index].queue.map_or("", |queue| &self.queues[queue.index()].name);
         if index >= self.deployments {
             let spec = &cluster.scaled_jobs[index - self.deployments].spec;
-            needed = needed_replicas(&spec.triggers, sample).unwrap_or(desired);
-            max = spec.max_replica_count.map_or(100, i64::from);
-            // Jobs are created by polls only.
-            seen.inactive = true;
-        } else if let Some((id, object)) = cluster.scaled_objects.iter().enumerate().find(|(_, object)| {
-            object.target.is_some_and(|target| target.index() == index) && !object.deleted && object.applied.is_some()
-        }) {
-            needed = needed_replicas(&object.spec.triggers, sample).unwrap_or(desired);
-            max = object.spec.max_replica_count.map_or(100, i64::from);
-            seen.inactive |=
-                desired == 0 || object.spec.idle_replica_count.is_some_and(|idle| desired == i64::from(idle));
-            let owner = |hpa: &&crate::cluster::workload::Hpa| hpa.exists && hpa.owner.is_some_and(|o| o.index() == id);
-            if let Some(position) = cluster.hpas.iter().position(|hpa| owner(&hpa)) {
-                seen.brake = self.brakes.of(HpaId(position as u32));
-            }
+            return Wish {
+                needed: needed_by_triggers(&spec.triggers, queue, sample).unwrap_or(desired),
+                max: spec.max_replica_count.map_or(100, i64::from),
+                // Jobs are created by polls only.
+                inactive: true,
+                brake: HpaBrake::None,
+            };
         }
-        seen.needed += needed;
-        seen.desired += desired;
-        seen.max += max;
+        let deployment = DeploymentId(index as u32);
+        let is_its = |hpa: &&Hpa| hpa.exists && hpa.target == Some(deployment);
+        let hpa = cluster.hpas.iter().find(is_its);
+        let mut objects = cluster.scaled_objects.iter().enumerate();
+        let object = objects.find(|(_, object)| {
+            object.target == Some(deployment) && !object.deleted && object.applied.is_some_and(|at| at <= now)
+        });
+        match (object, hpa) {
+            (Some((id, object)), hpa) => {
+                let own = hpa.filter(|hpa| hpa.owner == Some(ScaledObjectId(id as u32)));
+                let modified = object.spec.advanced.as_ref().is_some_and(|a| a.scaling_modifiers.is_some());
+                let by_queue = needed_by_triggers(&object.spec.triggers, queue, sample).filter(|_| !modified);
+                let needed = by_queue.or(own.and_then(|hpa| hpa.status.proposed)).unwrap_or(desired);
+                let idle = object.spec.idle_replica_count.is_some_and(|idle| desired == i64::from(idle));
+                Wish {
+                    needed,
+                    max: object.spec.max_replica_count.map_or(100, i64::from),
+                    // Without an HPA (not made yet, or paused) nothing but KEDA scales.
+                    inactive: desired == 0 || idle || own.is_none(),
+                    brake: own.map_or(HpaBrake::None, |hpa| brake(hpa, needed, desired)),
+                }
+            }
+            (None, Some(hpa)) => {
+                let by_series = needed_by_series(&self.series, hpa, desired, now);
+                let needed = by_series.or(hpa.status.proposed).unwrap_or(desired);
+                let max = i64::from(hpa.spec.max_replicas);
+                Wish { needed, max, inactive: false, brake: brake(hpa, needed, desired) }
+            }
+            (None, None) => Wish { needed: desired, max: desired, inactive: false, brake: HpaBrake::None },
+        }
     }
 
     fn add_stuck(&self, index: usize, cluster: &Cluster, stuck: &mut Stuck) {
-        let count = |stage| self.stages.count(index, stage);
-        stuck.pod_start += count(Stage::Starting);
-        stuck.node_pool_limit += count(Stage::PoolLimit);
-        let waiting = count(Stage::Untried) + count(Stage::Unschedulable);
-        if waiting == 0 {
+        stuck.pod_start += self.stages.count(index, Stage::Starting);
+        let untried = self.stages.count(index, Stage::Untried);
+        let unschedulable = self.stages.count(index, Stage::Unschedulable);
+        let mut left = untried + unschedulable;
+        if left == 0 {
             return;
         }
-        // Pods for which a NodeClaim is on its way count as waiting for it, whatever the scheduler knows.
-        let claims = cluster.live_nodeclaims.iter().map(|id| &cluster.nodeclaims[id.index()]);
-        let coming = claims.filter(|claim| claim.initialized.is_none() && !claim.leaving());
-        let room: i64 = coming.map(|claim| claim.requests.pods()).sum();
-        let booting = waiting.min(room);
-        let rest = waiting - booting;
-        let untried = rest.min(count(Stage::Untried));
-        let unschedulable = rest - untried;
-        stuck.node_boot += booting;
-        stuck.scheduler += untried;
-        match (self.stages.no_capacity, cluster.nodepools.is_empty()) {
-            (true, _) => stuck.no_capacity += unschedulable,
-            (false, true) => stuck.scheduler += unschedulable,
-            (false, false) => stuck.karpenter_batch += unschedulable,
+        let shape = match cluster.deployments.get(index).filter(|_| index < self.deployments) {
+            Some(deployment) => deployment.shape,
+            None => cluster.scaled_jobs[index - self.deployments].shape,
+        };
+        let known = Known::of(shape, cluster);
+        for (pods, place) in [
+            (known.booting, &mut stuck.node_boot),
+            (known.refused[Refusal::NoCapacity as usize], &mut stuck.no_capacity),
+            (known.refused[Refusal::PoolLimit as usize], &mut stuck.node_pool_limit),
+            (known.refused[Refusal::Unfit as usize] + known.arrived, &mut stuck.scheduler),
+        ] {
+            let taken = left.min(pods);
+            *place += taken;
+            left -= taken;
         }
+        // Those that no provisioner has looked at yet.
+        let unseen = left.min(untried);
+        stuck.scheduler += unseen;
+        let no_provisioner = cluster.nodepools.is_empty() && !self.autoscaled_groups;
+        *(if no_provisioner { &mut stuck.scheduler } else { &mut stuck.karpenter_batch }) += left - unseen;
     }
 }
 
-/// Replicas which the queue's own trigger asks for; `None` without such a trigger.
-fn needed_replicas(triggers: &[Trigger], sample: &QueueSample) -> Option<i64> {
-    let trigger = triggers.iter().find(|trigger| trigger.kind == "aws-sqs-queue")?;
+/// Pods of a template without a node, by what is known of their node.
+#[derive(Default)]
+struct Known {
+    /// It is on its way.
+    booting: i64,
+    /// It is there: the scheduler has yet to bind them.
+    arrived: i64,
+    /// None is made, by [`Refusal`].
+    refused: [i64; Refusal::COUNT],
+}
+
+impl Known {
+    fn of(shape: ShapeId, cluster: &Cluster) -> Known {
+        let mut known = Known::default();
+        for outlook in cluster.outlooks.of(shape) {
+            for (sum, pods) in known.refused.iter_mut().zip(outlook.refused) {
+                *sum += i64::from(pods);
+            }
+            for (node, pods) in &outlook.coming {
+                let pods = i64::from(*pods);
+                match *node {
+                    Coming::NodeGroup(group) if cluster.outlooks.is_dry(group) => {
+                        known.refused[Refusal::NoCapacity as usize] += pods;
+                    }
+                    Coming::NodeGroup(_) => known.booting += pods,
+                    Coming::NodeClaim(claim) => {
+                        let claim = &cluster.nodeclaims[claim.index()];
+                        if claim.end == Some("InsufficientCapacity") {
+                            known.refused[Refusal::NoCapacity as usize] += pods;
+                        } else if claim.initialized.is_some() {
+                            known.arrived += pods;
+                        } else if !claim.leaving() {
+                            known.booting += pods;
+                        }
+                    }
+                }
+            }
+        }
+        known
+    }
+}
+
+/// What keeps the HPA from asking for what is needed: its last pass was held back, or it calls the difference tolerable.
+fn brake(hpa: &Hpa, needed: i64, desired: i64) -> HpaBrake {
+    let held = hpa.status.held && hpa.status.proposed.is_some_and(|proposed| proposed > desired);
+    let tolerable = needed as f64 <= desired as f64 * (1.0 + hpa.status.tolerance);
+    if held || tolerable { HpaBrake::Policy } else { HpaBrake::None }
+}
+
+/// Replicas which the trigger on this queue asks for; `None` without such a trigger.
+fn needed_by_triggers(triggers: &[Trigger], queue: &str, sample: &QueueSample) -> Option<i64> {
+    let of_queue = |trigger: &&Trigger| {
+        let setting = trigger.metadata.get("queueURL").or(trigger.metadata.get("queueURLFromEnv"));
+        let name = setting.and_then(|url| url.rsplit('/').next());
+        trigger.kind == "aws-sqs-queue" && name == Some(queue)
+    };
+    let any = || triggers.iter().find(|trigger| trigger.kind == "aws-sqs-queue");
+    let trigger = triggers.iter().find(of_queue).or_else(any)?;
     let setting = |key: &str| trigger.metadata.get(key).map(String::as_str);
     let target = setting("queueLength").and_then(|text| text.parse::<f64>().ok()).filter(|target| *target > 0.0);
     let mut messages = sample.visible;
@@ -212,4 +247,35 @@ fn needed_replicas(triggers: &[Trigger], sample: &QueueSample) -> Option<i64> {
         messages += sample.delayed;
     }
     Some((messages as f64 / target.unwrap_or(5.0)).ceil() as i64)
+}
+
+/// Replicas which the metrics of an HPA of the user's own ask for at this instant, of those whose values `[[series]]` gives.
+fn needed_by_series(series: &[SeriesSpec], hpa: &Hpa, desired: i64, now: Time) -> Option<i64> {
+    let value_of = |name: &str| {
+        let own =
+            |series: &&SeriesSpec| series.hpa.as_ref() == Some(&hpa.name) && series.metric.as_deref() == Some(name);
+        series.iter().find(own).and_then(|series| series.known_at(now))
+    };
+    let needed = |(name, target): (&str, &MetricTarget)| {
+        let value = value_of(name)?;
+        let of = |quantity: &Option<crate::api::scalar::Quantity>| quantity.as_ref().map(|q| q.milli as f64 / 1000.0);
+        let replicas = match (of(&target.average_value), of(&target.value)) {
+            (Some(average), _) if average > 0.0 => value / average,
+            (_, Some(target)) if target > 0.0 => value / target * desired as f64,
+            _ => return None,
+        };
+        Some(replicas.ceil() as i64)
+    };
+    targets(&hpa.spec).into_iter().filter_map(needed).max()
+}
+
+/// Names and targets of the metrics that are one number.
+fn targets(spec: &HpaSpec) -> Vec<(&str, &MetricTarget)> {
+    let mut found = Vec::new();
+    for metric in &spec.metrics {
+        found.extend(metric.external.as_ref().map(|source| (source.metric.name.as_str(), &source.target)));
+        found.extend(metric.object.as_ref().map(|source| (source.metric.name.as_str(), &source.target)));
+        found.extend(metric.pods.as_ref().map(|source| (source.metric.name.as_str(), &source.target)));
+    }
+    found
 }

@@ -208,6 +208,7 @@ fn the_backlog_is_blamed_on_what_the_cluster_shows() {
     run.show(at(20));
     run.waiting(at(20), 10);
     for pod in pods {
+        run.cluster.note_working(at(30), pod);
         run.cluster.set_pod_ready(at(30), pod, true);
     }
     run.show(at(30));
@@ -226,7 +227,9 @@ fn the_backlog_is_blamed_on_what_the_cluster_shows() {
             (at(10), Some(Factor::Scheduler)),
             (at(20), Some(Factor::PodStart)),
             (at(30), Some(Factor::ConsumersSaturated)),
-            (at(40), Some(Factor::MaxReplicas)),
+            // There is no HPA, so it is KEDA's turn, until no more may be asked for.
+            (at(40), Some(Factor::KedaPoll)),
+            (at(50), Some(Factor::MaxReplicas)),
         ]
     );
 }

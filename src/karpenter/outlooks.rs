@@ -1,0 +1,79 @@
+//! What a scheduling pass tells about the pods without a node. Pods of the question beyond the real ones stand for none.
+
+use std::collections::BTreeMap;
+
+use super::scheduling::{ClaimError, NewClaim, Results, SchedulingError};
+use super::state::StateNode;
+use crate::cluster::outlook::{Coming, Outlook, Refusal};
+use crate::cluster::{Cluster, NodePoolId, PodId, ShapeId};
+
+/// What becomes of the pods that get no new NodeClaim, by template. Results count in pools, nodes and pods of the question.
+#[must_use]
+pub fn of_results(
+    results: &Results,
+    (pools, nodes): (&[NodePoolId], &[StateNode]),
+    pods: &[PodId],
+    cluster: &Cluster,
+) -> BTreeMap<ShapeId, Outlook> {
+    let mut outlooks: BTreeMap<ShapeId, Outlook> = BTreeMap::new();
+    for (node, placed) in &results.existing {
+        let Some(claim) = nodes[*node].claim else { continue };
+        for shape in placed.iter().filter_map(|pod| shape_of(*pod, pods, cluster)) {
+            outlooks.entry(shape).or_default().add_coming(Coming::NodeClaim(claim), 1);
+        }
+    }
+    for (pod, error) in &results.errors {
+        let Some(shape) = shape_of(*pod, pods, cluster) else { continue };
+        if let Some(refusal) = refusal(error, &results.skipped_pools, shape, pools, cluster) {
+            outlooks.entry(shape).or_default().add_refused(refusal, 1);
+        }
+    }
+    outlooks
+}
+
+/// How many pods of each template a planned NodeClaim is for.
+#[must_use]
+pub fn templates(claim: &NewClaim, pods: &[PodId], cluster: &Cluster) -> BTreeMap<ShapeId, u32> {
+    let mut counts = BTreeMap::new();
+    for shape in claim.pods.iter().filter_map(|pod| shape_of(*pod, pods, cluster)) {
+        *counts.entry(shape).or_default() += 1;
+    }
+    counts
+}
+
+fn shape_of(pod: usize, pods: &[PodId], cluster: &Cluster) -> Option<ShapeId> {
+    pods.get(pod).map(|id| cluster.pods[id.index()].shape)
+}
+
+/// What keeps nodes from being made for a pod of the template; `None` = a later pass may place it. Pools whose taints the pod does
+/// not tolerate could not help it whatever their limits.
+fn refusal(
+    error: &SchedulingError,
+    skipped: &[usize],
+    shape: ShapeId,
+    pools: &[NodePoolId],
+    cluster: &Cluster,
+) -> Option<Refusal> {
+    let spec = &cluster.shapes[shape.index()].spec;
+    let reasons = match error {
+        SchedulingError::NoClaimFits(reasons) => reasons.as_slice(),
+        SchedulingError::AllPoolsFiltered => &[],
+        SchedulingError::ReservedOffering => return None,
+        SchedulingError::NoPools | SchedulingError::MinValuesAfterTruncation => return Some(Refusal::Unfit),
+    };
+    let pool = |index: usize| &cluster.nodepools[pools[index].index()].object.spec;
+    let tolerated = |index| pool(index).template.spec.taints.iter().all(|taint| spec.tolerates(taint));
+    let of_pool = |(index, reason): &(usize, ClaimError)| {
+        let limited = pool(*index).limits.as_ref().is_some_and(|limits| !limits.is_empty());
+        match reason {
+            ClaimError::NodeLimit | ClaimError::Limits if tolerated(*index) => Refusal::PoolLimit,
+            ClaimError::InstanceTypes { requirements_met: true, has_offering: false, .. } => Refusal::NoCapacity,
+            // What is left of the limits admits types that are too small only.
+            ClaimError::InstanceTypes { requirements_met: true, .. } if limited => Refusal::PoolLimit,
+            _ => Refusal::Unfit,
+        }
+    };
+    // A pool of which no type is left has no offering that Karpenter believes to be available.
+    let of_skipped = |index: &usize| if tolerated(*index) { Refusal::NoCapacity } else { Refusal::Unfit };
+    reasons.iter().map(of_pool).chain(skipped.iter().map(of_skipped)).min()
+}
