@@ -159,13 +159,14 @@ impl DataPlane {
         }
     }
 
-    /// The long poll that a worker has cut off is over; the worker itself may still work off what it holds.
+    /// The long poll that a worker has cut off is over; the worker itself may still work off what it holds, and its pod those of
+    /// the others: only a worker whose pod is gone gives its place back here.
     pub(super) fn orphan_ends(&mut self, worker: u32) {
         let state = &mut self.workers[worker];
         state.orphan = false;
         state.poll = Poll::No;
         state.poll_event = NO_EVENT;
-        if !state.alive {
+        if state.pod == NONE {
             self.retire(worker);
         }
     }
@@ -232,8 +233,11 @@ impl DataPlane {
                 }
                 self.note(now, worker, WorkerEventKind::Stop);
             }
-            self.workers[worker].alive = false;
-            if !self.workers[worker].orphan {
+            let state = &mut self.workers[worker];
+            state.alive = false;
+            if state.orphan {
+                state.pod = NONE;
+            } else {
                 self.leave_idle(now, worker, true);
                 self.retire(worker);
             }

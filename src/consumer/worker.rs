@@ -22,6 +22,7 @@ pub(crate) enum Poll {
 /// One polling loop of a pod.
 #[derive(Clone, Debug)]
 pub(crate) struct Worker {
+    /// Its pod; `NONE` = gone, while its last long poll is still outstanding.
     pub pod: u32,
     pub consumer: u16,
     pub poll: Poll,

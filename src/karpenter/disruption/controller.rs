@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::{Change, Controller as Who, Decision, NodeClaimId, PodId, Rule, Subject, World};
+use crate::cluster::{Change, Cluster, Controller as Who, Decision, NodeClaimId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::karpenter::scheduling::Knowledge;
 use crate::karpenter::{provisioning, state};
@@ -18,7 +18,7 @@ use super::pass::{self, Instant, Memory, Outcome, Step, UNSYNCED_PERIOD};
 use super::quiet::PodEvent;
 use super::running::{Commands, LimitExceeded, Start};
 use super::simulate::{DecisionCost, SolverSimulator};
-use super::snapshot::{self, Snapshot, claim_of};
+use super::snapshot::{self, Snapshot, claim_of, pool_of};
 use super::unchanged::{self, Unchanged};
 use super::validation::Invalid;
 use super::watch::Watch;
@@ -266,7 +266,7 @@ impl Disruption {
         let known = &self.commands;
         let snapshot =
             Snapshot::take(world.cluster, world.scenario, self.rules, |claim| known.has(claim), &mut self.ties);
-        commands.iter().map(|command| described(command, &snapshot)).collect()
+        commands.iter().map(|command| described(command, &snapshot, world.cluster)).collect()
     }
 
     /// The command is looked at again; it starts, or the pass goes on.
@@ -293,8 +293,8 @@ impl Disruption {
         let mut simulator =
             SolverSimulator::new(&snapshot.observed, &base, at.now, self.cost, &mut self.knowledge, &mut self.ties);
         let valid = pass::validate(command, &snapshot.observed, &mut simulator, at);
-        let (_, told) = described(command, &snapshot);
-        (valid.map(|command| described(&command, &snapshot)), told)
+        let (_, told) = described(command, &snapshot, world.cluster);
+        (valid.map(|command| described(&command, &snapshot, world.cluster)), told)
     }
 
     fn begin_commands(&mut self, starts: Vec<(Start, Told)>, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
@@ -350,17 +350,10 @@ fn rejections(observed: &Observed<'_>, now: Time) -> Vec<(u32, Rejection)> {
     rejected.collect()
 }
 
-/// A command in terms of the cluster, and how it is told. Its nodes are found again by their ids.
-fn described(command: &Command, snapshot: &Snapshot<'_>) -> (Start, Told) {
-    let observed = &snapshot.observed;
-    let mut command = command.clone();
-    for candidate in &mut command.candidates {
-        if let Some(index) = observed.nodes.iter().position(|node| node.id == candidate.id) {
-            candidate.node = NodeIndex(index);
-        }
-    }
+/// A command in terms of the cluster, and how it is told. Some of its nodes may be gone by now.
+fn described(command: &Command, snapshot: &Snapshot<'_>, cluster: &Cluster) -> (Start, Told) {
     let plan = |replacement: &super::replacement::Replacement| {
-        replacement.narrowed_plan().map(|plan| (snapshot.pool(replacement.pool), plan))
+        replacement.narrowed_plan().map(|plan| (pool_of(replacement.pool), plan))
     };
     let start = Start {
         claims: command.ids().into_iter().filter_map(claim_of).collect(),
@@ -368,7 +361,7 @@ fn described(command: &Command, snapshot: &Snapshot<'_>) -> (Start, Told) {
         destinations: command.destinations.iter().copied().filter_map(claim_of).collect(),
         reason: command.reason(),
     };
-    let told = Told::of(&command, observed);
+    let told = Told::of(command, &snapshot.observed, cluster);
     (start, told)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::api::karpenter::DisruptionReason;
 use crate::cluster::{Cluster, Controller, Decision, NodeClaimId, Rule, Subject};
+use crate::karpenter::state::StateNode;
 use crate::time::{Duration, Time};
 
 use super::candidate::Rejection;
@@ -99,8 +100,15 @@ fn subject(command: &Command) -> Subject {
     first.map_or(Subject::Cluster, Subject::NodeClaim)
 }
 
-fn told_of(command: &Command, observed: &Observed<'_>) -> String {
-    let names: Vec<&str> = command.candidates.iter().map(|c| observed.node(c.node).name.as_str()).collect();
+/// Name of the node behind an id, also when it is gone.
+fn name_of(id: u32, cluster: &Cluster) -> Option<&str> {
+    let claim = claim_of(id)?;
+    let node = cluster.nodeclaims[claim.index()].node;
+    Some(StateNode { claim: Some(claim), node }.name(cluster))
+}
+
+fn told_of(command: &Command, observed: &Observed<'_>, cluster: &Cluster) -> String {
+    let names: Vec<&str> = command.candidates.iter().filter_map(|c| name_of(c.id, cluster)).collect();
     let pods: usize = command.candidates.iter().map(|candidate| candidate.reschedulable_pods).sum();
     let savings = command.estimated_savings(observed.catalogue, observed.rules.savings_of_allowed_offerings);
     let by: Vec<String> = command
@@ -129,13 +137,13 @@ pub struct Told {
 impl Told {
     /// Of a command.
     #[must_use]
-    pub fn of(command: &Command, observed: &Observed<'_>) -> Self {
+    pub fn of(command: &Command, observed: &Observed<'_>, cluster: &Cluster) -> Self {
         Told {
             subject: subject(command),
             action: command.decision(),
             rule: rule_of(command.reason()),
             counts: (command.candidates.len() as i64, command.replacements.len() as i64),
-            detail: told_of(command, observed),
+            detail: told_of(command, observed, cluster),
         }
     }
 

@@ -1,6 +1,6 @@
 //! From the cluster to the plain inputs of the cores.
 
-use crate::cluster::nodeclaim::NodeClaim;
+use crate::cluster::nodeclaim::{NodeClaim, NodePool};
 use crate::cluster::{Cluster, NodeClaimId, NodePoolId};
 use crate::engine::Stream;
 use crate::karpenter::scheduling::labels;
@@ -37,7 +37,6 @@ pub struct Snapshot<'a> {
     /// Pools and nodes.
     pub observed: Observed<'a>,
     observation: Observation<'a>,
-    pools: Vec<NodePoolId>,
 }
 
 /// The NodeClaim behind an id of a node.
@@ -61,29 +60,25 @@ impl<'a> Snapshot<'a> {
         options.reserved_strict = false;
         let mut observation = state::observe(cluster, options);
         shuffle(&mut observation, ties);
-        let pools: Vec<NodePoolId> = (0..cluster.nodepools.len() as u32)
-            .map(NodePoolId)
-            .filter(|id| cluster.nodepools[id.index()].applied.is_some() && !cluster.nodepools[id.index()].deleted)
-            .collect();
-        let class = pools.first().map_or(0, |pool| cluster.nodepools[pool.index()].node_class.index());
+        let class = cluster.nodepools.iter().find(|pool| exists(pool)).map_or(0, |pool| pool.node_class.index());
         let mut observed = Observed {
             catalogue: &cluster.catalogues[class],
-            pools: pools.iter().map(|pool| pool_view(cluster, *pool)).collect(),
+            pools: cluster.nodepools.iter().map(pool_view).collect(),
             nodes: Vec::with_capacity(observation.nodes.len()),
             rules,
         };
         for node in &observation.nodes {
-            let mut view = node_view(cluster, *node, &pools);
+            let mut view = node_view(cluster, *node);
             view.in_command = node.claim.is_some_and(&in_command);
             observed.nodes.push(view);
         }
-        for (i, pool) in pools.iter().enumerate() {
+        for i in 0..observed.pools.len() {
             let own = cluster.live_nodeclaims.iter().map(|id| &cluster.nodeclaims[id.index()]);
-            let prices = own.filter(|claim| claim.pool == *pool && claim.launched.is_some());
+            let prices = own.filter(|claim| claim.pool.index() == i && claim.launched.is_some());
             let total = prices.map(|claim| claim_price(&observed, claim)).fold(0.0, |sum, price| sum + price);
             observed.pools[i].tracked_cost = Some(total);
         }
-        Snapshot { observed, observation, pools }
+        Snapshot { observed, observation }
     }
 
     /// What simulations need, with the pending pods.
@@ -103,19 +98,24 @@ impl<'a> Snapshot<'a> {
             };
             bound.iter().map(identity).collect()
         });
-        let index = |id: &NodePoolId| self.pools.iter().position(|pool| pool == id).unwrap_or(0);
         Base {
             input,
             pods: pods.collect(),
-            pools: self.observation.pools.iter().map(|id| PoolIndex(index(id))).collect(),
+            pools: self.observation.pools.iter().map(|id| PoolIndex(id.index())).collect(),
         }
     }
 
-    /// The pool behind an index.
-    #[must_use]
-    pub fn pool(&self, index: PoolIndex) -> NodePoolId {
-        self.pools[index.0]
-    }
+}
+
+/// The pool behind an index: the same in all snapshots, for commands and what a search left outlive the one they were found in.
+#[must_use]
+pub fn pool_of(index: PoolIndex) -> NodePoolId {
+    NodePoolId(index.0 as u32)
+}
+
+/// Whether the NodePool has been applied and not been deleted.
+fn exists(pool: &NodePool) -> bool {
+    pool.applied.is_some() && !pool.deleted
 }
 
 fn shuffle(observation: &mut Observation<'_>, ties: &mut Stream) {
@@ -132,8 +132,7 @@ fn claim_price(observed: &Observed<'_>, claim: &NodeClaim) -> f64 {
     cost::node_price(&view, observed.catalogue)
 }
 
-fn pool_view(cluster: &Cluster, id: NodePoolId) -> PoolView {
-    let record = &cluster.nodepools[id.index()];
+fn pool_view(record: &NodePool) -> PoolView {
     let spec = &record.object.spec;
     PoolView {
         name: record.name.clone(),
@@ -146,10 +145,10 @@ fn pool_view(cluster: &Cluster, id: NodePoolId) -> PoolView {
     }
 }
 
-fn node_view(cluster: &Cluster, state: StateNode, pools: &[NodePoolId]) -> NodeView {
+fn node_view(cluster: &Cluster, state: StateNode) -> NodeView {
     let labels = state.labels(cluster);
     let named = labels.get(labels::NODE_POOL);
-    let pool = pools.iter().position(|pool| Some(&cluster.nodepools[pool.index()].name) == named).map(PoolIndex);
+    let pool = cluster.nodepools.iter().position(|pool| exists(pool) && Some(&pool.name) == named).map(PoolIndex);
     let node = state.node.map(|id| &cluster.nodes[id.index()]);
     let id = match (state.claim, state.node) {
         (Some(claim), _) => claim.0,

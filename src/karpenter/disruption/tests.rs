@@ -160,6 +160,10 @@ impl Bench {
 
     /// A NodeClaim whose node is initialized.
     fn node(&mut self, instance_type: TypeId) -> NodeClaimId {
+        self.node_in(NodePoolId(0), instance_type)
+    }
+
+    fn node_in(&mut self, pool: NodePoolId, instance_type: TypeId) -> NodeClaimId {
         let plan = NewClaim {
             pool: 0,
             requirements: Arc::default(),
@@ -169,7 +173,7 @@ impl Bench {
             min_values_relaxed: false,
         };
         let mut names = Streams::new(9, self.cluster.nodeclaims.len() as u64).open("names", 0);
-        let record = provisioning::node_claim(&self.cluster, NodePoolId(0), &plan, self.now, &mut names);
+        let record = provisioning::node_claim(&self.cluster, pool, &plan, self.now, &mut names);
         let claim = self.cluster.create_nodeclaim(record);
         self.boot(claim);
         claim
@@ -442,4 +446,38 @@ fn a_limit_that_is_exceeded_forbids_the_replacement_and_the_next_pass_takes_the_
     assert!(bench.rules().contains(&"ExceededBy"));
     bench.run(20.1);
     assert!(!bench.is_tainted(old));
+}
+
+#[test]
+fn a_node_that_goes_during_the_validation_is_told_by_its_name() {
+    let mut bench = Bench::new(ALL);
+    let empty = bench.node(SMALL);
+    bench.run(12.0);
+    let node = bench.node_of(empty);
+    bench.cluster.remove_node(bench.now, node);
+    bench.cluster.remove_nodeclaim(bench.now, empty);
+    bench.settle();
+    bench.run(20.0);
+    let name = bench.cluster.nodeclaims[empty.index()].name.clone();
+    let told = bench.cluster.take_decisions().any(|decision| {
+        decision.rule.name() == "ConsolidationRejected" && decision.detail.contains(&format!("delete {name} saves"))
+    });
+    assert!(told, "the only node of the state is gone");
+}
+
+#[test]
+fn a_pool_that_goes_during_the_validation_does_not_give_its_place_to_another() {
+    let mut bench = Bench::new(ALL);
+    let mut other = bench.cluster.nodepools[0].clone();
+    other.name = "first".to_owned();
+    bench.cluster.nodepools.insert(0, other);
+    bench.cluster.apply(Time::ZERO, Applied::NodePool(NodePoolId(1)));
+    bench.settle();
+    let old = bench.node_in(NodePoolId(1), LARGE);
+    bench.pod(0, old);
+    bench.run(12.0);
+    bench.cluster.nodepools[0].deleted = true;
+    bench.run(20.0);
+    assert!(bench.is_tainted(old));
+    assert_eq!(bench.cluster.nodeclaims[1].pool, NodePoolId(1), "the replacement is one of its own pool");
 }
