@@ -104,7 +104,6 @@ impl<'a> Snapshot<'a> {
             pools: self.observation.pools.iter().map(|id| PoolIndex(id.index())).collect(),
         }
     }
-
 }
 
 /// The pool behind an index: the same in all snapshots, for commands and what a search left outlive the one they were found in.
