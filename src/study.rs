@@ -8,6 +8,7 @@ pub mod measures;
 pub mod pareto;
 pub mod plan;
 pub mod profile;
+pub mod space;
 pub mod statistics;
 pub mod sweep;
 pub mod table;

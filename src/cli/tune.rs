@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
 
-use crate::api::tree::Node;
 use crate::report::tuning::{Found, TABLE_HEADER};
 use crate::report::{chart, diff, patch, points, screen, tuning};
 use crate::scenario::Scenario;
@@ -18,9 +17,9 @@ use crate::scenario::load::{Loaded, finish};
 use crate::simulation::Options;
 use crate::study::constraint::constraints;
 use crate::study::measures::MEASURES;
-use crate::study::plan::value_text;
-use crate::study::tune::{Choice, Goal, tune};
-use crate::study::worth::{gain, knobs};
+use crate::study::space::Space;
+use crate::study::tune::{Goal, tune};
+use crate::study::worth::{gain, knobs, without_idle_changes};
 
 use super::End;
 use super::load::{self, Source};
@@ -104,37 +103,43 @@ fn one(arguments: &Arguments, terminal: &Terminal, file: &Path) -> anyhow::Resul
         replications: wanted.replications,
         seed: loaded.scenario.simulation.seed,
     };
-    let present = present_values(&loaded, &axes)?;
+    let space = Space::new(axes, &loaded.document).map_err(|message| anyhow!(message))?;
     let hold_out = match &arguments.hold_out {
         Some(file) => match load(file)? {
-            Some(loaded) => Some(Bench::new(loaded, axes.clone(), present.clone())),
+            Some(loaded) => Some(Bench { loaded, space: &space, read: Mutex::default() }),
             None => return Ok(None),
         },
         None => None,
     };
-    let bench = Bench::new(loaded, axes.clone(), Vec::new());
-    let lengths: Vec<usize> = axes.iter().map(|axis| axis.values.len()).collect();
+    let bench = Bench { loaded, space: &space, read: Mutex::default() };
+    let (lengths, present) = (space.lengths(), &space.present);
     let counter = Counter::new(terminal, arguments.quiet);
-    let evaluate = |choice: &Choice, replication: u32| {
+    let evaluate = |point: &[usize], replication: u32| {
         counter.one_more(goal.budget);
-        bench.evaluate(choice, replication)
+        bench.evaluate(point, replication)
     };
     let name = load::name(file);
     let search = || -> Result<_, String> {
         let tuned = tune(&lengths, &goal, &evaluate)?;
-        let best = tuned.tried[tuned.best].point.clone();
-        let fresh = gain(&best, arguments.fresh, &evaluate)?;
-        let held_out = hold_out.as_ref().map(|bench| gain(&best, arguments.fresh, &|c, r| bench.evaluate(c, r)));
-        Ok((knobs(&lengths, &best, arguments.fresh, &evaluate)?, fresh, held_out.transpose()?, tuned))
+        let mut best = tuned.tried[tuned.best].point.clone();
+        let mut turned = knobs(&lengths, present, &best, arguments.fresh, &evaluate)?;
+        let fewer = without_idle_changes(present, &best, &turned, (goal.minimize, &goal.constraints), &evaluate)?;
+        if fewer != best {
+            best = fewer;
+            turned = knobs(&lengths, present, &best, arguments.fresh, &evaluate)?;
+        }
+        let fresh = gain(present, &best, arguments.fresh, &evaluate)?;
+        let held_out =
+            hold_out.as_ref().map(|bench| gain(present, &best, arguments.fresh, &|p, r| bench.evaluate(p, r)));
+        Ok((best, turned, fresh, held_out.transpose()?, tuned))
     };
     let result = search();
     counter.finish();
-    let (knobs, gain, held_out, tuned) = result.map_err(|message| anyhow!(message))?;
-    let texts: Vec<String> = present.iter().map(|value| value.as_ref().map_or_else(String::new, value_text)).collect();
+    let (best, knobs, gain, held_out, tuned) = result.map_err(|message| anyhow!(message))?;
     let found = Found {
         name: &name,
-        axes: &axes,
-        present: &texts,
+        space: &space,
+        best: &best,
         goal: &goal,
         tuned: &tuned,
         gain: &gain,
@@ -148,15 +153,6 @@ fn one(arguments: &Arguments, terminal: &Terminal, file: &Path) -> anyhow::Resul
         io::stdout().write_all(text.as_bytes())?;
     }
     Ok(Some((found.table_row(), found.meets_objectives())))
-}
-
-/// What the scenario has at present at each axis.
-fn present_values(loaded: &Loaded, axes: &[Axis]) -> anyhow::Result<Vec<Option<Node>>> {
-    let of = |axis: &Axis| {
-        let value = loaded.document.get(&axis.path).map_err(|error| anyhow!("{}: {}", axis.path, error.message))?;
-        Ok(value.cloned())
-    };
-    axes.iter().map(of).collect()
 }
 
 /// Files written, and what has to be done by hand.
@@ -177,14 +173,12 @@ impl Notes {
 }
 
 fn write(loaded: &Loaded, found: &Found<'_>, folder: &Path) -> anyhow::Result<Notes> {
-    let Found { name, axes, tuned, .. } = *found;
-    let best = &tuned.tried[tuned.best].point;
-    let settings: Vec<(String, Node)> =
-        axes.iter().zip(best).map(|(axis, index)| (axis.path.clone(), axis.values[*index].clone())).collect();
+    let Found { name, space, tuned, .. } = *found;
+    let settings = space.changes(found.best);
     let edits = edit(&loaded.document, &settings);
     let changes: String = edits.files.iter().map(|file| diff::unified(&file.path, &file.old, &file.new)).collect();
-    let paths: Vec<String> = axes.iter().map(|axis| axis.path.clone()).collect();
-    let tried = tuning::points(axes, tuned);
+    let paths: Vec<String> = space.axes.iter().map(|axis| axis.path.clone()).collect();
+    let tried = tuning::points(space, tuned);
     let chart = chart::trade_off::TradeOff {
         title: format!("{name}: combinations tried"),
         points: &tried,
@@ -201,13 +195,7 @@ fn write(loaded: &Loaded, found: &Found<'_>, folder: &Path) -> anyhow::Result<No
     if !changes.is_empty() {
         texts.push(("changes.diff".to_owned(), changes));
     }
-    let changed: Vec<(String, Node)> = settings
-        .into_iter()
-        .zip(found.present)
-        .filter(|((_, value), present)| value_text(value) != **present)
-        .map(|(setting, _)| setting)
-        .collect();
-    let patches = patch::patches(&loaded.document, &changed);
+    let patches = patch::patches(&loaded.document, &settings);
     texts.extend(patches.into_iter().map(|(file, text)| (format!("patches/{file}"), text)));
     fs::create_dir_all(folder.join("patches")).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut files = Vec::new();
@@ -225,43 +213,33 @@ fn place(wait: &crate::study::statistics::Estimate, cost: &crate::study::statist
 }
 
 /// A scenario whose settings are varied; each combination is read once.
-struct Bench {
+struct Bench<'a> {
     loaded: Box<Loaded>,
-    axes: Vec<Axis>,
-    /// Values that hold where a combination says "present", if they are not the scenario's own.
-    present: Vec<Option<Node>>,
-    read: Mutex<BTreeMap<Vec<Option<usize>>, Arc<Scenario>>>,
+    space: &'a Space,
+    read: Mutex<BTreeMap<Vec<usize>, Arc<Scenario>>>,
 }
 
-impl Bench {
-    fn new(loaded: Box<Loaded>, axes: Vec<Axis>, present: Vec<Option<Node>>) -> Bench {
-        Bench { loaded, axes, present, read: Mutex::default() }
-    }
-
+impl Bench<'_> {
     /// One run with the settings of a combination: the values of all measures.
-    fn evaluate(&self, choice: &Choice, replication: u32) -> Result<Vec<f64>, String> {
-        let scenario = self.scenario(choice)?;
+    fn evaluate(&self, point: &[usize], replication: u32) -> Result<Vec<f64>, String> {
+        let scenario = self.scenario(point)?;
         let outcome =
             simulate(&scenario, "", Options::replication(replication)).map_err(|error| format!("{error:#}"))?;
         Ok(MEASURES.iter().map(|measure| measure.of(&outcome)).collect())
     }
 
-    fn scenario(&self, choice: &Choice) -> Result<Arc<Scenario>, String> {
-        if let Some(known) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(choice) {
+    fn scenario(&self, point: &[usize]) -> Result<Arc<Scenario>, String> {
+        if let Some(known) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(point) {
             return Ok(known.clone());
         }
         let mut document = self.loaded.document.clone();
-        for (index, (axis, chosen)) in self.axes.iter().zip(choice).enumerate() {
-            let own = self.present.get(index).and_then(Option::as_ref);
-            if let Some(value) = chosen.map(|at| &axis.values[at]).or(own) {
-                let set = document.set(&axis.path, value.clone());
-                set.map_err(|error| format!("{}: {}", axis.path, error.message))?;
-            }
+        for (path, value) in self.space.settings(point) {
+            document.set(&path, value).map_err(|error| format!("{path}: {}", error.message))?;
         }
         let changed = finish(document, Some(&load::known_in), crate::api::decode::Problems::default());
         let changed = changed.map_err(|invalid| format!("a combination cannot run: {invalid}"))?;
         let scenario = Arc::new(changed.scenario);
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(choice.to_vec(), scenario.clone());
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(point.to_vec(), scenario.clone());
         Ok(scenario)
     }
 }

@@ -37,12 +37,9 @@ pub fn render(comparison: &Comparison, color: bool) -> String {
     text.push_str(
         "\nDifferences are paired; ± is the 95 % interval. `=`: it may be chance. `better`, `worse`: it is not.\n",
     );
-    if let Some(gain) = median_gain(comparison) {
-        let _ = writeln!(
-            text,
-            "Pairing: half of all differences need {}x fewer runs than without it, or still fewer.",
-            short(gain)
-        );
+    if let Some(gain) = median_gain(comparison).filter(|gain| *gain > 1.0) {
+        let gain = short(gain);
+        let _ = writeln!(text, "Unpaired, they would need {gain} times as many runs (median of all measures).");
     }
     for miss in &comparison.misses {
         let name = &comparison.names[miss.scenario];

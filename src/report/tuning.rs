@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use crate::scenario::axes::Axis;
 use crate::study::measures::MEASURES;
-use crate::study::plan::value_text;
+use crate::study::space::Space;
 use crate::study::statistics::Estimate;
 use crate::study::tune::{Goal, Tuned};
-use crate::study::worth::{Effect, Gain, Knob, paired};
+use crate::study::worth::{Effect, Gain, Knob, paired, samples};
 
 use super::numbers::round;
 use super::points::{Point, aligned, cell, heading, short_name, value};
@@ -25,10 +24,10 @@ const SHOWN: [&str; 8] =
 pub struct Found<'a> {
     /// Name of the scenario.
     pub name: &'a str,
-    /// Settings that were chosen.
-    pub axes: &'a [Axis],
-    /// Their present values; empty = not written, the default holds.
-    pub present: &'a [String],
+    /// What was chosen from.
+    pub space: &'a Space,
+    /// The recommended point.
+    pub best: &'a [usize],
     /// What was sought.
     pub goal: &'a Goal,
     /// The search.
@@ -43,29 +42,28 @@ pub struct Found<'a> {
 
 /// The combinations tried, as points; those on the front are marked.
 #[must_use]
-pub fn points(axes: &[Axis], tuned: &Tuned) -> Vec<Point> {
+pub fn points(space: &Space, tuned: &Tuned) -> Vec<Point> {
     let point = |(number, tried): (usize, &crate::study::tune::Tried)| Point {
         number,
-        settings: settings(axes, &tried.point),
+        settings: space.labels(&tried.point),
         estimates: MEASURES.iter().map(|measure| Estimate::of(&tried.samples(measure.name), CONFIDENCE)).collect(),
         on_front: tuned.front.contains(&number),
     };
     tuned.tried.iter().enumerate().map(point).collect()
 }
 
-fn settings(axes: &[Axis], point: &[usize]) -> Vec<String> {
-    axes.iter().zip(point).map(|(axis, index)| value_text(&axis.values[*index])).collect()
-}
-
 impl Found<'_> {
-    fn recommended(&self) -> Vec<String> {
-        settings(self.axes, &self.tuned.tried[self.tuned.best].point)
+    /// Path, present and recommended value of each setting.
+    fn settings(&self) -> impl Iterator<Item = (&str, String, String)> {
+        let labels = |point: &[usize]| self.space.labels(point);
+        let values = labels(&self.space.present).into_iter().zip(labels(self.best));
+        self.space.axes.iter().zip(values).map(|(axis, (present, best))| (axis.path.as_str(), present, best))
     }
 
-    /// Whether the recommended settings keep all objectives, as the search saw them.
+    /// Whether the recommended settings keep all objectives on fresh randomness, in the mean.
     #[must_use]
     pub fn meets_objectives(&self) -> bool {
-        self.tuned.tried[self.tuned.best].violation(&self.goal.constraints) == 0.0
+        self.goal.constraints.iter().all(|constraint| self.gain.best(constraint.measure).mean <= constraint.limit)
     }
 
     /// What to set, what it gains, how sure that is, and what each setting is worth.
@@ -80,9 +78,9 @@ impl Found<'_> {
             "No combination meets the objectives; nearest"
         };
         let mut rows = vec![vec![verdict.to_owned(), "present".to_owned(), "recommended".to_owned()]];
-        for ((axis, present), value) in self.axes.iter().zip(self.present).zip(self.recommended()) {
-            let present = if present.is_empty() { "(default)" } else { present };
-            rows.push(vec![axis.path.clone(), present.to_owned(), value]);
+        for (path, present, best) in self.settings() {
+            let best = if best == present { "=".to_owned() } else { best };
+            rows.push(vec![path.to_owned(), present, best]);
         }
         text.push_str(&aligned(&rows, 1, color));
         text.push('\n');
@@ -116,34 +114,29 @@ impl Found<'_> {
 
     /// What turning each knob back would do.
     fn worth(&self, color: bool) -> String {
-        let names: Vec<String> = self.axes.iter().map(|axis| axis.path.clone()).collect();
+        let names: Vec<String> = self.space.axes.iter().map(|axis| axis.path.clone()).collect();
         let header = ["Turned back alone", "cost", "p95 wait", "over its values"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         for knob in self.by_worth() {
             let change = |measure: &str| {
-                let base = Estimate::of(&crate::study::worth::samples(&self.gain.best, measure), CONFIDENCE).mean;
-                changed(measure, &self.turned_back(knob, measure), base)
+                let base = Estimate::of(&samples(&knob.base, measure), CONFIDENCE).mean;
+                changed(measure, &paired(&knob.base, &knob.reverted, measure), base)
             };
             let effect = match knob.effect {
                 Effect::Nothing => "does nothing",
                 Effect::WithinChance => "nothing beyond chance",
                 Effect::Matters => "matters",
             };
-            let name = short_name(&self.axes[knob.axis].path, &names);
+            let name = short_name(&self.space.axes[knob.axis].path, &names);
             rows.push(vec![name, change("cost_usd"), change("wait_p95_s"), effect.to_owned()]);
         }
         aligned(&rows, 1, color)
     }
 
-    /// Paired change when the knob goes back to its present value.
-    fn turned_back(&self, knob: &Knob, measure: &str) -> Estimate {
-        paired(&self.gain.best, &knob.reverted, measure)
-    }
-
     /// Knobs, those first that change the goal most over their values.
     fn by_worth(&self) -> Vec<&Knob> {
         let spread = |knob: &Knob| {
-            let means = knob.values.iter().map(|(_, runs)| paired(&self.gain.best, runs, self.goal.minimize).mean);
+            let means = knob.values.iter().map(|(_, runs)| paired(&knob.base, runs, self.goal.minimize).mean);
             means.fold(0.0, |most: f64, mean| most.max(mean.abs()))
         };
         let mut ranking: Vec<&Knob> = self.knobs.iter().collect();
@@ -164,22 +157,21 @@ impl Found<'_> {
         };
         let knobs = self.knobs.iter().map(|knob| {
             let changes = |runs| {
-                json!({ "cost_usd": interval(&paired(&self.gain.best, runs, "cost_usd")), "wait_p95_s": interval(&paired(&self.gain.best, runs, "wait_p95_s")) })
+                json!({ "cost_usd": interval(&paired(&knob.base, runs, "cost_usd")), "wait_p95_s": interval(&paired(&knob.base, runs, "wait_p95_s")) })
             };
             let values = knob.values.iter().map(|(index, runs)| {
-                json!({ "value": value_text(&self.axes[knob.axis].values[*index]), "change": changes(runs) })
+                json!({ "value": self.space.label(knob.axis, *index), "change": changes(runs) })
             });
             json!({
-                "setting": self.axes[knob.axis].path,
+                "setting": self.space.axes[knob.axis].path,
                 "effect": match knob.effect { Effect::Nothing => "nothing", Effect::WithinChance => "within_chance", Effect::Matters => "matters" },
                 "turned_back": changes(&knob.reverted),
                 "values": values.collect::<Vec<_>>(),
             })
         });
-        let settings = self.axes.iter().zip(self.present).zip(self.recommended());
-        let settings = settings.map(|((axis, present), recommended)| {
-            json!({ "setting": axis.path, "present": present, "recommended": recommended })
-        });
+        let settings = self.settings().map(
+            |(path, present, recommended)| json!({ "setting": path, "present": present, "recommended": recommended }),
+        );
         json!({
             "scenario": self.name,
             "minimize": self.goal.minimize,
@@ -209,12 +201,9 @@ impl Found<'_> {
             format!("{} | {} | {relative}", value(measure, present.mean), value(measure, best.mean))
         };
         let changes: Vec<String> = self
-            .axes
-            .iter()
-            .zip(self.present)
-            .zip(self.recommended())
-            .filter(|((_, present), recommended)| *present != recommended)
-            .map(|((axis, _), recommended)| format!("`{}` {recommended}", axis.path))
+            .settings()
+            .filter(|(_, present, recommended)| present != recommended)
+            .map(|(path, present, recommended)| format!("`{path}` {present} → {recommended}"))
             .collect();
         let dominated = if gain.is_dominated() { "yes" } else { "no" };
         format!(
@@ -252,16 +241,19 @@ fn changed(measure: &str, change: &Estimate, base: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::decode::Problems;
     use crate::scenario::axes::parse_axis;
+    use crate::scenario::document::Document;
+    use crate::scenario::files::Files;
     use crate::study::tune::tune;
     use crate::study::worth::{gain, knobs};
 
-    fn evaluate(choice: &[Option<usize>], replication: u32) -> Result<Vec<f64>, String> {
-        let polling = choice[0].unwrap_or(2) as f64;
+    fn evaluate(point: &[usize], replication: u32) -> Result<Vec<f64>, String> {
+        let polling = [5.0, 15.0, 30.0][point[0]];
         let luck = f64::from(replication % 5);
         let of = |name: &str| match name {
             "cost_usd" => 1.0 + 0.01 * luck,
-            "wait_p95_s" => 20.0 + 10.0 * polling + luck,
+            "wait_p95_s" => 10.0 + polling + luck,
             _ => 0.0,
         };
         Ok(MEASURES.iter().map(|measure| of(measure.name)).collect())
@@ -269,37 +261,39 @@ mod tests {
 
     #[test]
     fn the_screen_says_what_to_set_what_it_gains_and_what_does_nothing() -> Result<(), String> {
-        let axes =
-            [parse_axis("ScaledObject/a.pollingInterval=5,15,30")?, parse_axis("ScaledObject/a.cooldownPeriod=1,2")?];
+        let toml = "[[scaledObjects]]\nmetadata.name = \"a\"\nspec.pollingInterval = 30\n";
+        let mut files = Files::in_memory([("s.toml".to_owned(), toml.to_owned())].into_iter().collect());
+        let file = files.read("s.toml").map_err(|error| error.to_string())?;
+        let document = Document::read(files, file, &mut Problems::default());
+        let axes = ["ScaledObject/a.pollingInterval=5,15,30", "ScaledObject/a.cooldownPeriod=1,2"];
+        let space = Space::new(axes.into_iter().map(parse_axis).collect::<Result<_, _>>()?, &document)?;
+        let lengths = space.lengths();
         let goal = Goal { minimize: "wait_p95_s", constraints: Vec::new(), budget: 100, replications: 5, seed: 1 };
-        let tuned = tune(&[3, 2], &goal, &evaluate)?;
-        let best = tuned.tried[tuned.best].point.clone();
-        let (gain, knobs) = (gain(&best, 10, &evaluate)?, knobs(&[3, 2], &best, 10, &evaluate)?);
-        let present = ["30".to_owned(), String::new()];
+        let tuned = tune(&lengths, &goal, &evaluate)?;
+        let best = [0, 2];
+        assert_eq!(tuned.tried[tuned.best].point[0], best[0]);
         let found = Found {
             name: "orders",
-            axes: &axes,
-            present: &present,
+            space: &space,
+            best: &best,
             goal: &goal,
             tuned: &tuned,
-            gain: &gain,
+            gain: &gain(&space.present, &best, 10, &evaluate)?,
             hold_out: None,
-            knobs: &knobs,
+            knobs: &knobs(&lengths, &space.present, &best, 10, &evaluate)?,
         };
         let text = found.render(false);
         let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
         assert!(line("ScaledObject/a.pollingInterval").ends_with("30            5"), "{text}");
-        assert!(line("p95 wait").contains("-20.0s ±0s (-48 %)"), "{text}");
-        assert!(line("pollingInterval").contains("+20.0s") && line("pollingInterval").ends_with("matters"), "{text}");
+        assert!(line("ScaledObject/a.cooldownPeriod").ends_with("(default)            ="), "{text}");
+        assert!(line("p95 wait").contains("-25.0s ±0s (-60 %)"), "{text}");
+        assert!(line("pollingInterval").contains("+25.0s") && line("pollingInterval").ends_with("matters"), "{text}");
         assert!(line("cooldownPeriod").ends_with("does nothing"), "{text}");
         let json = found.json();
-        assert_eq!(json["fresh"]["wait_p95_s"]["change"]["mean"], -20.0);
+        assert_eq!(json["fresh"]["wait_p95_s"]["change"]["mean"], -25.0);
         assert_eq!(json["knobs"][1]["effect"], "nothing");
-        assert!(
-            found.table_row().contains("-48 % ±0 | no | `ScaledObject/a.pollingInterval` 5"),
-            "{}",
-            found.table_row()
-        );
+        let row = found.table_row();
+        assert!(row.contains("-60 % ±0 | no | `ScaledObject/a.pollingInterval` 30 → 5 |"), "{row}");
         Ok(())
     }
 }

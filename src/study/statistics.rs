@@ -73,6 +73,16 @@ pub fn quantile(samples: &[f64], q: f64) -> Option<f64> {
 /// scaled to [0, 1] (Satopää et al. 2011, Kneedle). `None` for a straight line or fewer than three points.
 #[must_use]
 pub fn knee(x: &[f64], y: &[f64]) -> Option<usize> {
+    bend(x, y, f64::abs)
+}
+
+/// As [`knee`], among the points below the line only: where a falling curve stops falling much.
+#[must_use]
+pub fn knee_below(x: &[f64], y: &[f64]) -> Option<usize> {
+    bend(x, y, |above| -above)
+}
+
+fn bend(x: &[f64], y: &[f64], distance_of: fn(f64) -> f64) -> Option<usize> {
     let (first, last) = (0, x.len().checked_sub(1)?);
     let (low, high) = y.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(*v), high.max(*v)));
     if x.len() < 3 || high <= low || x[last] <= x[first] {
@@ -82,7 +92,7 @@ pub fn knee(x: &[f64], y: &[f64]) -> Option<usize> {
     let ((_, y0), (_, y1)) = (scaled(first), scaled(last));
     let distance = |i: usize| {
         let (px, py) = scaled(i);
-        (py - (y0 + (y1 - y0) * px)).abs()
+        distance_of(py - (y0 + (y1 - y0) * px))
     };
     let best = (1..last).max_by(|a, b| distance(*a).total_cmp(&distance(*b)))?;
     (distance(best) > 0.1).then_some(best)
@@ -128,6 +138,8 @@ mod tests {
         let x = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         assert_eq!(knee(&x, &[100.0, 20.0, 10.0, 8.0, 6.0, 5.0]), Some(1));
         assert_eq!(knee(&x, &[5.0, 4.0, 3.0, 2.0, 1.0, 0.0]), None);
+        let bulge = [5.0, 4.9, 4.8, 1.6, 0.3, 0.0];
+        assert_eq!((knee(&x, &bulge), knee_below(&x, &bulge)), (Some(2), Some(4)));
     }
 
     #[test]

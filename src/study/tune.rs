@@ -22,10 +22,8 @@ const FIRST_ROUND: u32 = 3;
 /// Replications of a first look before the race, for spaces too large to race whole.
 const LOOK: u32 = 2;
 
-/// A value of each axis by its index; `None` = what the scenario has at present.
-pub type Choice = [Option<usize>];
-/// Runs one combination once and gives the values of all measures.
-pub type Evaluate<'a> = &'a (dyn Fn(&Choice, u32) -> Result<Vec<f64>, String> + Sync);
+/// Runs one combination, given by the index of each axis' value, once and gives the values of all measures.
+pub type Evaluate<'a> = &'a (dyn Fn(&[usize], u32) -> Result<Vec<f64>, String> + Sync);
 
 /// What is sought.
 #[derive(Clone, Debug)]
@@ -178,12 +176,6 @@ pub fn tune(lengths: &[usize], goal: &Goal, evaluate: Evaluate<'_>) -> Result<Tu
     search.finish()
 }
 
-/// A combination in which every axis has a value of its own.
-#[must_use]
-pub fn chosen(point: &[usize]) -> Vec<Option<usize>> {
-    point.iter().copied().map(Some).collect()
-}
-
 struct Search<'a> {
     goal: &'a Goal,
     evaluate: Evaluate<'a>,
@@ -202,7 +194,7 @@ impl Search<'_> {
         jobs.truncate(self.goal.budget.saturating_sub(self.runs));
         let rows: Vec<Vec<f64>> = jobs
             .par_iter()
-            .map(|(point, replication)| (self.evaluate)(&chosen(point), *replication))
+            .map(|(point, replication)| (self.evaluate)(point, *replication))
             .collect::<Result<_, String>>()?;
         self.runs += rows.len();
         for ((point, _), row) in jobs.into_iter().zip(rows) {
@@ -301,8 +293,7 @@ mod tests {
     use super::*;
 
     /// Cost falls towards (3, 1, …); the wait grows with the first axis. Noise is shared by replication.
-    fn bowl(choice: &Choice, replication: u32) -> Result<Vec<f64>, String> {
-        let point: Vec<usize> = choice.iter().map(|index| index.unwrap_or(0)).collect();
+    fn bowl(point: &[usize], replication: u32) -> Result<Vec<f64>, String> {
         let noise = f64::from(replication % 5) * 0.3;
         let away = |x: usize, to: f64| (x as f64 - to).powi(2);
         let cost = 10.0 + away(point[0], 3.0) + away(point[1], 1.0) + noise;

@@ -3,18 +3,21 @@
 //! A search picks what did well on its own runs, partly by luck; on those runs its gain is overstated. Here every figure comes
 //! from fresh replications, paired: both sides of a difference have the same arrivals and the same luck.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
+use super::constraint::Constraint;
 use super::measures::MEASURES;
 use super::statistics::Estimate;
-use super::tune::{Evaluate, chosen};
+use super::tune::Evaluate;
 
 /// Confidence of all intervals.
 const CONFIDENCE: f64 = 0.95;
-/// First number of a fresh replication: no search gets there.
-const FRESH: u32 = 1 << 20;
+/// First number of the replications that measure knobs: no search gets there.
+const FRESH_KNOBS: u32 = 1 << 20;
+/// First number of the replications that measure the gain: what is reported played no part in any choice.
+const FRESH_GAIN: u32 = 1 << 21;
 /// Most values of a knob that are tried alone.
 const MOST_VALUES: usize = 5;
 
@@ -73,6 +76,8 @@ pub enum Effect {
 pub struct Knob {
     /// Index of the axis.
     pub axis: usize,
+    /// Runs with all recommended values.
+    pub base: Runs,
     /// Runs with the knob turned back to its present value.
     pub reverted: Runs,
     /// Runs at several of its values: index of the value and runs.
@@ -85,10 +90,10 @@ pub struct Knob {
 ///
 /// # Errors
 /// When a run fails.
-pub fn gain(best: &[usize], replications: u32, evaluate: Evaluate<'_>) -> Result<Gain, String> {
-    let choices = [vec![None; best.len()], chosen(best)];
-    let mut runs = run(&choices, replications, evaluate)?;
-    let [present, best] = choices.map(|choice| runs.remove(&choice).unwrap_or_default());
+pub fn gain(present: &[usize], best: &[usize], replications: u32, evaluate: Evaluate<'_>) -> Result<Gain, String> {
+    let points = [present.to_vec(), best.to_vec()];
+    let runs = run(&points, FRESH_GAIN, replications, evaluate)?;
+    let [present, best] = points.map(|point| runs.get(&point).cloned().unwrap_or_default());
     Ok(Gain { present, best })
 }
 
@@ -98,38 +103,76 @@ pub fn gain(best: &[usize], replications: u32, evaluate: Evaluate<'_>) -> Result
 /// When a run fails.
 pub fn knobs(
     lengths: &[usize],
+    present: &[usize],
     best: &[usize],
     replications: u32,
     evaluate: Evaluate<'_>,
 ) -> Result<Vec<Knob>, String> {
-    let turned = |axis: usize, value: Option<usize>| {
-        let mut choice = chosen(best);
-        choice[axis] = value;
-        choice
+    let turned = |axis: usize, value: usize| {
+        let mut point = best.to_vec();
+        point[axis] = value;
+        point
     };
-    let tried: Vec<Vec<usize>> = lengths.iter().zip(best).map(|(length, best)| spread(*length, *best)).collect();
-    let mut choices = vec![chosen(best)];
-    for (axis, values) in tried.iter().enumerate() {
-        choices.push(turned(axis, None));
-        choices.extend(values.iter().map(|value| turned(axis, Some(*value))));
-    }
-    let runs = run(&choices, replications, evaluate)?;
-    let base = &runs[&chosen(best)];
+    let tried: Vec<Vec<usize>> =
+        lengths.iter().enumerate().map(|(axis, length)| spread(*length, [best[axis], present[axis]])).collect();
+    let all = tried.iter().enumerate().flat_map(|(axis, values)| values.iter().map(move |value| (axis, *value)));
+    let points: Vec<Vec<usize>> = all.map(|(axis, value)| turned(axis, value)).chain([best.to_vec()]).collect();
+    let runs = run(&points, FRESH_KNOBS, replications, evaluate)?;
+    let base = &runs[best];
     let knob = |(axis, values): (usize, Vec<usize>)| {
         let values: Vec<(usize, Runs)> =
-            values.into_iter().map(|value| (value, runs[&turned(axis, Some(value))].clone())).collect();
-        let reverted = runs[&turned(axis, None)].clone();
-        let effect = effect(base, values.iter().map(|(_, runs)| runs).chain([&reverted]));
-        Knob { axis, reverted, values, effect }
+            values.into_iter().map(|value| (value, runs[&turned(axis, value)].clone())).collect();
+        let reverted = runs[&turned(axis, present[axis])].clone();
+        let effect = effect(base, values.iter().map(|(_, runs)| runs));
+        Knob { axis, base: base.clone(), reverted, values, effect }
     };
     Ok(tried.into_iter().enumerate().map(knob).collect())
 }
 
-/// Values of a knob to try: both ends, some between, and the recommended one.
-fn spread(length: usize, best: usize) -> Vec<usize> {
+/// The recommended settings without the changes that make no difference beyond chance: those knobs stay as they are. Where that
+/// makes the whole worse, `best` itself.
+///
+/// # Errors
+/// When a run fails.
+pub fn without_idle_changes(
+    present: &[usize],
+    best: &[usize],
+    knobs: &[Knob],
+    goal: (&str, &[Constraint]),
+    evaluate: Evaluate<'_>,
+) -> Result<Vec<usize>, String> {
+    let mut fewer = best.to_vec();
+    for knob in knobs {
+        let harms = |measure: &str| differs(&knob.base, &knob.reverted, measure);
+        let bounded = goal.1.iter().any(|constraint| harms(constraint.measure));
+        if !harms("cost_usd") && !harms("wait_p95_s") && !harms(goal.0) && !bounded {
+            fewer[knob.axis] = present[knob.axis];
+        }
+    }
+    if fewer == best {
+        return Ok(fewer);
+    }
+    let replications = knobs.first().map_or(0, |knob| knob.base.len()) as u32;
+    let runs = run(&[best.to_vec(), fewer.clone()], FRESH_KNOBS, replications, evaluate)?;
+    let (before, after) = (&runs[best], &runs[&fewer]);
+    let worse = |measure: &str| differs(before, after, measure) && paired(before, after, measure).mean > 0.0;
+    let mean = |runs: &Runs, measure: &str| Estimate::of(&samples(runs, measure), CONFIDENCE).mean;
+    let breaks = |c: &Constraint| mean(after, c.measure) > c.limit && mean(before, c.measure) <= c.limit;
+    let is_worse = worse(goal.0) || worse("cost_usd") || worse("wait_p95_s") || goal.1.iter().any(breaks);
+    Ok(if is_worse { best.to_vec() } else { fewer })
+}
+
+/// Whether the paired difference of a measure is more than chance.
+fn differs(a: &Runs, b: &Runs, measure: &str) -> bool {
+    let difference = paired(a, b, measure);
+    difference.is_significant() || (difference.deviation == 0.0 && difference.mean != 0.0)
+}
+
+/// Values of a knob to try: both ends, some between, and those of `always`.
+fn spread(length: usize, always: [usize; 2]) -> Vec<usize> {
     let count = length.min(MOST_VALUES);
     let mut values: Vec<usize> = (0..count).map(|i| i * (length - 1) / (count - 1).max(1)).collect();
-    values.push(best);
+    values.extend(always);
     values.sort_unstable();
     values.dedup();
     values
@@ -138,11 +181,7 @@ fn spread(length: usize, best: usize) -> Vec<usize> {
 fn effect<'a>(base: &Runs, others: impl Iterator<Item = &'a Runs>) -> Effect {
     let mut effect = Effect::Nothing;
     for runs in others {
-        let differs = |measure: &str| {
-            let difference = paired(base, runs, measure);
-            difference.is_significant() || (difference.deviation == 0.0 && difference.mean != 0.0)
-        };
-        if differs("cost_usd") || differs("wait_p95_s") {
+        if differs(base, runs, "cost_usd") || differs(base, runs, "wait_p95_s") {
             return Effect::Matters;
         }
         if runs != base {
@@ -152,24 +191,23 @@ fn effect<'a>(base: &Runs, others: impl Iterator<Item = &'a Runs>) -> Effect {
     effect
 }
 
-/// Runs combinations on fresh randomness; equal ones once.
+/// Runs combinations from a replication on; equal ones once.
 fn run(
-    choices: &[Vec<Option<usize>>],
+    points: &[Vec<usize>],
+    from: u32,
     replications: u32,
     evaluate: Evaluate<'_>,
-) -> Result<BTreeMap<Vec<Option<usize>>, Runs>, String> {
-    let mut distinct: Vec<&Vec<Option<usize>>> = choices.iter().collect();
-    distinct.sort();
-    distinct.dedup();
-    let jobs: Vec<_> = distinct.iter().flat_map(|choice| (0..replications).map(move |r| (*choice, r))).collect();
+) -> Result<BTreeMap<Vec<usize>, Runs>, String> {
+    let distinct: BTreeSet<&Vec<usize>> = points.iter().collect();
+    let jobs: Vec<_> = distinct.into_iter().flat_map(|point| (0..replications).map(move |r| (point, r))).collect();
     let rows: Vec<Vec<f64>> = jobs
         .par_iter()
         .with_max_len(1)
-        .map(|(choice, replication)| evaluate(choice, FRESH + replication))
+        .map(|(point, replication)| evaluate(point, from + replication))
         .collect::<Result<_, String>>()?;
-    let mut runs: BTreeMap<Vec<Option<usize>>, Runs> = BTreeMap::new();
-    for ((choice, _), row) in jobs.into_iter().zip(rows) {
-        runs.entry(choice.clone()).or_default().push(row);
+    let mut runs: BTreeMap<Vec<usize>, Runs> = BTreeMap::new();
+    for ((point, _), row) in jobs.into_iter().zip(rows) {
+        runs.entry(point.clone()).or_default().push(row);
     }
     Ok(runs)
 }
@@ -190,22 +228,20 @@ pub fn paired(a: &Runs, b: &Runs, measure: &str) -> Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::tune::Choice;
 
-    /// Cost falls with the first knob, the second does nothing, the third only adds noise. At present: value 0 of each.
-    fn system(choice: &Choice, replication: u32) -> Result<Vec<f64>, String> {
-        assert!(replication >= FRESH, "not the randomness of the search");
-        let value = |axis: usize| choice[axis].unwrap_or(0);
+    /// Cost falls with the first knob, the second does nothing, the third only adds noise.
+    fn system(point: &[usize], replication: u32) -> Result<Vec<f64>, String> {
+        assert!(replication >= FRESH_KNOBS, "not the randomness of the search");
         let luck = f64::from(replication % 7);
-        let noise = if value(2) == 0 { 0.0 } else { f64::from(replication % 5) - 2.0 };
-        let cost = 100.0 - 10.0 * value(0) as f64 + luck + noise;
+        let noise = if point[2] == 0 { 0.0 } else { f64::from(replication % 5) - 2.0 };
+        let cost = 100.0 - 10.0 * point[0] as f64 + luck + noise;
         let of = |name: &str| if name == "cost_usd" { cost } else { 0.0 };
         Ok(MEASURES.iter().map(|measure| of(measure.name)).collect())
     }
 
     #[test]
     fn the_gain_is_paired_and_fresh() -> Result<(), String> {
-        let gain = gain(&[3, 1, 0], 10, &system)?;
+        let gain = gain(&[0, 0, 0], &[3, 1, 0], 10, &system)?;
         let change = gain.change("cost_usd");
         assert_eq!((change.mean, change.half_width), (-30.0, 0.0));
         assert!(!gain.is_dominated());
@@ -214,13 +250,28 @@ mod tests {
 
     #[test]
     fn knobs_without_effect_are_told_from_those_within_chance() -> Result<(), String> {
-        let knobs = knobs(&[9, 3, 2], &[8, 1, 0], 10, &system)?;
+        let knobs = knobs(&[9, 3, 2], &[0, 0, 0], &[8, 1, 1], 10, &system)?;
         let effects: Vec<Effect> = knobs.iter().map(|knob| knob.effect).collect();
         assert_eq!(effects, [Effect::Matters, Effect::Nothing, Effect::WithinChance]);
         let values: Vec<usize> = knobs[0].values.iter().map(|(value, _)| *value).collect();
         assert_eq!(values, [0, 2, 4, 6, 8]);
-        let base = &knobs[0].values[4].1;
-        assert_eq!(paired(base, &knobs[0].reverted, "cost_usd").mean, 80.0);
+        assert_eq!(paired(&knobs[0].base, &knobs[0].reverted, "cost_usd").mean, 80.0);
+        // What makes no difference is not changed.
+        let fewer = without_idle_changes(&[0, 0, 0], &[8, 1, 1], &knobs, ("cost_usd", &[]), &system)?;
+        assert_eq!(fewer, [8, 0, 0]);
+        Ok(())
+    }
+
+    #[test]
+    fn changes_that_only_count_together_stay() -> Result<(), String> {
+        // Either knob alone does the work of both.
+        let either = |point: &[usize], _: u32| -> Result<Vec<f64>, String> {
+            let cost = if point[0] + point[1] > 0 { 1.0 } else { 2.0 };
+            Ok(MEASURES.iter().map(|m| if m.name == "cost_usd" { cost } else { 0.0 }).collect())
+        };
+        let knobs = knobs(&[2, 2], &[0, 0], &[1, 1], 4, &either)?;
+        let fewer = without_idle_changes(&[0, 0], &[1, 1], &knobs, ("cost_usd", &[]), &either)?;
+        assert_eq!(fewer, [1, 1]);
         Ok(())
     }
 }

@@ -68,7 +68,7 @@ impl Drawing for Heat<'_> {
         let (width, _) = self.size();
         canvas.text(&canvas.fitted(self.title, 20.0, width - 40.0), (20.0, 24.0), 20.0, INK, Align::Left)?;
         let averaged = if self.plan.axes.len() > 2 { "; averaged over all other settings" } else { "" };
-        let caption = format!("down: {}{averaged}", down.path);
+        let caption = format!("The darker the more; down: {}{averaged}", down.path);
         canvas.text(&canvas.fitted(&caption, SMALL, width - 40.0), (20.0, 50.0), SMALL, MUTED, Align::Left)?;
         for (column, (map, measure)) in self.maps.iter().zip(MEASURES).enumerate() {
             let left = LEFT + (self.map_width() + GAP) * column as f64;

@@ -3,7 +3,7 @@
 use plotters::backend::DrawingBackend;
 
 use crate::report::points::Point;
-use crate::study::statistics::knee;
+use crate::study::statistics::knee_below;
 
 use super::Drawing;
 use super::axis;
@@ -34,7 +34,7 @@ pub struct TradeOff<'a> {
 #[must_use]
 pub fn front_knee(front: &[(f64, f64)]) -> Option<usize> {
     let (x, y): (Vec<f64>, Vec<f64>) = front.iter().copied().unzip();
-    knee(&x, &y)
+    knee_below(&x, &y)
 }
 
 /// The points that nothing beats in the order of their wait: wait, cost, point.
