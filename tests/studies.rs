@@ -303,7 +303,10 @@ fn tuning_says_what_to_change_and_what_it_gains_on_fresh_and_held_out_traffic() 
     }
     let diff = std::fs::read_to_string(out.join("changes.diff"))?;
     assert!(diff.starts_with("--- a/orders.yaml\n+++ b/orders.yaml\n@@ -"), "{diff}");
-    assert!(diff.contains("\n-  maxReplicaCount: 2  # pods\n+  maxReplicaCount: ") && !diff.contains("cooldown"), "{diff}");
+    assert!(
+        diff.contains("\n-  maxReplicaCount: 2  # pods\n+  maxReplicaCount: ") && !diff.contains("cooldown"),
+        "{diff}"
+    );
     let patch = std::fs::read_to_string(out.join("patches/ScaledObject-orders.yaml"))?;
     assert!(patch.contains("namespace: shop\nspec:\n  maxReplicaCount: "), "{patch}");
     Ok(())

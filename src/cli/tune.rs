@@ -18,7 +18,7 @@ use crate::simulation::Options;
 use crate::study::constraint::constraints;
 use crate::study::measures::MEASURES;
 use crate::study::space::Space;
-use crate::study::tune::{Goal, tune};
+use crate::study::tune::{Goal, System, tune};
 use crate::study::worth::{gain, knobs, without_idle_changes};
 
 use super::End;
@@ -51,9 +51,10 @@ pub(super) struct Arguments {
     /// Most runs of the search, instead of the scenario's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     budget: Option<u32>,
-    /// Runs on fresh randomness that measure the gain, and what each setting is worth
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=10_000))]
-    fresh: u32,
+    /// Runs on fresh randomness that measure the gain, and what each setting is worth [default: 20, or the scenario's
+    /// `replications` if those are more]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    fresh: Option<u32>,
     /// Print errors only
     #[arg(long, short)]
     quiet: bool,
@@ -106,32 +107,28 @@ fn one(arguments: &Arguments, terminal: &Terminal, file: &Path) -> anyhow::Resul
     let space = Space::new(axes, &loaded.document).map_err(|message| anyhow!(message))?;
     let hold_out = match &arguments.hold_out {
         Some(file) => match load(file)? {
-            Some(loaded) => Some(Bench { loaded, space: &space, read: Mutex::default() }),
+            Some(loaded) => Some(Bench { loaded, space: &space, counter: None, read: Mutex::default() }),
             None => return Ok(None),
         },
         None => None,
     };
-    let bench = Bench { loaded, space: &space, read: Mutex::default() };
     let (lengths, present) = (space.lengths(), &space.present);
     let counter = Counter::new(terminal, arguments.quiet);
-    let evaluate = |point: &[usize], replication: u32| {
-        counter.one_more(goal.budget);
-        bench.evaluate(point, replication)
-    };
+    let bench = Bench { loaded, space: &space, counter: Some((&counter, goal.budget)), read: Mutex::default() };
     let name = load::name(file);
+    let fresh = arguments.fresh.unwrap_or(goal.replications.max(20));
     let search = || -> Result<_, String> {
-        let tuned = tune(&lengths, &goal, &evaluate)?;
+        let tuned = tune(&lengths, &goal, &bench)?;
         let mut best = tuned.tried[tuned.best].point.clone();
-        let mut turned = knobs(&lengths, present, &best, arguments.fresh, &evaluate)?;
-        let fewer = without_idle_changes(present, &best, &turned, (goal.minimize, &goal.constraints), &evaluate)?;
+        let mut turned = knobs(&lengths, present, &best, fresh, &bench)?;
+        let fewer = without_idle_changes(present, &best, &turned, (goal.minimize, &goal.constraints), &bench)?;
         if fewer != best {
             best = fewer;
-            turned = knobs(&lengths, present, &best, arguments.fresh, &evaluate)?;
+            turned = knobs(&lengths, present, &best, fresh, &bench)?;
         }
-        let fresh = gain(present, &best, arguments.fresh, &evaluate)?;
-        let held_out =
-            hold_out.as_ref().map(|bench| gain(present, &best, arguments.fresh, &|p, r| bench.evaluate(p, r)));
-        Ok((best, turned, fresh, held_out.transpose()?, tuned))
+        let measured = gain(present, &best, fresh, &bench)?;
+        let held_out = hold_out.as_ref().map(|bench| gain(present, &best, fresh, bench));
+        Ok((best, turned, measured, held_out.transpose()?, tuned))
     };
     let result = search();
     counter.finish();
@@ -212,34 +209,50 @@ fn place(wait: &crate::study::statistics::Estimate, cost: &crate::study::statist
     (wait.mean, cost.mean)
 }
 
+/// The scenario of a combination, or why it cannot run.
+type Reading = Result<Arc<Scenario>, String>;
+
 /// A scenario whose settings are varied; each combination is read once.
 struct Bench<'a> {
     loaded: Box<Loaded>,
     space: &'a Space,
-    read: Mutex<BTreeMap<Vec<usize>, Arc<Scenario>>>,
+    /// Told of each run, and of how many there are to be.
+    counter: Option<(&'a Counter, usize)>,
+    read: Mutex<BTreeMap<Vec<usize>, Reading>>,
 }
 
 impl Bench<'_> {
-    /// One run with the settings of a combination: the values of all measures.
-    fn evaluate(&self, point: &[usize], replication: u32) -> Result<Vec<f64>, String> {
-        let scenario = self.scenario(point)?;
-        let outcome =
-            simulate(&scenario, "", Options::replication(replication)).map_err(|error| format!("{error:#}"))?;
-        Ok(MEASURES.iter().map(|measure| measure.of(&outcome)).collect())
+    fn scenario(&self, point: &[usize]) -> Reading {
+        if let Some(known) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(point) {
+            return known.clone();
+        }
+        let scenario = self.read(point).map(Arc::new);
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(point.to_vec(), scenario.clone());
+        scenario
     }
 
-    fn scenario(&self, point: &[usize]) -> Result<Arc<Scenario>, String> {
-        if let Some(known) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(point) {
-            return Ok(known.clone());
-        }
+    fn read(&self, point: &[usize]) -> Result<Scenario, String> {
         let mut document = self.loaded.document.clone();
         for (path, value) in self.space.settings(point) {
             document.set(&path, value).map_err(|error| format!("{path}: {}", error.message))?;
         }
         let changed = finish(document, Some(&load::known_in), crate::api::decode::Problems::default());
-        let changed = changed.map_err(|invalid| format!("a combination cannot run: {invalid}"))?;
-        let scenario = Arc::new(changed.scenario);
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(point.to_vec(), scenario.clone());
-        Ok(scenario)
+        changed.map(|changed| changed.scenario).map_err(|invalid| format!("a combination cannot run: {invalid}"))
+    }
+}
+
+impl System for Bench<'_> {
+    fn is_valid(&self, point: &[usize]) -> bool {
+        self.scenario(point).is_ok()
+    }
+
+    fn run(&self, point: &[usize], replication: u32) -> Result<Vec<f64>, String> {
+        let scenario = self.scenario(point)?;
+        let outcome =
+            simulate(&scenario, "", Options::replication(replication)).map_err(|error| format!("{error:#}"))?;
+        if let Some((counter, all)) = self.counter {
+            counter.one_more(all);
+        }
+        Ok(MEASURES.iter().map(|measure| measure.of(&outcome)).collect())
     }
 }

@@ -72,11 +72,8 @@ impl Found<'_> {
         let bold = |text: &str| if color { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() };
         let (runs, tried) = (self.tuned.runs, self.tuned.tried.len());
         let mut text = format!("{}  {runs} runs, {tried} combinations tried\n\n", bold(self.name));
-        let verdict = if self.meets_objectives() {
-            "Recommended settings"
-        } else {
-            "No combination meets the objectives; nearest"
-        };
+        let verdict =
+            if self.meets_objectives() { "Recommended settings" } else { "Objectives are missed; nearest settings" };
         let mut rows = vec![vec![verdict.to_owned(), "present".to_owned(), "recommended".to_owned()]];
         for (path, present, best) in self.settings() {
             let best = if best == present { "=".to_owned() } else { best };
@@ -119,6 +116,9 @@ impl Found<'_> {
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         for knob in self.by_worth() {
             let change = |measure: &str| {
+                if knob.reverted.is_empty() {
+                    return "cannot run".to_owned();
+                }
                 let base = Estimate::of(&samples(&knob.base, measure), CONFIDENCE).mean;
                 changed(measure, &paired(&knob.base, &knob.reverted, measure), base)
             };
@@ -165,7 +165,7 @@ impl Found<'_> {
             json!({
                 "setting": self.space.axes[knob.axis].path,
                 "effect": match knob.effect { Effect::Nothing => "nothing", Effect::WithinChance => "within_chance", Effect::Matters => "matters" },
-                "turned_back": changes(&knob.reverted),
+                "turned_back": (!knob.reverted.is_empty()).then(|| changes(&knob.reverted)),
                 "values": values.collect::<Vec<_>>(),
             })
         });

@@ -40,31 +40,32 @@ struct Edit {
 /// Changes settings, each given by its path and new value, in the files of a scenario.
 #[must_use]
 pub fn edit(document: &Document, settings: &[(String, Node)]) -> Edits {
-    let mut result = Edits::default();
-    let mut planned: Vec<(&str, Node, Vec<Edit>)> = Vec::new();
+    let mut by_hand = Vec::new();
+    // One after another: a setting may belong into a table that the one before it made.
+    let mut current = reread(document, &[]);
     for (setting, value) in settings {
-        match plan(document, setting, value) {
-            Some((_, edits)) if edits.is_empty() => {}
-            Some((wanted, edits)) => planned.push((setting, wanted, edits)),
-            None => result.by_hand.push(setting.clone()),
-        }
-    }
-    // What does not read back as wanted is not offered.
-    loop {
-        let files = applied(document, planned.iter().flat_map(|(_, _, edits)| edits));
-        let again = reread(document, &files);
-        let wrong = planned.iter().position(|(setting, wanted, _)| {
-            let found = again.get(setting).ok().flatten();
-            !found.is_some_and(|found| same(found, wanted))
-        });
-        match wrong {
-            Some(index) => result.by_hand.push(planned.remove(index).0.to_owned()),
-            None => {
-                result.files = files;
-                return result;
+        let done = match plan(&current, setting, value) {
+            Some((wanted, edits)) => {
+                let next = reread(&current, &applied(&current, &edits));
+                // What does not read back as wanted is not offered.
+                let found = next.get(setting).ok().flatten().is_some_and(|found| same(found, &wanted));
+                found.then_some(next)
             }
+            None => None,
+        };
+        match done {
+            Some(next) => current = next,
+            None => by_hand.push(setting.clone()),
         }
     }
+    let text_in = |document: &Document, path: &str| {
+        document.files().list().iter().find(|file| file.path == path).map(|file| file.text.clone())
+    };
+    let changed = document.files().list().iter().filter_map(|file| {
+        let new = text_in(&current, &file.path).filter(|new| *new != file.text)?;
+        Some(EditedFile { path: file.path.clone(), old: file.text.clone(), new: new.to_string() })
+    });
+    Edits { files: changed.collect(), by_hand }
 }
 
 /// The value that a setting is to have in the tree, and the edits that give it to it; none where it has it already.
@@ -173,7 +174,9 @@ fn inserted(document: &Document, steps: &[Step], wanted: &Node) -> Option<Edit> 
         let is_plain = !matches!(value.value, Value::Map(_) | Value::List(_) | Value::Null);
         is_plain && key.span.file == value.span.file && key.span.end <= value.span.start
     };
-    let (key, value) = entries.iter().rfind(in_line)?;
+    let Some((key, value)) = entries.iter().rfind(in_line) else {
+        return before_blocks(document, entries.first()?, &keys, wanted);
+    };
     let (text, toml) = source(document, key.span)?;
     let line = line_of(text, value.span)?;
     let before = text.get(line.start as usize..key.span.start as usize)?;
@@ -191,6 +194,18 @@ fn inserted(document: &Document, steps: &[Step], wanted: &Node) -> Option<Edit> 
     };
     let is_last_line = !text.get(..line.end as usize)?.ends_with('\n');
     at(line.end, if is_last_line { format!("\n{}", added.trim_end()) } else { added })
+}
+
+/// A setting of a YAML table that holds nothing but tables: it comes before the first of them.
+fn before_blocks(document: &Document, (first, _): &(Key, Node), keys: &[&str], wanted: &Node) -> Option<Edit> {
+    let (text, toml) = source(document, first.span)?;
+    let line = line_of(text, first.span)?;
+    let before = text.get(line.start as usize..first.span.start as usize)?;
+    if toml || !before.trim().is_empty() {
+        return None;
+    }
+    let span = Span { file: first.span.file, start: line.start, end: line.start };
+    Some(Edit { span, text: nested(keys, &rendered(wanted, false, None)?, before) })
 }
 
 fn one_line(keys: &[&str], value: &str, toml: bool) -> String {
@@ -231,7 +246,15 @@ fn rendered(node: &Node, toml: bool, quote: Option<char>) -> Option<String> {
         Value::Str(text) if toml => format!("{text:?}"),
         Value::Str(text) => yaml_text(text, quote),
         Value::List(items) => list(items)?,
-        Value::Null | Value::Map(_) => return None,
+        Value::Map(entries) => {
+            let between = if toml { " = " } else { ": " };
+            let entry = |(key, value): &(Key, Node)| {
+                let key = if toml { toml_key(&key.name) } else { yaml_text(&key.name, None) };
+                Some(format!("{key}{between}{}", rendered(value, toml, None)?))
+            };
+            format!("{{ {} }}", entries.iter().map(entry).collect::<Option<Vec<_>>>()?.join(", "))
+        }
+        Value::Null => return None,
     })
 }
 
@@ -252,7 +275,7 @@ pub fn yaml_text(text: &str, quote: Option<char>) -> String {
     }
 }
 
-fn applied<'a>(document: &Document, edits: impl Iterator<Item = &'a Edit>) -> Vec<EditedFile> {
+fn applied(document: &Document, edits: &[Edit]) -> Vec<EditedFile> {
     let mut by_file: BTreeMap<u16, Vec<&Edit>> = BTreeMap::new();
     for edit in edits {
         by_file.entry(edit.span.file).or_default().push(edit);
@@ -374,6 +397,7 @@ spec:
             "ScaledObject/orders.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown.stabilizationWindowSeconds=60",
             "queues.orders.visibilityTimeout=2m",
             "consumers.orders.batchSize=5",
+            "ScaledObject/orders.advanced.horizontalPodAutoscalerConfig.behavior.scaleUp.policies=[{ type = \"Pods\", value = 9 }]",
         ]);
         assert_eq!(edits.by_hand, [] as [&str; 0]);
         let added: Vec<String> = edits.files.iter().flat_map(|file| lines(&file.old, &file.new)).collect();
@@ -384,6 +408,7 @@ spec:
             "+    consolidateAfter: 5m",
             "+  advanced:",
             "+          stabilizationWindowSeconds: 60",
+            "+          policies: [{ type: Pods, value: 9 }]",
         ] {
             assert!(added.iter().any(|other| other == line), "no `{line}` in {added:?}");
         }

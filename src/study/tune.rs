@@ -22,15 +22,35 @@ const FIRST_ROUND: u32 = 3;
 /// Replications of a first look before the race, for spaces too large to race whole.
 const LOOK: u32 = 2;
 
-/// Runs one combination, given by the index of each axis' value, once and gives the values of all measures.
-pub type Evaluate<'a> = &'a (dyn Fn(&[usize], u32) -> Result<Vec<f64>, String> + Sync);
+/// What is tuned. A combination is given by the index of each axis' value.
+pub trait System: Sync {
+    /// Whether the combination is one that can run; others are passed over.
+    fn is_valid(&self, point: &[usize]) -> bool;
+
+    /// Runs a combination once and gives the values of all measures.
+    ///
+    /// # Errors
+    /// When the run fails.
+    fn run(&self, point: &[usize], replication: u32) -> Result<Vec<f64>, String>;
+}
+
+/// A function is a system in which every combination can run.
+impl<F: Fn(&[usize], u32) -> Result<Vec<f64>, String> + Sync> System for F {
+    fn is_valid(&self, _: &[usize]) -> bool {
+        true
+    }
+
+    fn run(&self, point: &[usize], replication: u32) -> Result<Vec<f64>, String> {
+        self(point, replication)
+    }
+}
 
 /// What is sought.
 #[derive(Clone, Debug)]
 pub struct Goal {
     /// Measure to make small.
     pub minimize: &'static str,
-    /// Bounds that must hold on the mean.
+    /// Bounds that must hold on the mean, with two standard errors to spare.
     pub constraints: Vec<Constraint>,
     /// Most runs.
     pub budget: usize,
@@ -128,12 +148,15 @@ impl Tried {
         Estimate::of(&self.samples(measure), CONFIDENCE).mean
     }
 
-    /// By how much the worst constraint is exceeded, as a share of its limit; 0 = all hold.
+    /// By how much the worst constraint is exceeded, as a share of its limit; 0 = all hold with two standard errors to spare. What
+    /// holds by a hair in the runs of a search was picked for its luck and breaks on others.
     #[must_use]
     pub fn violation(&self, constraints: &[Constraint]) -> f64 {
         let exceeded = |c: &Constraint| {
             let scale = if c.limit == 0.0 { 1.0 } else { c.limit.abs() };
-            (self.mean(c.measure) - c.limit).max(0.0) / scale
+            let estimate = Estimate::of(&self.samples(c.measure), CONFIDENCE);
+            let error = estimate.deviation / (estimate.samples.max(1) as f64).sqrt();
+            (estimate.mean + 2.0 * error - c.limit).max(0.0) / scale
         };
         constraints.iter().map(exceeded).fold(0.0, f64::max)
     }
@@ -162,12 +185,14 @@ pub struct Tuned {
 ///
 /// # Errors
 /// When a run fails, or there is nothing to choose from.
-pub fn tune(lengths: &[usize], goal: &Goal, evaluate: Evaluate<'_>) -> Result<Tuned, String> {
+pub fn tune(lengths: &[usize], goal: &Goal, system: &dyn System) -> Result<Tuned, String> {
     let combinations = lengths.iter().map(|n| *n as u128).product::<u128>();
     let affordable = (goal.budget as u128) / u128::from(FIRST_ROUND.max(1));
-    let mut search = Search { goal, evaluate, tried: BTreeMap::new(), runs: 0 };
+    let mut search = Search { goal, system, tried: BTreeMap::new(), runs: 0 };
     let racers = if combinations <= affordable.max(1) {
-        points(Design::Cross, lengths, goal.seed).map_err(|error| error.to_string())?
+        let mut all = points(Design::Cross, lengths, goal.seed).map_err(|error| error.to_string())?;
+        all.retain(|point| system.is_valid(point));
+        all
     } else {
         search.explore(&mut Evolution::new(lengths, goal.seed))?
     };
@@ -178,7 +203,7 @@ pub fn tune(lengths: &[usize], goal: &Goal, evaluate: Evaluate<'_>) -> Result<Tu
 
 struct Search<'a> {
     goal: &'a Goal,
-    evaluate: Evaluate<'a>,
+    system: &'a dyn System,
     tried: BTreeMap<Vec<usize>, Tried>,
     runs: usize,
 }
@@ -194,7 +219,7 @@ impl Search<'_> {
         jobs.truncate(self.goal.budget.saturating_sub(self.runs));
         let rows: Vec<Vec<f64>> = jobs
             .par_iter()
-            .map(|(point, replication)| (self.evaluate)(point, *replication))
+            .map(|(point, replication)| self.system.run(point, *replication))
             .collect::<Result<_, String>>()?;
         self.runs += rows.len();
         for ((point, _), row) in jobs.into_iter().zip(rows) {
@@ -207,10 +232,20 @@ impl Search<'_> {
     /// Spends half of the budget on a wide look and gives the combinations worth racing.
     fn explore(&mut self, proposer: &mut dyn Proposer) -> Result<Vec<Vec<usize>>, String> {
         let limit = self.goal.budget / 2;
+        // Combinations that cannot run are as bad as can be, so that they are neither tried again nor parents of others.
+        let mut passed_over: BTreeMap<Vec<usize>, f64> = BTreeMap::new();
         loop {
-            let seen = self.tried.iter().map(|(point, tried)| (point.clone(), tried.score(self.goal))).collect();
-            let proposed = proposer.propose(&seen, 8);
-            if proposed.is_empty() || self.runs + proposed.len() * LOOK as usize > limit {
+            let mut seen = passed_over.clone();
+            seen.extend(self.tried.iter().map(|(point, tried)| (point.clone(), tried.score(self.goal))));
+            let mut proposed = proposer.propose(&seen, 8);
+            let all = proposed.len();
+            proposed.retain(|point| {
+                self.system.is_valid(point) || {
+                    passed_over.insert(point.clone(), f64::INFINITY);
+                    false
+                }
+            });
+            if all == 0 || self.runs + proposed.len() * LOOK as usize > limit {
                 break;
             }
             self.run_up_to(&proposed, LOOK)?;
@@ -324,6 +359,30 @@ mod tests {
     fn constraints_come_before_the_goal() {
         let tuned = tune(&[6, 4], &goal(500, 12.0), &bowl).unwrap();
         assert_eq!(tuned.tried[tuned.best].point, [1, 1]);
+    }
+
+    /// The bowl, in which the two axes together must not exceed 3.
+    struct Corner;
+
+    impl System for Corner {
+        fn is_valid(&self, point: &[usize]) -> bool {
+            point[0] + point[1] <= 3
+        }
+
+        fn run(&self, point: &[usize], replication: u32) -> Result<Vec<f64>, String> {
+            assert!(self.is_valid(point), "{point:?} cannot run");
+            bowl(point, replication)
+        }
+    }
+
+    #[test]
+    fn combinations_that_cannot_run_are_passed_over() {
+        for (lengths, budget) in [([6, 4], 500), ([40, 40], 300)] {
+            let tuned = tune(&lengths, &goal(budget, 1000.0), &Corner).unwrap();
+            let best = &tuned.tried[tuned.best].point;
+            assert!(tuned.tried.iter().all(|tried| Corner.is_valid(&tried.point)));
+            assert!([[3, 0], [2, 1]].iter().any(|wanted| best == wanted), "{best:?}");
+        }
     }
 
     #[test]
