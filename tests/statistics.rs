@@ -4,10 +4,11 @@
 use forescale::api::decode::{Decode, Problems};
 use forescale::consumer::{ConsumerSettings, DataPlane, PodRef};
 use forescale::engine::{Distribution, Streams};
-use forescale::scenario::load::{Options, load_texts};
+use forescale::scenario::load::{Options, load, load_texts};
 use forescale::scenario::{Scenario, toml};
 use forescale::simulation;
 use forescale::sqs::QueueId;
+use forescale::study::compare::pairing_gain;
 use forescale::study::measures::Measure;
 use forescale::study::statistics::Estimate;
 use forescale::telemetry::Outcome;
@@ -117,4 +118,39 @@ fn messages_of_the_warm_up_are_not_measured() {
     let queue = &calm.queues[0];
     assert_eq!(queue.wait.count() + queue.unfinished.waiting.count(), queue.totals.sent - 300);
     assert_eq!(calm.queues[0].totals, all.queues[0].totals, "what happens does not depend on what is measured");
+}
+
+/// `FORESCALE_PAIRS=100 cargo test --release --test statistics pairing -- --nocapture` makes the whole measurement.
+#[test]
+fn pairing_saves_two_thirds_of_all_runs_and_more_on_reference_systems() {
+    let pairs = std::env::var("FORESCALE_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let consolidation = "NodePool/node-spot.disruption.consolidateAfter";
+    let workers = "NodePool/batch-workers.disruption.consolidateAfter";
+    let replicas = "ScaledObject/order-processor.maxReplicaCount";
+    let cases = [
+        ("two-layer", consolidation, ["1m", "30s"], ["wait_p95_s", "cost_usd"]),
+        ("front-page", workers, ["30s", "1m"], ["wait_p95_s", "cost_usd"]),
+        ("front-page", replicas, ["100", "120"], ["wait_p95_s", "wait_mean_s"]),
+    ];
+    for (name, setting, values, measures) in cases.into_iter().take(if pairs < 20 { 1 } else { cases.len() }) {
+        let runs = values.map(|value| replications(name, (setting, value), pairs));
+        for (index, measure) in measures.into_iter().enumerate() {
+            let [a, b] =
+                [0, 1].map(|side| runs[side].iter().map(|outcome| self::value(outcome, measure)).collect::<Vec<_>>());
+            let gain = pairing_gain(&a, &b);
+            let [from, to] = values;
+            println!("{name}, {setting} {from} against {to}, {measure}: {gain:.1?} times fewer of {pairs} runs");
+            // Without a gain to name, the difference is the same in all runs: one pair says it all.
+            let least = if index == 0 { 3.0 } else { 1.0 };
+            assert!(gain.is_none_or(|gain| gain >= least), "{name} {measure}: {gain:?}");
+        }
+    }
+}
+
+fn replications(name: &str, (setting, value): (&str, &str), count: u32) -> Vec<Outcome> {
+    let path = std::path::PathBuf::from("scenarios").join(format!("{name}.toml"));
+    let settings = vec![(setting.to_owned(), value.to_owned())];
+    let loaded = load(&path, &Options { settings, ..Options::default() }).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let run = |replication| simulation::run(&loaded.scenario, simulation::Options::replication(replication));
+    (0..count).into_par_iter().map(|r| run(r).unwrap_or_else(|error| panic!("{error}"))).collect()
 }
