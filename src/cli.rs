@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand. Exit codes: 0 fine, 1 objectives missed (with `--strict`), 2 bad input.
+//! The command line: one file a subcommand. Exit codes: 0 fine, 1 objectives missed or warnings found (with `--strict`), 2 bad input.
 
 mod catalog;
 mod check;
@@ -26,7 +26,7 @@ use terminal::{ColorWhen, Terminal};
 enum End {
     /// All is well.
     Fine,
-    /// An objective was missed.
+    /// An objective was missed, or `check --strict` found a warning.
     ObjectivesMissed,
     /// The input is bad; everything about it was said already.
     BadInput,

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod classes;
 pub mod data;
 pub mod fleet;
+pub mod known;
 pub mod kwok;
 pub mod labels;
 pub mod launch;

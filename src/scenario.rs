@@ -3,6 +3,7 @@
 pub mod arrivals;
 pub mod axes;
 pub mod changes;
+pub mod clients;
 pub mod clocks;
 pub mod cloud;
 pub mod consumers;
@@ -15,6 +16,7 @@ pub mod files;
 pub mod flags;
 pub mod kind;
 pub mod latencies;
+pub mod lint;
 pub mod load;
 pub mod manifest;
 pub mod market;

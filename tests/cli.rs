@@ -56,6 +56,31 @@ fn a_good_scenario_is_fine() -> Checked {
 }
 
 #[test]
+fn findings_carry_their_rule_for_people_programs_and_gates() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let path = scenario(folder.path(), "")?;
+    let rate = "queues.orders.arrivals[0].rate=0/s";
+    let check = |more: &[&str]| -> Result<std::process::Output, Box<dyn std::error::Error>> {
+        Ok(forescale()?.arg("check").arg(&path).args(["--set", rate]).args(more).output()?)
+    };
+    let plain = check(&[])?;
+    assert_eq!(plain.status.code(), Some(0));
+    assert!(text(&plain.stderr).contains("warning[sends-nothing]"), "{}", text(&plain.stderr));
+    let strict = check(&["--strict", "--json"])?;
+    assert_eq!((strict.status.code(), text(&strict.stderr)), (Some(1), String::new()));
+    let report: serde_json::Value = serde_json::from_slice(&strict.stdout)?;
+    assert_eq!((&report["valid"], &report["warnings"]), (&true.into(), &1.into()));
+    assert_eq!(report["diagnostics"][0]["rule"], "sends-nothing");
+    assert_eq!(report["diagnostics"][0]["explanation"], "docs/lints.md#sends-nothing");
+    let explained = forescale()?.args(["check", "--explain", "sends-nothing"]).output()?;
+    assert!(text(&explained.stdout).starts_with("sends-nothing\n\n*warning* - "), "{}", text(&explained.stdout));
+    let unknown = forescale()?.args(["check", "--explain", "send-nothing"]).output()?;
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("did you mean `sends-nothing`?"), "{}", text(&unknown.stderr));
+    Ok(())
+}
+
+#[test]
 fn wrong_arguments_are_bad_input() -> Checked {
     for arguments in [vec![], vec!["rum"], vec!["check"], vec!["check", "a.toml", "--set", "novalue"]] {
         let output = forescale()?.args(&arguments).output()?;

@@ -195,6 +195,7 @@ podCleanup       = "1s"
 fn deployment(name: &str, replicas: u32, extra: &str) -> String {
     format!(
         "[[deployments]]\nmetadata = {{ name = \"{name}\" }}\n[deployments.spec]\nreplicas = {replicas}\n\
+         selector = {{ matchLabels = {{ app = \"{name}\" }} }}\n\
          [deployments.spec.template]\nmetadata = {{ labels = {{ app = \"{name}\" }} }}\n[deployments.spec.template.spec]\n\
          containers = [{{ name = \"c\", image = \"x:1\", resources = {{ requests = {{ cpu = \"900m\", memory = \"1Gi\" }} }} }}]\n{extra}\n"
     )

@@ -15,6 +15,18 @@ pub enum Severity {
     Note,
 }
 
+impl Severity {
+    /// The name in messages and files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+    }
+}
+
 /// Something wrong, or unwise, at a place of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
@@ -32,6 +44,8 @@ pub struct Problem {
     pub related: Option<(Span, String)>,
     /// The key, when the problem is a field that its object does not have: it may belong elsewhere.
     pub unknown_field: Option<String>,
+    /// Id of the rule that found it (docs/lints.md); `None` = it is plainly wrong.
+    pub rule: Option<&'static str>,
 }
 
 /// The problems found so far, in the order of discovery.
@@ -75,6 +89,7 @@ impl Problems {
             help,
             related: None,
             unknown_field: None,
+            rule: None,
         });
     }
 

@@ -3,12 +3,9 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::api::karpenter::AmiFamily;
-use crate::ec2::capacity::NodeSettings;
-use crate::ec2::{catalogue, data, labels};
+pub(super) use crate::ec2::known::known_in;
 use crate::scenario::diagnostic;
-use crate::scenario::load::{Loaded, Options, load};
-use crate::scenario::validate::{Known, KnownType};
+use crate::scenario::load::{Invalid, Loaded, Options, load};
 
 use super::terminal::Terminal;
 
@@ -34,11 +31,16 @@ pub(super) fn parse_setting(text: &str) -> Result<(String, String), String> {
     Ok((path.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// The scenario, or nothing when it cannot run. Problems are shown either way; warnings only unless `quiet`.
-pub(super) fn scenario(source: &Source, quiet: bool, terminal: &Terminal) -> io::Result<Option<Box<Loaded>>> {
+/// The scenario with all that is known of the cloud, or why it cannot run.
+pub(super) fn attempt(source: &Source) -> Result<Box<Loaded>, Box<Invalid>> {
     let options =
         Options { allow_outside: source.allow_outside, settings: source.settings.clone(), known: Some(&known_in) };
-    match load(&source.file, &options) {
+    load(&source.file, &options)
+}
+
+/// The scenario, or nothing when it cannot run. Problems are shown either way; warnings only unless `quiet`.
+pub(super) fn scenario(source: &Source, quiet: bool, terminal: &Terminal) -> io::Result<Option<Box<Loaded>>> {
+    match attempt(source) {
         Ok(loaded) => {
             if !quiet {
                 let text = diagnostic::render(&loaded.problems, loaded.document.files(), terminal.color_error);
@@ -62,21 +64,6 @@ pub(super) fn name(path: &Path) -> String {
         Some(folder) if stem == "scenario" => folder,
         _ if stem.is_empty() => "scenario".to_owned(),
         _ => stem,
-    }
-}
-
-/// What is known about a region, for checks.
-pub(super) fn known_in(region: &str) -> Known {
-    let settings = NodeSettings::of_family(AmiFamily::Al2023);
-    let known = |regional: &data::RegionalType| KnownType {
-        name: regional.row.name.to_owned(),
-        labels: labels::of(regional.row, region, settings.family),
-        allocatable: settings.allocatable(regional.row),
-    };
-    Known {
-        regions: data::regions().into_iter().map(str::to_owned).collect(),
-        zones: catalogue::zone_names(region, &[]),
-        types: data::types_of(region).iter().map(known).collect(),
     }
 }
 

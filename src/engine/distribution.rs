@@ -121,11 +121,52 @@ impl Distribution {
         }
     }
 
+    /// The value that a share `q` (0 to 1) of the draws does not exceed; of listed values the one of rank `q · n`, rounded up.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Duration {
+        let q = q.clamp(0.0, 1.0);
+        let exponential = -(1.0 - q).ln();
+        let seconds = match self {
+            Distribution::Constant(value) => return *value,
+            Distribution::Exponential { mean } => mean.as_secs_f64() * exponential,
+            Distribution::Uniform { min, max } => min.as_secs_f64() + (*max - *min).as_secs_f64() * q,
+            Distribution::Lognormal { median, sigma } => {
+                let normal = statrs::function::erf::erfc_inv(2.0 * (1.0 - q)) * std::f64::consts::SQRT_2;
+                median.as_secs_f64() * (sigma * normal).exp()
+            }
+            Distribution::Gamma { mean, shape } => mean.as_secs_f64() / shape * gamma_quantile(*shape, q),
+            Distribution::Weibull { scale, shape } => scale.as_secs_f64() * exponential.powf(1.0 / shape),
+            Distribution::Empirical(values) => {
+                let mut sorted = values.to_vec();
+                sorted.sort_unstable();
+                let rank = (q * sorted.len() as f64).ceil() as usize;
+                return sorted.get(rank.saturating_sub(1)).copied().unwrap_or(Duration::ZERO);
+            }
+            Distribution::Shifted { offset, of, max } => return (*offset + of.quantile(q)).min(*max),
+        };
+        Duration::from_secs_f64(seconds)
+    }
+
     /// Lognormal with a mean of its own, for callers that draw factors rather than durations.
     #[must_use]
     pub fn lognormal_factor(sigma: f64, stream: &mut Stream) -> f64 {
         LogNormal::new(0.0, sigma).map_or(1.0, |lognormal| lognormal.sample(stream.generator()))
     }
+}
+
+/// Quantile of the gamma distribution of scale 1, by bisection of its distribution function.
+fn gamma_quantile(shape: f64, q: f64) -> f64 {
+    let below = |x: f64| statrs::function::gamma::gamma_lr(shape, x) < q;
+    let mut high = shape.max(1.0);
+    while below(high) && high < 1e9 {
+        high *= 2.0;
+    }
+    let mut low = 0.0;
+    for _ in 0..100 {
+        let middle = (low + high) / 2.0;
+        if below(middle) { low = middle } else { high = middle }
+    }
+    high
 }
 
 #[cfg(test)]
@@ -152,6 +193,36 @@ mod tests {
             let (sampled, exact) = (mean_of(&distribution), distribution.mean().as_secs_f64());
             assert!((sampled / exact - 1.0).abs() < 0.01, "{distribution:?}: {sampled} against {exact}");
         }
+    }
+
+    #[test]
+    fn quantiles_split_the_draws() {
+        let second = Duration::from_secs(1);
+        let shifted = Distribution::Shifted {
+            offset: second,
+            of: Box::new(Distribution::Exponential { mean: second }),
+            max: second * 9,
+        };
+        for distribution in [
+            Distribution::Exponential { mean: second },
+            Distribution::Uniform { min: second, max: second * 2 },
+            Distribution::Lognormal { median: second, sigma: 0.5 },
+            Distribution::Gamma { mean: second, shape: 0.7 },
+            Distribution::Gamma { mean: second, shape: 4.0 },
+            Distribution::Weibull { scale: second, shape: 1.5 },
+            Distribution::Empirical((1..=1000).map(Duration::from_millis).collect::<Vec<_>>().into()),
+            shifted,
+        ] {
+            let mut stream = Streams::new(7, 0).open("distribution", 0);
+            for q in [0.5, 0.95, 0.99] {
+                let limit = distribution.quantile(q);
+                let below = (0..100_000).filter(|_| distribution.sample(&mut stream) <= limit).count();
+                assert!((below as f64 / 1e5 - q).abs() < 0.006, "{distribution:?} {q}: {below}");
+            }
+        }
+        let listed = Distribution::Empirical([3, 1, 2].map(Duration::from_secs).to_vec().into());
+        assert_eq!(listed.quantile(0.99), Duration::from_secs(3));
+        assert_eq!(Distribution::Constant(second).quantile(0.99), second);
     }
 
     #[test]

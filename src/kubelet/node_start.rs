@@ -150,11 +150,17 @@ impl NodeStart {
         remove_taint(node, UNINITIALIZED, world);
     }
 
-    /// kubelet reports Ready; the taint that stands for the contrary goes with it.
+    /// kubelet reports Ready; the taint that stands for the contrary goes with it, and those of the agents that run by then.
     pub fn ready(node: NodeId, world: &mut World<'_>) {
         if world.cluster.nodes[node.index()].exists() {
             world.cluster.set_node_ready(world.now, node, true);
             remove_taint(node, NOT_READY, world);
+            let claim = world.cluster.nodes[node.index()].nodeclaim;
+            let startup =
+                claim.map_or_else(Vec::new, |id| world.cluster.nodeclaims[id.index()].startup_taints.to_vec());
+            for taint in startup {
+                remove_taint(node, &taint.key, world);
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! Older API versions, rewritten into the current ones. Each rewriting leaves a note.
 
 use super::kind::Kind;
-use crate::api::decode::{Problems, Severity};
+use super::lint::Rule;
+use crate::api::decode::Problems;
 use crate::api::tree::{Key, Node, Span, Value};
 
 /// Rewrites an object of an older API version in place.
@@ -30,7 +31,7 @@ pub fn to_current(
 }
 
 fn note(span: Span, message: &str, label: &str, problems: &mut Problems) {
-    problems.add(Severity::Note, span, message, label, None);
+    Rule::DeprecatedApi.report(problems, span, message, label, None);
 }
 
 /// `karpenter.sh/v1beta1` (`pkg/apis/v1beta1/nodepool_conversion.go`): the policy's name, `expireAfter` and `kubelet` moved,
@@ -70,7 +71,7 @@ fn node_pool(span: Span, object: &mut Node, scenario: &mut Node, problems: &mut 
         }
     }
     let help = (!moved.is_empty()).then(|| format!("in v1 {}", moved.join(", ")));
-    problems.add(Severity::Note, span, "read as `karpenter.sh/v1`", "v1beta1 ended with Karpenter 1.1", help);
+    Rule::DeprecatedApi.report(problems, span, "read as `karpenter.sh/v1`", "v1beta1 ended with Karpenter 1.1", help);
 }
 
 /// What the v1beta1 webhook refuses.

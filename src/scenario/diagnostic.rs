@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use serde::Serialize;
 
 use super::files::Files;
+use super::lint::Rule;
 use crate::api::decode::{Problem, Problems, Severity};
 use crate::api::tree::Span;
 
@@ -16,9 +18,7 @@ const MAX_LINE: usize = 300;
 /// All problems, sorted by place, and a last line that counts them. Colors are ANSI escapes.
 #[must_use]
 pub fn render(problems: &Problems, files: &Files, color: bool) -> String {
-    let mut sorted: Vec<&Problem> = problems.list.iter().collect();
-    sorted.sort_by_key(|problem| (problem.span.file, problem.span.start, problem.severity));
-    sorted.dedup_by(|a, b| a.span == b.span && a.message == b.message);
+    let sorted = sorted(problems);
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
     for problem in sorted.iter().take(MAX_SHOWN) {
@@ -33,10 +33,19 @@ pub fn render(problems: &Problems, files: &Files, color: bool) -> String {
     out
 }
 
+/// In the order of their places, each once.
+fn sorted(problems: &Problems) -> Vec<&Problem> {
+    let mut sorted: Vec<&Problem> = problems.list.iter().collect();
+    sorted.sort_by_key(|problem| (problem.span.file, problem.span.start, problem.severity));
+    sorted.dedup_by(|a, b| a.span == b.span && a.message == b.message);
+    sorted
+}
+
 /// `2 errors, 1 warning`.
 fn summary(problems: &[&Problem]) -> String {
-    let parts: Vec<String> = [(Severity::Error, "error"), (Severity::Warning, "warning"), (Severity::Note, "note")]
+    let parts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
         .into_iter()
+        .map(|severity| (severity, severity.as_str()))
         .filter_map(|(severity, name)| match problems.iter().filter(|p| p.severity == severity).count() {
             0 => None,
             1 => Some(format!("1 {name}")),
@@ -52,7 +61,11 @@ fn group<'a>(problem: &'a Problem, files: &'a Files) -> Group<'a> {
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let mut group = Group::with_title(level.primary_title(problem.message.as_str()));
+    let title = level.primary_title(problem.message.as_str());
+    let mut group = Group::with_title(match problem.rule {
+        Some(rule) => title.id(rule),
+        None => title,
+    });
     match files.get(problem.span.file) {
         None => {}
         Some(file) if problem.span.start == problem.span.end && problem.span.start == 0 => {
@@ -140,6 +153,81 @@ fn floor_boundary(text: &str, mut byte: usize) -> usize {
     byte
 }
 
+/// A problem for other programs. Lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// `error`, `warning` or `note`.
+    pub severity: &'static str,
+    /// Id of the rule; absent = plainly wrong.
+    pub rule: Option<&'static str>,
+    /// Where the rule is explained, within the repository.
+    pub explanation: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// Text under the place; may be empty.
+    pub label: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// The place; absent = none in particular.
+    pub place: Option<Place>,
+    /// A second place that explains the first.
+    pub related: Option<Related>,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// File.
+    pub file: String,
+    /// Line of the first character.
+    pub line: usize,
+    /// Its column.
+    pub column: usize,
+    /// Line of the character after the last.
+    pub end_line: usize,
+    /// Its column.
+    pub end_column: usize,
+}
+
+/// A second place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Related {
+    /// What it is.
+    pub label: String,
+    /// Where.
+    pub place: Option<Place>,
+}
+
+/// All problems in the order of their places.
+#[must_use]
+pub fn diagnostics(problems: &Problems, files: &Files) -> Vec<Diagnostic> {
+    let one = |problem: &Problem| Diagnostic {
+        severity: problem.severity.as_str(),
+        rule: problem.rule,
+        explanation: problem.rule.and_then(Rule::find).map(Rule::link),
+        message: problem.message.clone(),
+        label: problem.label.clone(),
+        help: problem.help.clone(),
+        place: place(problem.span, files),
+        related: problem
+            .related
+            .as_ref()
+            .map(|(span, label)| Related { label: label.clone(), place: place(*span, files) }),
+    };
+    sorted(problems).into_iter().map(one).collect()
+}
+
+fn place(span: Span, files: &Files) -> Option<Place> {
+    let file = files.get(span.file)?;
+    let position = |byte: u32| {
+        let before = &file.text[..floor_boundary(&file.text, (byte as usize).min(file.text.len()))];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    };
+    let ((line, column), (end_line, end_column)) = (position(span.start), position(span.end));
+    Some(Place { file: file.name.clone(), line, column, end_line, end_column })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +257,26 @@ mod tests {
 "
         );
         assert!(render(&problems, &files, true).contains("\u{1b}["));
+    }
+
+    #[test]
+    fn a_finding_carries_the_id_of_its_rule_and_its_place_for_programs() {
+        let mut files = Files::in_memory(BTreeMap::new());
+        let file = files.add("a.yaml".to_owned(), String::new(), "é: x\nb: y\n".to_owned()).unwrap_or(0);
+        let mut problems = Problems::default();
+        Rule::SendsNothing.report(
+            &mut problems,
+            Span { file, start: 6, end: 9 },
+            "this source sends nothing",
+            "",
+            None,
+        );
+        assert!(render(&problems, &files, false).starts_with("warning[sends-nothing]: this source sends nothing\n"));
+        let [only] = diagnostics(&problems, &files).try_into().unwrap_or_else(|_| panic!("one problem"));
+        assert_eq!((only.severity, only.rule), ("warning", Some("sends-nothing")));
+        assert_eq!(only.explanation.as_deref(), Some("docs/lints.md#sends-nothing"));
+        let place = Place { file: "a.yaml".to_owned(), line: 2, column: 1, end_line: 2, end_column: 4 };
+        assert_eq!(only.place, Some(place));
     }
 
     #[test]

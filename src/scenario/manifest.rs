@@ -2,7 +2,8 @@
 
 use super::convert;
 use super::kind::Kind;
-use crate::api::decode::{Problems, Severity, closest};
+use super::lint::Rule;
+use crate::api::decode::{Problems, closest};
 use crate::api::tree::{Key, Node, Span, Value};
 
 /// Most objects of one scenario.
@@ -84,7 +85,13 @@ fn unknown_kind(kind: &str, span: Span, api_version: &str, problems: &mut Proble
             format!("did you mean `{near}`?"),
         );
     } else if NOT_SIMULATED.contains(&kind) || OWN_GROUPS.contains(&group) {
-        problems.add(Severity::Warning, span, format!("{kind} is not simulated"), "this object has no effect", None);
+        Rule::NotSimulated.report(
+            problems,
+            span,
+            format!("{kind} is not simulated"),
+            "this object has no effect",
+            None,
+        );
     }
 }
 

@@ -34,6 +34,7 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: orders, namespace: shop}
 spec:
+  selector: {matchLabels: {app: orders}}
   template:
     metadata: {labels: {app: orders}}
     spec:
@@ -84,7 +85,7 @@ fn every_shipped_scenario_is_valid() {
 #[test]
 fn manifests_and_inline_objects_are_one() {
     let inline = format!(
-        "{BASE}\n[[deployments]]\nmetadata = {{ name = \"web\" }}\nspec = {{ template = {{ spec = {{ containers = [{{}}] }} }} }}\n"
+        "{BASE}\n[[deployments]]\nmetadata = {{ name = \"web\" }}\nspec = {{ selector = {{ matchLabels = {{ app = \"web\" }} }}, template = {{ metadata = {{ labels = {{ app = \"web\" }} }}, spec = {{ containers = [{{}}] }} }} }}\n"
     );
     let loaded = texts(&inline, &[DEPLOYMENT, SCALED_OBJECT]);
     let names: Vec<_> = loaded.scenario.deployments.iter().filter_map(|d| d.metadata.name.clone()).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Known;
-use crate::api::decode::{Problems, Severity, closest};
+use crate::api::decode::{Problems, closest};
 use crate::api::tree::{Node, Span};
 use crate::scenario::Scenario;
 use crate::scenario::kind::Kind;
@@ -112,17 +112,6 @@ impl<'a> Context<'a> {
 pub(super) fn listed(names: &[&str]) -> String {
     let shown = names.iter().take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.len() > 10 { format!("{shown}, ...") } else { shown }
-}
-
-/// Adds a warning.
-pub(super) fn warn(
-    problems: &mut Problems,
-    span: Span,
-    message: impl Into<String>,
-    label: impl Into<String>,
-    help: Option<String>,
-) {
-    problems.add(Severity::Warning, span, message, label, help);
 }
 
 /// Whether a problem was found anywhere in this part.

@@ -5,6 +5,7 @@ use super::context::{At, Context, listed};
 use crate::api::decode::Problems;
 use crate::api::karpenter::NodePool;
 use crate::api::pod::{NodeOperator, NodeRequirement, PodSpec, PodTemplate, Taint, TaintEffect};
+use crate::scenario::lint::Rule;
 use crate::scenario::node_groups::NodeGroup;
 use crate::units::{Resource, Resources};
 
@@ -57,7 +58,7 @@ fn check_template(
         }
     }
     let message = format!("no node can ever run the pods of {kind} `{}`", name.unwrap_or_default());
-    super::context::warn(
+    Rule::UnschedulablePods.report(
         problems,
         at.span(&["metadata", "name"]),
         message,
@@ -231,7 +232,7 @@ fn admits(requirement: &NodeRequirement, value: &str) -> bool {
 }
 
 /// Whether nodes of a type can satisfy a requirement; labels that types do not carry (zones, own labels) are no obstacle.
-fn carries(known: &KnownType, requirement: &NodeRequirement) -> bool {
+pub(super) fn carries(known: &KnownType, requirement: &NodeRequirement) -> bool {
     match known.labels.iter().find(|(key, _)| *key == requirement.key) {
         Some((_, values)) => values.iter().any(|value| admits(requirement, value)),
         None if requirement.key.starts_with("karpenter.k8s.aws/instance-") => {

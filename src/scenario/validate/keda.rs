@@ -9,6 +9,7 @@ use crate::api::decode::Problems;
 use crate::api::keda::{JobStrategy, ScaledJobSpec, ScaledObject, ScaledObjectSpec, Trigger};
 use crate::api::tree::Span;
 use crate::scenario::kind::Kind;
+use crate::scenario::lint::Rule;
 use crate::units::Resource;
 
 /// Longest name of an HPA: it is a label value too.
@@ -55,11 +56,12 @@ fn claim<'a>(
 ) {
     if let Some((other, place)) = targets.get(target) {
         let help = "one of them would undo what the other does; put both sources into one ScaledObject's `triggers`";
-        problems.error_with_help(
+        Rule::TwoAutoscalers.report(
+            problems,
             span,
             format!("Deployment `{target}` is already scaled by {other}"),
             "scaled here too",
-            help,
+            Some(help.to_owned()),
         );
         problems.relate(*place, "scaled here");
         return;
@@ -159,11 +161,12 @@ fn cpu_and_memory(spec: &ScaledObjectSpec, at: At<'_>, cx: &Context<'_>, problem
     let only_resources = !spec.triggers.is_empty() && spec.triggers.iter().all(is_resource);
     if only_resources && spec.min_replica_count.unwrap_or(0) == 0 {
         let help = "set `minReplicaCount` to 1 or more, or add a trigger that can wake it";
-        problems.error_with_help(
+        Rule::CannotWake.report(
+            problems,
             at.key(&["triggers"]),
             "cpu and memory cannot scale to or from zero",
             "no other trigger",
-            help,
+            Some(help.to_owned()),
         );
     }
     let target = &spec.scale_target_ref.name;
@@ -178,11 +181,13 @@ fn cpu_and_memory(spec: &ScaledObjectSpec, at: At<'_>, cx: &Context<'_>, problem
         if missing && !uses_average {
             let span = at.span(&["triggers", &index.to_string(), "type"]);
             let message = format!("a container of Deployment `{target}` does not request {}", trigger.kind);
-            problems.error_with_help(
+            let help = Some("add it to `resources.requests`".to_owned());
+            Rule::UtilizationWithoutRequest.report(
+                problems,
                 span,
                 message,
                 "utilization is a share of the request",
-                "add it to `resources.requests`",
+                help,
             );
         }
     }
@@ -283,7 +288,7 @@ fn scaled_job(spec: &ScaledJobSpec, at: At<'_>, cx: &Context<'_>, problems: &mut
         && text.parse::<f64>().is_err()
     {
         let span = at.span(&["scalingStrategy", "customScalingRunningJobPercentage"]);
-        super::context::warn(
+        Rule::CustomStrategyWithoutPercentage.report(
             problems,
             span,
             format!("`{text}` is not a number"),
@@ -295,7 +300,13 @@ fn scaled_job(spec: &ScaledJobSpec, at: At<'_>, cx: &Context<'_>, problems: &mut
     {
         let span = at.span(&["scalingStrategy", "strategy"]);
         let label = "KEDA silently uses strategy `default`";
-        super::context::warn(problems, span, "`custom` needs `customScalingRunningJobPercentage`", label, None);
+        Rule::CustomStrategyWithoutPercentage.report(
+            problems,
+            span,
+            "`custom` needs `customScalingRunningJobPercentage`",
+            label,
+            None,
+        );
     }
     pods::check(&spec.job_target_ref.template, at.into(&["jobTargetRef", "template"]), cx, problems);
 }

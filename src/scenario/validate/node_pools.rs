@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::context::{At, Context, listed, warn};
+use super::context::{At, Context, listed};
 use super::pods::{check_label, check_requirements, check_taints};
 use crate::api::capacity_buffer::CapacityBufferSpec;
 use crate::api::decode::{Problems, closest};
@@ -10,6 +10,7 @@ use crate::api::karpenter::{Budget, ConsolidationPolicy, NodeOverlaySpec, NodePo
 use crate::api::pod::{NodeOperator, NodeRequirement};
 use crate::engine::cron::Schedule;
 use crate::scenario::kind::Kind;
+use crate::scenario::lint::Rule;
 use crate::units::Resource;
 
 /// Most requirements of a pool.
@@ -244,13 +245,7 @@ fn check_template(spec: &NodePoolSpec, at: At<'_>, cx: &Context<'_>, problems: &
             let span = at.span(&["nodeClassRef", "name"]);
             if names.is_empty() {
                 let label = format!("an {} with defaults stands in", kind.name());
-                problems.add(
-                    crate::api::decode::Severity::Note,
-                    span,
-                    format!("the scenario has no {}", kind.name()),
-                    label,
-                    None,
-                );
+                Rule::NoNodeClass.report(problems, span, format!("the scenario has no {}", kind.name()), label, None);
             } else {
                 cx.must_exist(kind.name(), &class.name, &names, span, problems);
             }
@@ -293,7 +288,7 @@ fn restricted(key: &str, span: crate::api::tree::Span, requirement: bool, proble
     let is_kubernetes = domain.ends_with("kubernetes.io") || domain.ends_with("k8s.io");
     if is_kubernetes && !excepted.iter().any(|exception| domain.ends_with(exception)) {
         let near = closest(key, WELL_KNOWN.into_iter()).map(|near| format!("did you mean `{near}`?"));
-        warn(
+        Rule::RestrictedLabel.report(
             problems,
             span,
             format!("label domain `{domain}` is restricted in most versions of Karpenter"),
@@ -408,7 +403,13 @@ fn known_values(requirement: &NodeRequirement, at: At<'_>, cx: &Context<'_>, pro
             format!("unknown {what} `{value}`")
         };
         let region = &cx.scenario.simulation.region;
-        warn(problems, at.span(&["values", &index.to_string()]), message, format!("not in {region}"), help);
+        Rule::UnknownValue.report(
+            problems,
+            at.span(&["values", &index.to_string()]),
+            message,
+            format!("not in {region}"),
+            help,
+        );
     }
 }
 

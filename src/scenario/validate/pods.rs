@@ -1,6 +1,6 @@
 //! Pod templates: what the API server refuses (`kubernetes pkg/apis/core/validation`).
 
-use super::context::{At, Context, warn};
+use super::context::{At, Context};
 use super::names::{is_label_key, is_label_value};
 use crate::api::decode::Problems;
 use crate::api::pod::{
@@ -8,6 +8,7 @@ use crate::api::pod::{
     WhenUnsatisfiable,
 };
 use crate::scenario::kind::Kind;
+use crate::scenario::lint::Rule;
 use crate::units::Resource;
 
 /// Priority classes that always exist.
@@ -33,7 +34,13 @@ pub(super) fn check(template: &PodTemplate, at: At<'_>, cx: &Context<'_>, proble
     }
     if spec.scheduler_name.as_deref().is_some_and(|name| name != "default-scheduler") {
         let span = at.span(&["schedulerName"]);
-        warn(problems, span, "other schedulers are not simulated", "`default-scheduler` is used", None);
+        Rule::OtherScheduler.report(
+            problems,
+            span,
+            "other schedulers are not simulated",
+            "`default-scheduler` is used",
+            None,
+        );
     }
     check_placement(spec, at, problems);
 }

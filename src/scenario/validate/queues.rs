@@ -1,11 +1,12 @@
 //! Queues, what is sent to them, and who consumes it.
 
-use super::context::{At, Context, warn};
+use super::context::{At, Context};
 use crate::api::decode::{Problems, closest};
 use crate::api::tree::Span;
 use crate::scenario::arrivals::Arrivals;
 use crate::scenario::consumers::ConsumerSpec;
 use crate::scenario::kind::Kind;
+use crate::scenario::lint::Rule;
 use crate::scenario::queues::QueueSpec;
 use crate::time::Duration;
 
@@ -108,7 +109,7 @@ fn check_queue(queue: &QueueSpec, at: At<'_>, cx: &Context<'_>, problems: &mut P
 pub(super) fn after_the_end(at: Duration, span: Span, cx: &Context<'_>, problems: &mut Problems) {
     let end = cx.scenario.simulation.duration;
     if at > end {
-        warn(
+        Rule::AfterTheEnd.report(
             problems,
             span,
             format!("this happens at {at}, after the end of the run"),
@@ -223,7 +224,7 @@ fn check_arrivals(arrivals: &Arrivals, queue: &QueueSpec, at: At<'_>, cx: &Conte
 
 fn positive_rate(per_second: f64, at: At<'_>, field: &str, problems: &mut Problems) {
     if per_second <= 0.0 {
-        warn(problems, at.span(&[field]), "this source sends nothing", "a rate of 0", None);
+        Rule::SendsNothing.report(problems, at.span(&[field]), "this source sends nothing", "a rate of 0", None);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sections that are no objects: simulation, node groups, market, faults, changes, clocks, sweep and tune.
 
-use super::context::{At, Context, listed, warn};
+use super::context::{At, Context, listed};
 use super::pods::{check_label, check_taints};
 use super::queues::{after_the_end, number_within};
 use super::triggers::SERIES;
@@ -11,6 +11,7 @@ use crate::api::meta::ObjectMeta;
 use crate::api::tree::{Node, Span};
 use crate::scenario::faults::Fault;
 use crate::scenario::kind::Kind;
+use crate::scenario::lint::Rule;
 use crate::scenario::market::OfferingSelector;
 use crate::scenario::series::{SeriesSpec, evaluate};
 use crate::scenario::{Scenario, files, path};
@@ -192,7 +193,13 @@ fn check_selector(selector: &OfferingSelector, at: At<'_>, cx: &Context<'_>, pro
         if !pattern.contains('*') {
             known_type(pattern, span, cx, problems);
         } else if !known.types.iter().any(|known| files::name_matches(pattern, &known.name)) {
-            warn(problems, span, format!("no instance type matches `{pattern}`"), "selects nothing", None);
+            Rule::SelectsNothing.report(
+                problems,
+                span,
+                format!("no instance type matches `{pattern}`"),
+                "selects nothing",
+                None,
+            );
         }
     }
 }
@@ -384,7 +391,7 @@ fn missing_series(cx: &Context<'_>, problems: &mut Problems) {
                 let span = at.span(&["spec", "metrics", &index.to_string(), "type"]);
                 let message = format!("nothing says what this metric of type `{}` is", metric.kind.as_str());
                 let help = "[[series]] with `hpa` and `metric` gives its values over time";
-                warn(problems, span, message, "it has no data", Some(help.to_owned()));
+                Rule::MetricWithoutData.report(problems, span, message, "it has no data", Some(help.to_owned()));
             }
         }
     }
@@ -396,7 +403,7 @@ fn without_series(triggers: &[Trigger], series: Vec<&SeriesSpec>, at: At<'_>, pr
             let help = "[[series]] gives its values over time";
             let span = at.span(&["spec", "triggers", &index.to_string(), "type"]);
             let message = format!("nothing says what this `{}` trigger reads", trigger.kind);
-            warn(problems, span, message, "it has no data", Some(help.to_owned()));
+            Rule::MetricWithoutData.report(problems, span, message, "it has no data", Some(help.to_owned()));
         }
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
-use super::context::{At, Context, listed, warn};
+use super::context::{At, Context, listed};
 use crate::api::decode::{Problems, closest};
 use crate::api::keda::{Trigger, TriggerMetricType};
 use crate::api::tree::Span;
 use crate::engine::cron::Schedule;
+use crate::scenario::lint::Rule;
 
 /// Fields of `aws-sqs-queue` that have an effect or are needed upstream.
 const SQS_FIELDS: [&str; 17] = [
@@ -110,7 +111,13 @@ fn unknown_fields(trigger: &Trigger, known: &[&str], at: At<'_>, problems: &mut 
             None => format!("`{}` knows {}", trigger.kind, listed(known)),
         };
         let message = format!("`{}` does not know `{key}`", trigger.kind);
-        warn(problems, at.key(&["metadata", key]), message, "KEDA ignores this without a word", Some(help));
+        Rule::UnknownTriggerField.report(
+            problems,
+            at.key(&["metadata", key]),
+            message,
+            "KEDA ignores this without a word",
+            Some(help),
+        );
     }
 }
 

@@ -1,10 +1,11 @@
 //! Deployments, DaemonSets, PriorityClasses, PodDisruptionBudgets.
 
-use super::context::{At, Context, warn};
+use super::context::{At, Context};
 use super::pods;
 use crate::api::decode::Problems;
 use crate::api::meta::LabelSelector;
 use crate::api::pod::PodTemplate;
+use crate::scenario::lint::Rule;
 
 /// Largest value of a user's PriorityClass.
 const MAX_PRIORITY: i32 = 1_000_000_000;
@@ -40,7 +41,17 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
 }
 
 fn check_selector(selector: Option<&LabelSelector>, template: &PodTemplate, at: At<'_>, problems: &mut Problems) {
-    let Some(selector) = selector else { return };
+    let Some(selector) = selector else {
+        let help = "selector: { matchLabels: ... } with labels of the template";
+        let span = at.span(&[]);
+        return Rule::DeploymentWithoutSelector.report(
+            problems,
+            span,
+            "missing field `selector`",
+            "the API server refuses this",
+            Some(help.to_owned()),
+        );
+    };
     if selector.match_labels.is_empty() && selector.match_expressions.is_empty() {
         problems.error(at.span(&["selector"]), "an empty selector would select every pod", "needs `matchLabels`");
     } else if !selector.matches(&template.metadata.labels) {
@@ -87,7 +98,7 @@ fn disruption_budgets(cx: &Context<'_>, problems: &mut Problems) {
             }
             (None, None) => {
                 let help = "Kubernetes takes this as `minAvailable: 0`, which limits nothing";
-                warn(
+                Rule::BudgetLimitsNothing.report(
                     problems,
                     at.span(&["spec"]),
                     "this budget limits nothing",
@@ -103,7 +114,7 @@ fn disruption_budgets(cx: &Context<'_>, problems: &mut Problems) {
             templates.chain(jobs).any(|template| selector.matches(&template.metadata.labels))
         });
         if !selected {
-            warn(
+            Rule::BudgetSelectsNothing.report(
                 problems,
                 at.key(&["spec", "selector"]),
                 "this budget selects no pod of the scenario",
