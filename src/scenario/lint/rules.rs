@@ -223,6 +223,10 @@ rules! {
         "an object of a kind that is not simulated",
         "It scales or places pods in a way that the run does not have: look at this before trusting the results.",
         "docs/scenario-reference.md";
+    GateOff = "gate-off", Warning,
+        "a NodeOverlay or CapacityBuffer while its feature gate is off",
+        "Karpenter reads these objects only behind the gates `NodeOverlay` and `CapacityBuffer`, which are off by default: until then they change nothing.",
+        "karpenter `pkg/operator/options/options.go: FeatureGates`";
     NoNodeClass = "no-node-class", Note,
         "a NodePool whose EC2NodeClass is not in the scenario",
         "A class with defaults stands in: AL2023, a root volume of 20 GiB, default kubelet settings.",

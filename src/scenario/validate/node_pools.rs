@@ -107,7 +107,13 @@ fn check_pool(pool: &NodePool, at: At<'_>, cx: &Context<'_>, problems: &mut Prob
 fn check_overlay(spec: &NodeOverlaySpec, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
     if !cx.scenario.karpenter.node_overlay {
         let help = Some("set `[karpenter] nodeOverlay = true`".to_owned());
-        warn(problems, at.span(&[]), "a NodeOverlay without effect", "the gate `NodeOverlay` is off", help);
+        Rule::GateOff.report(
+            problems,
+            at.span(&[]),
+            "a NodeOverlay without effect",
+            "the gate `NodeOverlay` is off",
+            help,
+        );
     }
     if spec.price.is_some() && spec.price_adjustment.is_some() {
         problems.error(at.key(&["priceAdjustment"]), "cannot set both `price` and `priceAdjustment`", "one of them");
@@ -140,7 +146,13 @@ fn check_overlay(spec: &NodeOverlaySpec, at: At<'_>, cx: &Context<'_>, problems:
 fn check_buffer(spec: &CapacityBufferSpec, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
     if !cx.scenario.karpenter.capacity_buffer {
         let help = Some("set `[karpenter] capacityBuffer = true`".to_owned());
-        warn(problems, at.span(&[]), "a CapacityBuffer without effect", "the gate `CapacityBuffer` is off", help);
+        Rule::GateOff.report(
+            problems,
+            at.span(&[]),
+            "a CapacityBuffer without effect",
+            "the gate `CapacityBuffer` is off",
+            help,
+        );
     }
     match (&spec.pod_template_ref, &spec.scalable_ref) {
         (Some(template), None) => {
