@@ -84,3 +84,17 @@ pub fn pods_stopped(outcome: &Outcome, reason: &str) -> usize {
 pub fn longest_wait(outcome: &Outcome) -> f64 {
     outcome.queues[0].wait.max().map_or(0.0, Duration::as_secs_f64)
 }
+
+/// Prints the lines of a table, which must all stand in the comment of the scenario.
+pub fn in_comment(name: &str, lines: &[String]) {
+    let text = std::fs::read_to_string(path(name)).expect("the scenario");
+    for line in lines {
+        println!("# {line}");
+    }
+    for line in lines {
+        assert!(
+            text.lines().any(|known| known.strip_prefix("# ") == Some(line)),
+            "the comment of {name} lacks\n# {line}"
+        );
+    }
+}
