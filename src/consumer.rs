@@ -32,5 +32,5 @@ pub mod settings;
 mod worker;
 
 pub use plane::{DataPlane, Notice, NoticeKind, PodRef, WorkerEvent, WorkerEventKind};
-pub use report::Totals;
+pub use report::{Totals, Work};
 pub use settings::ConsumerSettings;

@@ -9,13 +9,14 @@ use controllers::{Controllers, Event};
 use data::Data;
 
 use crate::cluster::invariants::{self, Violation};
-use crate::cluster::{Change, Cluster, DeploymentId, QueueId, ScaledJobId, World};
+use crate::cluster::{Change, Cluster, DeploymentId, PodId, QueueId, ScaledJobId, World};
+use crate::consumer::PodRef;
 use crate::engine::{Calendar, Durations, Streams};
 use crate::scenario::Scenario;
 use crate::sqs;
 use crate::telemetry::outcome::Ended;
 use crate::telemetry::outcome::QueueTotals;
-use crate::telemetry::{Outcome, QueueSample, Recorder, RunInfo};
+use crate::telemetry::{Outcome, PodWork, QueueSample, Recorder, RunInfo};
 use crate::time::{Duration, Time};
 
 pub use build::BuildError;
@@ -234,6 +235,15 @@ impl<'a> Run<'a> {
             let (totals, wait, sojourn) = totals(&mut self.data, end, index);
             let unfinished = self.data.plane.unfinished(end, sqs::QueueId(index as u16));
             self.recorder.queue_totals(QueueId(index as u32), totals, wait, sojourn, unfinished);
+        }
+        for (index, pod) in self.cluster.pods.iter().enumerate() {
+            if let Some(kind) = self.data.kind(&self.cluster, pod.owner) {
+                let settings = self.data.plane.consumer_settings(kind);
+                let slots = settings.slots * settings.threads;
+                let work = self.data.plane.work(end, PodRef(index as u32));
+                let work = PodWork { busy: work.busy, wasted: work.wasted, slots };
+                self.recorder.pod_work(PodId(index as u32), work);
+            }
         }
         self.recorder.finish(end, ended, &self.cluster)
     }

@@ -12,5 +12,5 @@ pub use outcome::{
     DecisionRecord, Ended, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, NodeState, Outcome, PodRecord, QueueRecord,
     QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
 };
-pub use recorder::Recorder;
+pub use recorder::{PodWork, Recorder};
 pub use series::Series;

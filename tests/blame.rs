@@ -348,3 +348,31 @@ fn the_consumers() {
     assert_blames(Factor::ConsumersSaturated, &[LATENCIES, CLOCKS, ROOM, &backlog(20_000), &pods(4, "1s"), &keda]);
     assert_blames(Factor::ConsumersSaturated, &[LATENCIES, ROOM, &backlog(20_000), &pods(4, "1s")]);
 }
+
+#[test]
+fn the_money_of_every_node_is_split_without_rest() {
+    let crash = "\n[[faults]]\nkind = \"podCrash\"\nat = \"10m\"\n";
+    let queue = QUEUE.replace("30m", "2m");
+    let more = format!("{queue}backlog = 400\n");
+    let calm = run(&[LATENCIES, QUICK_NODES, &more, &pods(10, "20s"), &pool("")]);
+    let crashed = run(&[LATENCIES, QUICK_NODES, &more, &pods(10, "20s"), &pool(""), crash]);
+    for outcome in [&calm, &crashed] {
+        let mut total = forescale::units::Usd::ZERO;
+        for (_, bill) in outcome.bills() {
+            let cost = bill.cost(outcome.end);
+            assert_eq!(cost.sum(), cost.total);
+            total += cost.total;
+        }
+        let cost = outcome.instance_cost();
+        assert!(cost.total == total && cost.sum() == total && total > forescale::units::Usd::ZERO);
+        assert!(cost.boot > forescale::units::Usd::ZERO && cost.idle > forescale::units::Usd::ZERO);
+    }
+    // 400 messages of 20 s on 10 pods: 800 of some 1,190 s are work; nothing is done twice.
+    let (cost, again) = (calm.instance_cost(), crashed.instance_cost());
+    assert_eq!(cost.redone, forescale::units::Usd::ZERO);
+    let share = cost.useful.as_f64() / (cost.useful + cost.idle + cost.empty).as_f64();
+    assert!((0.4..0.8).contains(&share), "{share}");
+    // Ten messages were in work when the pods crashed, on average half done.
+    let redone = again.redone.as_f64() / again.useful.as_f64();
+    assert!((0.002..0.03).contains(&redone), "{redone}");
+}

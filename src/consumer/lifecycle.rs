@@ -2,7 +2,8 @@
 
 use super::event::{Kind, NO_EVENT};
 use super::plane::{DataPlane, Notice, NoticeKind, Pod, PodRef, WorkerEventKind};
-use super::processing::deadline_at;
+use super::processing::{deadline_at, used};
+use super::report::Work;
 use super::worker::{NONE, Poll, Worker};
 use crate::scenario::consumers::OnTerm;
 use crate::time::{Duration, Time};
@@ -225,6 +226,7 @@ impl DataPlane {
     /// Forgets a pod; what it still holds waits out its timeout.
     fn remove_pod(&mut self, now: Time, pod: u32, killed: bool) {
         let workers = std::mem::take(&mut self.pods[pod].workers);
+        let mut done = Work::default();
         for worker in workers {
             if self.workers[worker].alive {
                 self.abandon_all(now, worker);
@@ -235,6 +237,8 @@ impl DataPlane {
             }
             let state = &mut self.workers[worker];
             state.alive = false;
+            done.busy += Duration::from_micros(state.busy);
+            done.wasted += Duration::from_micros(state.wasted);
             if state.orphan {
                 state.pod = NONE;
             } else {
@@ -242,6 +246,11 @@ impl DataPlane {
                 self.retire(worker);
             }
         }
+        let number = self.pods[pod].reference.0 as usize;
+        if self.ended_work.len() <= number {
+            self.ended_work.resize(number + 1, Work::default());
+        }
+        self.ended_work[number] += done;
         let state = &mut self.pods[pod];
         state.alive = false;
         state.limit_event = NO_EVENT;
@@ -275,7 +284,8 @@ impl DataPlane {
                 let deadline = deadline_at(heartbeat, delivery, now);
                 self.sqs.arm(delivery.receipt, deadline);
             }
-            self.let_go(now, worker, index);
+            let busy = self.let_go(now, worker, index);
+            self.workers[worker].wasted += busy;
             self.deliveries.free(index);
             self.note(now, worker, WorkerEventKind::Abandon);
         }
@@ -285,6 +295,7 @@ impl DataPlane {
         while index != NONE {
             let delivery = &self.deliveries[index];
             let next = delivery.next;
+            self.workers[worker].wasted += used(delivery, delivery.end).as_micros();
             let heartbeat = self.consumers[kind].settings.heartbeat.as_ref();
             let deadline = deadline_at(heartbeat, delivery, delivery.end);
             self.sqs.arm(delivery.receipt, deadline);
@@ -313,7 +324,8 @@ impl DataPlane {
                     // If it has expired meanwhile there is nothing to release.
                     let _result = self.sqs.change_visibility(now, queue, receipt, Duration::ZERO);
                 }
-                self.let_go(now, worker, index);
+                let busy = self.let_go(now, worker, index);
+                self.workers[worker].wasted += busy;
                 self.deliveries.free(index);
             }
             index = next;

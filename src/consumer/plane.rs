@@ -3,6 +3,7 @@
 use super::event::{Events, Kind};
 use super::faults::Faults;
 use super::idle::IdleLine;
+use super::report::Work;
 use super::settings::ConsumerSettings;
 use super::worker::{Delivery, Slab, Worker};
 use crate::engine::{Family, Stream, Streams};
@@ -142,6 +143,8 @@ pub struct DataPlane {
     pub(super) pods: Slab<Pod>,
     /// Index into `pods` by the caller's number; `u32::MAX` = none.
     pub(super) pod_index: Vec<u32>,
+    /// Work of processes that have ended, by the caller's number.
+    pub(super) ended_work: Vec<Work>,
     /// When each slot of each worker is free.
     pub(super) slots: Vec<Time>,
     pub(super) notices: std::collections::VecDeque<Notice>,
@@ -209,6 +212,7 @@ impl DataPlane {
             deliveries: Slab::default(),
             pods: Slab::default(),
             pod_index: Vec::new(),
+            ended_work: Vec::new(),
             slots: Vec::new(),
             notices: std::collections::VecDeque::new(),
             received: Vec::with_capacity(10),

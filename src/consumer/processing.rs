@@ -4,7 +4,7 @@ use super::event::{Kind, NO_EVENT};
 use super::plane::{DataPlane, WorkerEventKind};
 use super::worker::{Delivery, Fate, NONE};
 use crate::scenario::consumers::{Ack, Backoff, Heartbeat, OnError, PollMode};
-use crate::sqs::{MAX_VISIBILITY, Received, SqsError};
+use crate::sqs::{Deleted, MAX_VISIBILITY, Received, SqsError};
 use crate::time::{Duration, Time};
 
 /// Deletes sent in one call at most.
@@ -122,6 +122,7 @@ impl DataPlane {
         let kind = usize::from(self.workers[worker].consumer);
         let settings = &self.consumers[kind].settings;
         let queue = settings.queue;
+        let mut wasted = fate == Fate::Failed;
         let batched = settings.ack == Ack::Batched && fate == Fate::Done;
         if let Some(heartbeat) = &settings.heartbeat {
             let beats = delivery.end.since(delivery.start).as_micros() / heartbeat.every.as_micros().max(1);
@@ -131,10 +132,15 @@ impl DataPlane {
             self.fail(now, index, kind);
         } else if !deleted && !batched {
             let receipt = delivery.receipt;
-            if let Err(SqsError::Throttled(_)) = self.sqs.delete(now, queue, receipt, 1) {
-                self.deliveries[index].end = now + RETRY_PAUSE;
-                self.deliveries[index].event = self.events.add(now + RETRY_PAUSE, Kind::Complete, index);
-                return;
+            match self.sqs.delete(now, queue, receipt, 1) {
+                Ok(Deleted::Gone) => {}
+                Err(SqsError::Throttled(_)) => {
+                    self.deliveries[index].end = now + RETRY_PAUSE;
+                    self.deliveries[index].event = self.events.add(now + RETRY_PAUSE, Kind::Complete, index);
+                    return;
+                }
+                // Another consumer got it meanwhile, or has even deleted it.
+                Ok(Deleted::Kept | Deleted::Nothing) | Err(_) => wasted = true,
             }
             self.consumers[kind].processed += 1;
         } else if !batched {
@@ -144,7 +150,10 @@ impl DataPlane {
             let step = if fate == Fate::Failed { WorkerEventKind::Error } else { WorkerEventKind::Done };
             self.note(now, worker, step);
         }
-        self.let_go(now, worker, index);
+        let busy = self.let_go(now, worker, index);
+        if wasted {
+            self.workers[worker].wasted += busy;
+        }
         if batched {
             self.add_ack(now, worker, index);
         } else {
@@ -235,15 +244,19 @@ impl DataPlane {
         while index != NONE {
             let (receipt, next) = (self.deliveries[index].receipt, self.deliveries[index].next);
             // A delete that comes too late changes nothing for the worker.
-            let _result = self.sqs.delete(now, queue, receipt, count);
+            let result = self.sqs.delete(now, queue, receipt, count);
+            if !matches!(result, Ok(Deleted::Gone)) {
+                let delivery = &self.deliveries[index];
+                self.workers[worker].wasted += used(delivery, delivery.end).as_micros();
+            }
             self.deliveries.free(index);
             index = next;
         }
     }
 
-    /// Takes a delivery out of its worker's list and counts its processing time until now.
+    /// Takes a delivery out of its worker's list and counts its processing time until now, which is the result in microseconds.
     #[inline]
-    pub(super) fn let_go(&mut self, now: Time, worker: u32, index: u32) {
+    pub(super) fn let_go(&mut self, now: Time, worker: u32, index: u32) -> i64 {
         let delivery = &mut self.deliveries[index];
         let (previous, next) = (delivery.previous, delivery.next);
         delivery.event = NO_EVENT;
@@ -261,6 +274,7 @@ impl DataPlane {
         }
         state.held -= 1;
         state.busy += busy;
+        busy
     }
 }
 

@@ -19,6 +19,22 @@ pub struct Totals {
     pub lost: u64,
 }
 
+/// Slot-time that the processes of a pod have spent on messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// All of it.
+    pub busy: Duration,
+    /// Of it, on attempts that led to nothing: the message had to be processed again, had been processed already, or is lost.
+    pub wasted: Duration,
+}
+
+impl std::ops::AddAssign for Work {
+    fn add_assign(&mut self, other: Work) {
+        self.busy += other.busy;
+        self.wasted += other.wasted;
+    }
+}
+
 impl DataPlane {
     /// GetQueueAttributes as a scaler sees it: lagging counters, unless the queue is exact.
     ///
@@ -119,6 +135,19 @@ impl DataPlane {
     pub fn busy(&self, now: Time, pod: PodRef) -> Duration {
         let Some(index) = self.pod(pod) else { return Duration::ZERO };
         self.pods[index].workers.iter().map(|worker| self.worker_busy(now, *worker)).sum()
+    }
+
+    /// What a pod's processes, ended ones too, have worked up to `now`.
+    #[must_use]
+    pub fn work(&self, now: Time, pod: PodRef) -> Work {
+        let mut work = self.ended_work.get(pod.0 as usize).copied().unwrap_or_default();
+        if let Some(index) = self.pod(pod) {
+            for worker in &self.pods[index].workers {
+                let wasted = Duration::from_micros(self.workers[*worker].wasted);
+                work += Work { busy: self.worker_busy(now, *worker), wasted };
+            }
+        }
+        work
     }
 
     /// Messages in flight that no consumer works on any more, since it is gone or has given up on them: they wait out their

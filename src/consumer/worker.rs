@@ -54,6 +54,8 @@ pub(crate) struct Worker {
     pub ack_count: u32,
     /// Slot-microseconds of processing that are over.
     pub busy: i64,
+    /// Those of them that led to nothing: the message has to be processed again, or was, or is lost.
+    pub wasted: i64,
     /// First of its slots in the table of slots.
     pub slots: u32,
 }
@@ -81,6 +83,7 @@ impl Worker {
             acks: NONE,
             ack_count: 0,
             busy: 0,
+            wasted: 0,
             slots,
         }
     }

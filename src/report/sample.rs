@@ -2,7 +2,7 @@
 
 use crate::cluster::catalogue::CapacityType;
 use crate::cluster::{Controller, QueueId, Rule};
-use crate::telemetry::ledger::{Bill, Usage};
+use crate::telemetry::ledger::{Bill, Shares, Usage};
 use crate::telemetry::{
     Blame, DecisionRecord, Durations, Ended, HpaBrake, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, Outcome,
     PodRecord, QueueRecord, QueueTotals, RunInfo, Series, Snapshot, Stuck, WorkloadKey, WorkloadRecord,
@@ -70,11 +70,13 @@ fn node(index: usize) -> NodeRecord {
     };
     let capacity = Resources::new(Cpu::from_milli(cpu * 1000), Memory::from_mib(cpu * 2048));
     let allocatable = Resources::new(Cpu::from_milli(cpu * 1000 - 90), Memory::from_mib(cpu * 1900));
+    let shares = |workload_ppm| Shares { workload_ppm, overhead_ppm: 40_000, occupied: workload_ppm > 0 };
     let mut bill = Bill::new(at(launched), capacity_type, Usd::from_f64(price));
-    bill.usage_changed(at(ready), Usage::Node { useful_ppm: 0, overhead_ppm: 40_000 });
-    bill.usage_changed(at(ready + 2.0), Usage::Node { useful_ppm: 780_000, overhead_ppm: 40_000 });
-    bill.usage_changed(at(1980.0), Usage::Node { useful_ppm: 0, overhead_ppm: 40_000 });
+    bill.usage_changed(at(ready), Usage::Node(shares(0)));
+    bill.usage_changed(at(ready + 2.0), Usage::Node(shares(780_000)));
+    bill.usage_changed(at(1980.0), Usage::Node(shares(0)));
     if let Some(draining) = draining {
+        bill.usage_changed(at(draining), Usage::Draining(shares(0)));
         bill.end(at(draining + 15.0));
     }
     let mut requested_cpu = Series::default();
@@ -90,6 +92,8 @@ fn node(index: usize) -> NodeRecord {
             capacity,
             allocatable,
         },
+        claim: if index < 2 { String::new() } else { format!("workers-{index}") },
+        instance: format!("i-{index:08x}"),
         claimed: at(claimed),
         launched: Some(at(launched)),
         registered: Some(at(ready - 5.0_f64.min(ready))),

@@ -244,21 +244,24 @@ impl Screen {
         if let Some(amount) = cost.per_million_messages_usd {
             let _ = write!(text, "   {} per million messages", usd(amount));
         }
-        if cost.instances_usd > 0.0 {
-            let share = |part: f64| percent(part / cost.instances_usd);
-            let _ = write!(
-                text,
-                "   useful {}, idle {}, boot {}, overhead {}",
-                share(cost.useful_usd),
-                share(cost.idle_usd),
-                share(cost.boot_usd),
-                share(cost.overhead_usd)
-            );
-        }
         if cost.requests_usd > 0.0 {
             let _ = write!(text, "   SQS {}", usd(cost.requests_usd));
         }
         self.line("Money", &text);
+        if cost.instances_usd > 0.0 {
+            let part = |(label, amount): (&str, f64)| format!("{label} {}", percent(amount / cost.instances_usd));
+            let parts = [
+                ("useful work", cost.useful_usd),
+                ("redone work", cost.redone_usd),
+                ("idle on busy nodes", cost.idle_usd),
+                ("empty nodes", cost.empty_usd),
+                ("boot", cost.boot_usd),
+                ("draining", cost.draining_usd),
+                ("overhead", cost.overhead_usd),
+            ];
+            let parts = parts.into_iter().filter(|(_, amount)| *amount > 0.0).map(part);
+            self.line("", &parts.collect::<Vec<_>>().join(", "));
+        }
         self.gap();
     }
 

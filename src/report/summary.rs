@@ -15,8 +15,8 @@ use crate::units::Usd;
 use super::numbers::{instant, instant_if, round, seconds_if};
 use super::objectives::{Verdict, verdicts};
 
-/// Version of the keys below; it grows when one is renamed or removed.
-pub const SCHEMA: u32 = 1;
+/// Version of the keys below; it grows when one is renamed, removed or means something else.
+pub const SCHEMA: u32 = 2;
 
 /// The numbers of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -237,14 +237,20 @@ pub struct Cost {
     pub per_million_messages_usd: Option<f64>,
     /// Instances.
     pub instances_usd: f64,
-    /// Of the instances: requested by pods that consume a queue.
+    /// Of the instances: consumers at work on messages that they then deleted.
     pub useful_usd: f64,
-    /// Of the instances: reserved for the system or requested by other pods.
-    pub overhead_usd: f64,
+    /// Of the instances: consumers at work on messages that had to be processed again, had been processed already, or are lost.
+    pub redone_usd: f64,
+    /// Of the instances: on nodes with consumers, requested by nobody or by pods that start or wait for messages.
+    pub idle_usd: f64,
+    /// Of the instances: on nodes without consumers.
+    pub empty_usd: f64,
     /// Of the instances: before they were ready for pods.
     pub boot_usd: f64,
-    /// Of the instances: requested by nobody.
-    pub idle_usd: f64,
+    /// Of the instances: from the beginning of their deletion on.
+    pub draining_usd: f64,
+    /// Of the instances: reserved for the system or requested by other pods.
+    pub overhead_usd: f64,
     /// Of the instances: Spot.
     pub spot_usd: f64,
     /// Of the instances: on demand.
@@ -516,9 +522,12 @@ fn summarize_cost(outcome: &Outcome) -> Cost {
         per_million_messages_usd: per_million(total, outcome.processed()).map(Usd::as_f64),
         instances_usd: split.total.as_f64(),
         useful_usd: split.useful.as_f64(),
-        overhead_usd: split.overhead.as_f64(),
-        boot_usd: split.boot.as_f64(),
+        redone_usd: split.redone.as_f64(),
         idle_usd: split.idle.as_f64(),
+        empty_usd: split.empty.as_f64(),
+        boot_usd: split.boot.as_f64(),
+        draining_usd: split.draining.as_f64(),
+        overhead_usd: split.overhead.as_f64(),
         spot_usd: of_type(CapacityType::Spot),
         on_demand_usd: of_type(CapacityType::OnDemand),
         requests_usd: outcome.request_cost().as_f64(),

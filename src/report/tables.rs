@@ -15,7 +15,7 @@ pub const DECISION_COLUMNS: [&str; 9] =
 pub const BLAME_COLUMNS: [&str; 4] = ["queue", "factor", "message_s", "fraction"];
 
 /// Columns of `nodes.csv`.
-pub const NODE_COLUMNS: [&str; 23] = [
+pub const NODE_COLUMNS: [&str; 29] = [
     "name",
     "node_pool",
     "instance_type",
@@ -37,8 +37,14 @@ pub const NODE_COLUMNS: [&str; 23] = [
     "billed_s",
     "cost_usd",
     "useful_usd",
-    "boot_usd",
+    "redone_usd",
     "idle_usd",
+    "empty_usd",
+    "boot_usd",
+    "draining_usd",
+    "overhead_usd",
+    "node_claim",
+    "instance",
 ];
 
 /// Columns of `pods.csv`.
@@ -181,8 +187,14 @@ fn node_row(node: &NodeRecord, end: Time) -> [String; NODE_COLUMNS.len()] {
         cost.as_ref().map(|(billed, _)| billed.as_secs_f64().to_string()).unwrap_or_default(),
         money(|split| split.total),
         money(|split| split.useful),
-        money(|split| split.boot),
+        money(|split| split.redone),
         money(|split| split.idle),
+        money(|split| split.empty),
+        money(|split| split.boot),
+        money(|split| split.draining),
+        money(|split| split.overhead),
+        node.claim.clone(),
+        node.instance.clone(),
     ]
 }
 

@@ -243,6 +243,10 @@ pub struct NodeInfo {
 pub struct NodeRecord {
     /// What it is.
     pub info: NodeInfo,
+    /// Its NodeClaim; empty = none.
+    pub claim: String,
+    /// Its instance; empty = none.
+    pub instance: String,
     /// When it was asked for.
     pub claimed: Time,
     /// When the instance ran.

@@ -17,6 +17,7 @@ use crate::time::{Duration, Time};
 use crate::units::{Resources, Usd};
 
 use self::backlog::Stages;
+use super::ledger::Weights;
 use super::outcome::{
     Ended, Mark, MarkKind, Outcome, QueueRecord, QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
 };
@@ -27,6 +28,17 @@ struct Load {
     at: Time,
     workload: Resources,
     system: Resources,
+}
+
+/// What a pod worked on messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PodWork {
+    /// Slot-time spent on messages.
+    pub busy: Duration,
+    /// Of it, on messages that had to be processed again, had been processed already, or are lost.
+    pub wasted: Duration,
+    /// Messages that it can process at a time.
+    pub slots: u32,
 }
 
 /// A limit which is hit again within this time of its mark is not marked again.
@@ -49,6 +61,10 @@ pub struct Recorder {
     decisions: Vec<Decision>,
     marks: Vec<Mark>,
     stages: Stages,
+    /// Work of the pods that consume a queue.
+    work: BTreeMap<PodId, PodWork>,
+    /// What the room that workload pods requested was good for, by node; known at the end.
+    weights: Vec<Weights>,
     /// Whether a NodePool's limits kept pods of each queue's consumers from a node at the last look.
     at_limit: Vec<bool>,
     /// Values of the metrics of HPAs without KEDA.
@@ -69,6 +85,8 @@ impl Recorder {
             names.map(|name| WorkloadRecord { name: name.clone(), ..WorkloadRecord::default() }).collect();
         Recorder {
             run,
+            work: BTreeMap::new(),
+            weights: Vec::new(),
             at_limit: vec![false; queues.len()],
             queues: queues.into_iter().map(queue).collect(),
             stages: Stages::new(workloads.len()),
@@ -245,6 +263,11 @@ impl Recorder {
         if !std::mem::replace(&mut self.at_limit[queue.index()], at_limit) && at_limit {
             self.mark(now, MarkKind::Limit, "NodePool limit reached");
         }
+    }
+
+    /// What a pod worked in all: to be called once for each pod that consumes a queue, before [`Recorder::finish`].
+    pub fn pod_work(&mut self, pod: PodId, work: PodWork) {
+        self.work.insert(pod, work);
     }
 
     /// The final counts of a queue: to be called once, before [`Recorder::finish`].

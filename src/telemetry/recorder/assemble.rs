@@ -5,8 +5,8 @@ use crate::cluster::instance::Instance;
 use crate::cluster::node::Node;
 use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::pod::{EndReason, Owner, Pod};
-use crate::cluster::{Cluster, Decision, InstanceId, NodeId, Subject};
-use crate::telemetry::ledger::{Bill, Usage};
+use crate::cluster::{Cluster, Decision, InstanceId, NodeId, PodId, Subject};
+use crate::telemetry::ledger::{Bill, Shares, Usage, Weights};
 use crate::telemetry::outcome::{DecisionRecord, Ended, NodeInfo, NodeKey, NodeRecord, Outcome, PodRecord};
 use crate::telemetry::series::Series;
 use crate::time::Time;
@@ -19,6 +19,7 @@ pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: 
     for queue in &mut recorder.queues {
         queue.blame.finish(end);
     }
+    recorder.weights = weights(&recorder, end, cluster);
     let mut keys = vec![None; cluster.nodes.len()];
     let mut nodes = Vec::new();
     for claim in &cluster.nodeclaims {
@@ -102,6 +103,8 @@ fn from_claim(recorder: &Recorder, claim: &NodeClaim, cluster: &Cluster) -> Node
         allocatable: node.map_or(claim.allocatable, |node| node.allocatable),
     };
     let record = NodeRecord {
+        claim: claim.name.clone(),
+        instance: claim.instance.map(instance_name).unwrap_or_default(),
         claimed: claim.created,
         launched: instance.and_then(|instance| instance.running),
         registered: claim.registered,
@@ -137,6 +140,8 @@ fn from_node(recorder: &Recorder, id: NodeId, node: &Node, cluster: &Cluster) ->
         allocatable: node.allocatable,
     };
     let record = NodeRecord {
+        claim: String::new(),
+        instance: node.instance.map(instance_name).unwrap_or_default(),
         claimed: instance.map_or(node.created, |instance| instance.launched),
         launched: instance.map_or(Some(node.created), |instance| instance.running),
         registered: Some(node.created),
@@ -171,8 +176,32 @@ fn complete(
     if let Some(id) = instance {
         record.interrupted = recorder.interrupted.iter().find(|(other, _)| *other == id).map(|&(_, at)| at);
         record.bill = bill(&record, &cluster.instances[id.index()], loads);
+        let weights = node.and_then(|node| recorder.weights.get(node.index()));
+        if let (Some(bill), Some(weights)) = (&mut record.bill, weights) {
+            bill.worked(*weights);
+        }
     }
     record
+}
+
+/// What the room that workload pods requested was good for, by node.
+fn weights(recorder: &Recorder, end: Time, cluster: &Cluster) -> Vec<Weights> {
+    let mut weights = vec![Weights::default(); cluster.nodes.len()];
+    for (id, pod) in cluster.pods.iter().enumerate() {
+        let Some(work) = recorder.work.get(&PodId(id as u32)) else { continue };
+        let (Some(node), Some(bound)) = (pod.node, pod.path.bound) else { continue };
+        let until = [pod.path.finished, pod.path.gone].into_iter().flatten().min().unwrap_or(end);
+        let request = i128::from(cluster.shape_of(PodId(id as u32)).requests.cpu().milli().max(1));
+        let slots = i128::from(work.slots.max(1));
+        let held = i128::from(until.since(bound).max_zero().as_micros()) * slots;
+        let busy = i128::from(work.busy.as_micros()).min(held);
+        let redone = i128::from(work.wasted.as_micros()).min(busy);
+        let of_node = &mut weights[node.index()];
+        of_node.requested += held * request / slots;
+        of_node.useful += (busy - redone) * request / slots;
+        of_node.redone += redone * request / slots;
+    }
+    weights
 }
 
 /// The bill of an instance; `None` when it never ran or has no price.
@@ -183,15 +212,28 @@ fn bill(record: &NodeRecord, instance: &Instance, loads: &[Load]) -> Option<Bill
     for &(at, price) in instance.prices.iter().filter(|&&(at, _)| at > running) {
         bill.price_changed(at, price);
     }
-    if let Some(ready) = record.ready {
-        let info = &record.info;
-        let usage = |load: &Load| Usage::node(&info.capacity, &info.allocatable, &load.workload, &load.system);
-        let empty = Load { at: ready, workload: Resources::ZERO, system: Resources::ZERO };
-        let at_ready = loads.iter().rev().find(|load| load.at <= ready).unwrap_or(&empty);
-        bill.usage_changed(ready.max(running), usage(at_ready));
-        for load in loads.iter().filter(|load| load.at > ready) {
-            bill.usage_changed(load.at, usage(load));
-        }
+    let info = &record.info;
+    let shares = |at: Time| {
+        let load = loads[..loads.partition_point(|load| load.at <= at)].last();
+        let (workload, system) = load.map_or((Resources::ZERO, Resources::ZERO), |load| (load.workload, load.system));
+        Shares::of(&info.capacity, &info.allocatable, &workload, &system)
+    };
+    let mut changes: Vec<Time> = loads.iter().map(|load| load.at).collect();
+    changes.extend([record.ready, record.draining].into_iter().flatten());
+    changes.sort_unstable();
+    for at in changes.into_iter().map(|at| at.max(running)) {
+        let (ready, draining) =
+            (record.ready.is_some_and(|ready| ready <= at), record.draining.is_some_and(|d| d <= at));
+        bill.usage_changed(
+            at,
+            match (ready, draining) {
+                (false, false) => Usage::Boot,
+                (true, false) => Usage::Node(shares(at)),
+                (true, true) => Usage::Draining(shares(at)),
+                // It never was a node: nothing but the instance is to be deleted.
+                (false, true) => Usage::Draining(Shares::default()),
+            },
+        );
     }
     if let Some(end) = instance.shutting_down {
         bill.end(end);
@@ -213,6 +255,11 @@ fn decision_record(decision: Decision, cluster: &Cluster) -> DecisionRecord {
     }
 }
 
+/// Instances have no other name.
+fn instance_name(id: InstanceId) -> String {
+    format!("i-{:08x}", id.0)
+}
+
 fn subject_name(subject: Subject, cluster: &Cluster) -> String {
     match subject {
         Subject::Cluster => "Cluster".to_owned(),
@@ -225,6 +272,6 @@ fn subject_name(subject: Subject, cluster: &Cluster) -> String {
         Subject::Node(id) => format!("Node/{}", cluster.nodes[id.index()].name),
         Subject::NodeClaim(id) => format!("NodeClaim/{}", cluster.nodeclaims[id.index()].name),
         Subject::NodePool(id) => format!("NodePool/{}", cluster.nodepools[id.index()].name),
-        Subject::Instance(id) => format!("Instance/i-{:08x}", id.0),
+        Subject::Instance(id) => format!("Instance/{}", instance_name(id)),
     }
 }

@@ -186,7 +186,9 @@ fn pods_nodes_and_money_come_from_the_cluster() {
     let unit = |count: f64| Usd::from_f64(count * 0.00001);
     let cost = outcome.instance_cost();
     assert_eq!((cost.total, cost.boot, cost.useful), (unit(160.0), unit(30.0), unit(22.0)));
-    assert_eq!(cost.idle, unit(108.0));
+    // Half of it while the pod is there, all of it before and after; from 100 s on it drains.
+    assert_eq!((cost.idle, cost.empty, cost.draining), (unit(22.0), unit(16.0), unit(70.0)));
+    assert_eq!(cost.sum(), cost.total);
 }
 
 #[test]
