@@ -111,6 +111,10 @@ rules! {
         "a utilization target for containers without a request",
         "Utilization is a share of the request; without one the HPA cannot compute it and does nothing.",
         "keda `apis/keda/v1alpha1/scaledobject_webhook.go: verifyCPUMemoryScalers`; kubernetes `pkg/controller/podautoscaler/replica_calculator.go`";
+    HpaWithoutRequest = "hpa-without-request", Warning,
+        "an HPA on utilization of containers without a request",
+        "Utilization is a share of the request. The API server takes the HPA; at each pass it fails to compute the metric and leaves the replicas as they are.",
+        "kubernetes `pkg/controller/podautoscaler/replica_calculator.go: calculateRequests`";
     StabilizationOutlastsBursts = "stabilization-outlasts-bursts", Note,
         "a scale-down stabilization window that is longer than the time between bursts",
         "The HPA takes the highest recommendation of the window. Bursts that come more often than that keep the replicas of the peak for ever: shorten `behavior.scaleDown.stabilizationWindowSeconds`, or plan for the peak's cost.",
@@ -151,6 +155,10 @@ rules! {
         "a dead-letter queue that keeps messages no longer than its source",
         "On a standard queue the age of a dead letter counts from its first send, not from the move: with the same retention it may be gone hours after it was moved. Give the dead-letter queue the longer retention.",
         "Amazon SQS developer guide, dead-letter queues, retention";
+    LateRetry = "late-retry", Warning,
+        "a visibility timeout above the age that the objective allows, with work that gets lost",
+        "A message whose pod crashes, whose processing fails or whose receive is lost waits for the rest of its visibility timeout before anybody may try again. When that alone is longer than `maxAge`, one mishap misses it: shorten the timeout and extend it with a heartbeat.",
+        "Amazon SQS developer guide, visibility timeout";
     RetentionBelowDrain = "retention-below-drain", Warning,
         "a retention shorter than working off the largest burst takes",
         "With all replicas at work the burst needs longer than messages are kept: the rest is deleted unprocessed.",

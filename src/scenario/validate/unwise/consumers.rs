@@ -20,6 +20,7 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
         let Some(queue) = cx.scenario.queues.iter().find(|queue| queue.name == consumer.queue) else { continue };
         let habits = consumer.habits(queue.fifo);
         timeouts(consumer, queue, &habits, at, problems);
+        late_retry(consumer, queue, &habits, at, cx, problems);
         stopping(consumer, &habits, at, cx, problems);
         polling(consumer, queue, &habits, at, problems);
         parallelism(consumer, queue, &habits, at, cx, problems);
@@ -86,6 +87,28 @@ fn timeouts(consumer: &ConsumerSpec, queue: &QueueSpec, habits: &Habits, at: At<
         let field = if consumer.prefetch.is_some() { "prefetch" } else { "batchSize" };
         let message = "messages that wait in the pod come back before it handles them";
         Rule::PrefetchOutlivesVisibility.report(problems, at.span(&[field]), message, label, Some(help.to_owned()));
+    }
+}
+
+/// Work that is lost for longer than the objective allows.
+fn late_retry(
+    consumer: &ConsumerSpec,
+    queue: &QueueSpec,
+    habits: &Habits,
+    at: At<'_>,
+    cx: &Context<'_>,
+    problems: &mut Problems,
+) {
+    let timeout = consumer.visibility_timeout.unwrap_or(queue.visibility_timeout);
+    let Some(limit) = cx.scenario.objectives.max_age.filter(|limit| *limit < timeout) else { return };
+    let is_kept = consumer.heartbeat.is_some() || habits.ack == Ack::Early;
+    let fails = consumer.failures > 0.0 && consumer.on_error.is_none_or(|reaction| reaction == OnError::Timeout);
+    if !is_kept && (consumer.crashes > 0.0 || fails || consumer.lost_receives > 0.0) {
+        let field = if consumer.visibility_timeout.is_some() { "visibilityTimeout" } else { "queue" };
+        let label = format!("tried again after {timeout}, `maxAge` is {limit}");
+        let help = "shorten the visibility timeout and extend it with a `heartbeat`";
+        let message = "a message that gets lost once misses the objective";
+        Rule::LateRetry.report(problems, at.span(&[field]), message, label, Some(help.to_owned()));
     }
 }
 

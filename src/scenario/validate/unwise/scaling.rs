@@ -3,7 +3,7 @@
 use super::super::context::{At, Context};
 use super::{bounds, consumers_of, deployment, down_window, needs_karpenter, p99, parallel, recurring, shortest_wait};
 use crate::api::decode::Problems;
-use crate::api::hpa::Behavior;
+use crate::api::hpa::{Behavior, HpaSpec, MetricTargetType};
 use crate::api::keda::{FallbackBehavior, JobStrategy, ScaledJobSpec, ScaledObject, Trigger, TriggerMetricType};
 use crate::scenario::lint::Rule;
 use crate::time::Duration;
@@ -37,6 +37,7 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
         let at = at.into(&["spec"]);
         let target = &hpa.spec.scale_target_ref.name;
         windows(hpa.spec.behavior.as_ref(), target, at.into(&["behavior"]), cx, problems);
+        requests(&hpa.spec, at, cx, problems);
     }
     for (job, at) in cx.elements("scaledJobs", &cx.scenario.scaled_jobs) {
         jobs(&job.spec, at.into(&["spec"]), problems);
@@ -264,6 +265,26 @@ fn windows(behavior: Option<&Behavior>, target: &str, at: At<'_>, cx: &Context<'
         let message = "scaling out begins after the objective is missed";
         let label = format!("the HPA waits {up}, `{objective}` is {limit}");
         Rule::ScaleUpWindowAboveObjective.report(problems, span, message, label, None);
+    }
+}
+
+/// Utilization of pods that request nothing.
+fn requests(spec: &HpaSpec, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    let Some(deployment) = deployment(&spec.scale_target_ref.name, cx) else { return };
+    for (index, metric) in spec.metrics.iter().enumerate() {
+        let Some(source) =
+            metric.resource.as_ref().filter(|source| source.target.kind == MetricTargetType::Utilization)
+        else {
+            continue;
+        };
+        let Some(resource) = Resource::parse(&source.name) else { continue };
+        if deployment.spec.template.spec.containers.iter().any(|container| container.requests().get(resource) == 0) {
+            let span = at.span(&["metrics", &index.to_string(), "resource", "name"]);
+            let label = format!("a container does not request {}", source.name);
+            let help = "add it to `resources.requests`, or set a target of type `AverageValue`";
+            let message = "the HPA cannot compute this utilization and never scales";
+            Rule::HpaWithoutRequest.report(problems, span, message, label, Some(help.to_owned()));
+        }
     }
 }
 
