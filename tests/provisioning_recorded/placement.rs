@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{Case, KubeScheduler, State};
 
 /// How many ways are tried with each [`Order`].
-const ATTEMPTS: u64 = 1_000;
+const ATTEMPTS: u64 = 20_000;
 
 /// In which order pending pods are tried.
 #[derive(Clone, Copy)]
@@ -121,10 +121,15 @@ impl<'s, 'c> Search<'s, 'c> {
         }
         let early = [0.0, 0.05, 0.3][self.stream.below(3)];
         loop {
+            let before = self.placed;
             for pod in &queue {
                 self.place(*pod, early)?;
             }
             queue.retain(|pod| self.state.pods[*pod].node.is_none());
+            // A pod that was placed may wake one that must be spread.
+            if self.placed > before && (self.away.is_empty() || self.stream.chance(0.3)) {
+                continue;
+            }
             let first = queue.iter().map(|pod| self.state.pods[*pod].shape).find(|shape| self.is_awaited(*shape));
             if !first.is_some_and(|shape| self.join_one_that_takes(shape)) {
                 let Some(node) = self.draw(|_| true) else { break };
