@@ -13,6 +13,12 @@ mod control_plane;
 mod disruption_world;
 #[path = "../tests/support/json.rs"]
 mod json;
+#[path = "../tests/support/plain_pools.rs"]
+mod plain_pools;
+#[path = "../tests/support/plain_scheduler.rs"]
+mod plain_scheduler;
+#[path = "../tests/support/plain_topology.rs"]
+mod plain_topology;
 #[path = "figures/runs.rs"]
 mod runs;
 
@@ -68,9 +74,14 @@ fn seconds_on_processor() -> Option<f64> {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if arguments.first().is_some_and(|first| first == runs::PEAK_ARGUMENT) {
-        runs::print_peak(arguments.get(1));
-        return;
+    if let [first, count, ..] = &arguments[..]
+        && let Ok(count) = count.parse()
+    {
+        match first.as_str() {
+            runs::PEAK_OF_MESSAGES => return runs::print_peak(&runs::queue_of(10, count, "")),
+            runs::PEAK_OF_PODS => return runs::print_peak(&runs::pods(count)),
+            _ => {}
+        }
     }
     let figures = Figures { wanted: arguments };
     runs::print(&figures);

@@ -11,7 +11,7 @@ use forescale::cluster::catalogue::Catalogue;
 use forescale::ec2::capacity::NodeSettings;
 use forescale::ec2::catalogue::build;
 use forescale::ec2::prices::Prices;
-use forescale::engine::Streams;
+use forescale::engine::{Stream, Streams};
 use forescale::karpenter::scheduling::{Input, Pod, Pool, Shape, solve};
 use forescale::scheduler::choose::{Choice, Chooser};
 use forescale::scheduler::shape::{PodTraits, ShapeIndex};
@@ -21,7 +21,7 @@ use forescale::units::{Resource, Resources};
 use serde_json::json;
 
 use super::case::Case;
-use super::{Figures, Goal, fastest};
+use super::{Figures, Goal, fastest, plain_scheduler};
 
 pub fn print(figures: &Figures) {
     let catalogue = Arc::new(whole_catalogue());
@@ -29,6 +29,10 @@ pub fn print(figures: &Figures) {
         figures.print(&format!("provisioning_10000_pods_{shapes}_shapes"), "ms", Goal::AtMost(goal), || {
             provision(&catalogue, 10_000, shapes)
         });
+    }
+    for shapes in [1, 100] {
+        let name = format!("provisioning_plain_over_production_{shapes}_shapes");
+        figures.print(&name, "ratio", Goal::AtLeast(10.0), || plain_over_production(&catalogue, 300, shapes));
     }
     figures.print("scheduler_7064_pods_1200_nodes", "ms", Goal::AtMost(50.0), || place(7064, 1200));
     figures.print("disruption_pass_500_nodes_5000_pods", "ms", Goal::AtMost(100.0), || disrupt(500));
@@ -56,6 +60,36 @@ fn whole_catalogue() -> Catalogue {
 
 /// Milliseconds of one scheduling pass of Karpenter's that knows nothing of former ones.
 fn provision(catalogue: &Arc<Catalogue>, pods: usize, shapes: usize) -> f64 {
+    let pass = |input: &Input<'_>| 1e3 * fastest(3, || assert!(!solve(input, &mut ties()).claims.is_empty()));
+    with_pending(catalogue, pods, shapes, pass)
+}
+
+/// Passes of the production solver that are measured together: one is too short for the clock.
+const REPEATED: u32 = 50;
+
+/// Time of the plain solver of the tests over that of the production one, on one question, one right after the other.
+fn plain_over_production(catalogue: &Arc<Catalogue>, pods: usize, shapes: usize) -> f64 {
+    with_pending(catalogue, pods, shapes, |input| {
+        let claims = solve(input, &mut ties()).claims.len();
+        let production = fastest(3, || {
+            (0..REPEATED).for_each(|_| assert_eq!(solve(input, &mut ties()).claims.len(), claims));
+        }) / f64::from(REPEATED);
+        let plain = fastest(1, || assert_eq!(plain_scheduler::solve(input, 1).claims.len(), claims));
+        plain / production
+    })
+}
+
+fn ties() -> Stream {
+    Streams::new(1, 0).open("bench", 0)
+}
+
+/// What a measurement gives for so many pending pods of so many shapes, a pool of everything and no node.
+fn with_pending(
+    catalogue: &Arc<Catalogue>,
+    pods: usize,
+    shapes: usize,
+    measure: impl FnOnce(&Input<'_>) -> f64,
+) -> f64 {
     let pool: NodePoolSpec = parse("template = { spec = { requirements = [] } }");
     let labels = Labels::from([("app".to_owned(), "a".to_owned())]);
     let spec = |i: usize| -> PodSpec {
@@ -71,7 +105,7 @@ fn provision(catalogue: &Arc<Catalogue>, pods: usize, shapes: usize) -> f64 {
         pods: (0..pods).map(pod).collect(),
         ..Input::default()
     };
-    1e3 * fastest(3, || assert!(!solve(&input, &mut Streams::new(1, 0).open("bench", 0)).claims.is_empty()))
+    measure(&input)
 }
 
 /// Milliseconds in which kube-scheduler's rules place pods of 200 sizes.
@@ -102,7 +136,7 @@ fn place(pods: u32, nodes: usize) -> f64 {
     milliseconds
 }
 
-fn snapshot(nodes: usize, stream: &mut forescale::engine::Stream) -> Snapshot {
+fn snapshot(nodes: usize, stream: &mut Stream) -> Snapshot {
     let mut snapshot = Snapshot::default();
     for index in 0..nodes {
         let name = format!("node-{index}");

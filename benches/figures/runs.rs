@@ -16,8 +16,9 @@ use rayon::prelude::*;
 
 use super::{Figures, Goal, fastest};
 
-/// First argument of the process whose memory is measured; the second is the number of messages.
-pub const PEAK_ARGUMENT: &str = "peak-memory";
+/// First argument of a process whose memory is measured; the second is the number of messages or pods.
+pub const PEAK_OF_MESSAGES: &str = "peak-memory-of-messages";
+pub const PEAK_OF_PODS: &str = "peak-memory-of-pods";
 const MESSAGES: u64 = 10_000_000;
 /// Load of a server.
 const LOAD: f64 = 0.8;
@@ -46,7 +47,13 @@ pub fn print(figures: &Figures) {
         let scenario = two_layer_week();
         fastest(1, || assert_about(&run(&scenario), MESSAGES))
     });
-    figures.print("peak_memory_100M_messages", "MB", Goal::AtMost(100.0), || peak_of_a_process(100_000_000));
+    figures.print("peak_memory_100M_messages", "MB", Goal::AtMost(100.0), || {
+        peak_of_a_process(PEAK_OF_MESSAGES, 100_000_000) / 1e6
+    });
+    figures.print("memory_per_pod", "bytes", Goal::AtMost(300.0), || {
+        let [few, many] = [10_000, 60_000].map(|pods| peak_of_a_process(PEAK_OF_PODS, pods));
+        (many - few) / 50_000.0
+    });
     for threads in [1, 2] {
         let goal = Goal::AtLeast(5.0 * threads as f64);
         figures.print(&format!("sweep_front_page_{threads}_threads"), "runs/s", goal, || sweep(threads));
@@ -70,21 +77,20 @@ pub fn print_growth(figures: &Figures) {
     }
 }
 
-/// Runs `peak-memory` in a process of its own, because memory that was used before is not given back.
-fn peak_of_a_process(messages: u64) -> f64 {
+/// Bytes that a run needs in a process of its own, because memory that was used before is not given back.
+fn peak_of_a_process(what: &str, count: u64) -> f64 {
     let program = std::env::current_exe().expect("this program");
-    let output = Command::new(program).args([PEAK_ARGUMENT, &messages.to_string()]).output().expect("a process");
+    let output = Command::new(program).args([what, &count.to_string()]).output().expect("a process");
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
 }
 
-/// Runs M/M/10 and prints the most memory that the process ever held, MB.
-pub fn print_peak(messages: Option<&String>) {
-    let messages = messages.and_then(|text| text.parse().ok()).unwrap_or(MESSAGES);
-    assert_about(&run(&queue_of(10, messages, "")), messages);
+/// Runs a scenario and prints the most memory that the process ever held, bytes.
+pub fn print_peak(scenario: &Scenario) {
+    black_box(run(scenario));
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = peak.and_then(|text| text.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
-    println!("{}", kib.map_or(f64::NAN, |kib| kib * 1024.0 / 1e6));
+    println!("{}", kib.map_or(f64::NAN, |kib| kib * 1024.0));
 }
 
 fn sweep(threads: usize) -> f64 {
@@ -113,8 +119,21 @@ fn assert_about(outcome: &Outcome, messages: u64) {
     assert!((0.97..1.03).contains(&processed), "{processed} of the messages were processed");
 }
 
+/// So many pods of one Deployment, all running.
+pub fn pods(count: u64) -> Scenario {
+    load_text(&format!(
+        "[simulation]\nduration = \"10m\"\nmaxPods = 1000000\n\
+         [controllerManager]\nkubeAPIQPS = 1000000\nkubeAPIBurst = 1000000\n\
+         [scheduler]\nclientQPS = 1000000\nclientBurst = 1000000\n\
+         [[deployments]]\nmetadata = {{ name = \"d\" }}\n[deployments.spec]\nreplicas = {count}\n\
+         template = {{ metadata = {{ labels = {{ app = \"d\" }} }}, spec = {{ containers = [{{ name = \"c\", image = \"c:1\", resources = {{ requests = {{ cpu = \"50m\" }} }} }}] }} }}\n\
+         selector = {{ matchLabels = {{ app = \"d\" }} }}\n\
+         [[nodeGroups]]\nname = \"fixed\"\ncount = 200\ncapacity = {{ cpu = \"64\", memory = \"256Gi\", pods = 600 }}\n"
+    ))
+}
+
 /// M/M/c on a Deployment of fixed size.
-fn queue_of(servers: u32, messages: u64, queue: &str) -> Scenario {
+pub fn queue_of(servers: u32, messages: u64, queue: &str) -> Scenario {
     let rate = LOAD * f64::from(servers);
     let seconds = messages as f64 / rate;
     let nodes = servers.div_ceil(500);

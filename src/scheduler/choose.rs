@@ -60,13 +60,20 @@ pub struct Chooser {
 struct ShapeMemory {
     described: Vec<Option<u32>>,
     by_description: Vec<Described>,
-    versions: Vec<Option<u32>>,
-    verdicts: Vec<i16>,
+    verdicts: Vec<Verdict>,
     spread: Option<SpreadCounts>,
     /// How many shapes were known when pod affinity was last found irrelevant.
     affinity_free_of: usize,
     /// The last failure and the snapshot's version then: while nothing changes, the next pod of the shape fails alike.
     failure: Option<(u64, Diagnosis)>,
+}
+
+/// What a node's own state says for one shape: its score by room if it is feasible, else an encoded rejection.
+#[derive(Clone, Copy, Debug)]
+struct Verdict {
+    /// The node's version that it was found for; `u32::MAX` at first.
+    version: u32,
+    value: i16,
 }
 
 /// What a node's description says for one shape.
@@ -178,8 +185,7 @@ impl Chooser {
         let slots = snapshot.slots();
         memory.described.resize(slots, None);
         memory.by_description.resize(slots, Described::default());
-        memory.versions.resize(slots, None);
-        memory.verdicts.resize(slots, 0);
+        memory.verdicts.resize(slots, Verdict { version: u32::MAX, value: 0 });
         if let Some(spread) = &mut memory.spread
             && (spread.has_hard() || spread.has_soft())
         {
@@ -204,9 +210,10 @@ impl Chooser {
         self.scores.clear();
         let start = self.next_start % nodes;
         let mut examined = 0;
+        let alone = self.stands_alone(attempt);
         for slot in order[start..].iter().chain(&order[..start]) {
             examined += 1;
-            let verdict = self.verdict(attempt, *slot);
+            let verdict = if alone { self.own_verdict(attempt, *slot) } else { self.verdict(attempt, *slot) };
             if verdict >= 0 {
                 self.feasible.push(*slot);
                 self.scores.push(i64::from(verdict));
@@ -218,15 +225,31 @@ impl Chooser {
         self.next_start = (start + examined) % nodes;
     }
 
+    /// Whether a node's own state decides whether it is feasible: no nominations, no spreading, no pod affinity.
+    fn stands_alone(&self, attempt: &Attempt<'_>) -> bool {
+        let spread = self.memory[attempt.id.0 as usize].spread.as_ref();
+        attempt.snapshot.nominations == 0
+            && attempt.affinity.is_none()
+            && !spread.is_some_and(SpreadCounts::has_hard)
+    }
+
+    /// What the node's own state says.
+    fn own_verdict(&mut self, attempt: &Attempt<'_>, slot: Slot) -> i16 {
+        let memory = &mut self.memory[attempt.id.0 as usize];
+        let version = attempt.snapshot.versions[slot];
+        let known = memory.verdicts[slot];
+        if known.version == version {
+            return known.value;
+        }
+        let value = memory.judge(attempt, slot, &self.config);
+        memory.verdicts[slot] = Verdict { version, value };
+        value
+    }
+
     /// The node's score by room if it is feasible, else an encoded rejection.
     fn verdict(&mut self, attempt: &Attempt<'_>, slot: Slot) -> i16 {
-        let memory = &mut self.memory[attempt.id.0 as usize];
-        let version = Some(attempt.snapshot.versions[slot]);
-        if memory.versions[slot] != version {
-            memory.versions[slot] = version;
-            memory.verdicts[slot] = memory.judge(attempt, slot, &self.config);
-        }
-        let mut verdict = memory.verdicts[slot];
+        let mut verdict = self.own_verdict(attempt, slot);
+        let memory = &self.memory[attempt.id.0 as usize];
         if verdict >= 0 && !attempt.snapshot.node(slot).nominated.is_empty() {
             verdict = with_nominated(attempt, slot).map_or(verdict, encode);
         }
@@ -276,7 +299,11 @@ impl Chooser {
                 *total += weight::TAINT_TOLERATION * score::normalized(raw, i64::from(max), true);
             }
         }
-        let max = self.feasible.iter().map(|slot| described(slot).preferred).max().unwrap_or(0);
+        let max = if attempt.shape.prefers_nodes() {
+            self.feasible.iter().map(|slot| described(slot).preferred).max().unwrap_or(0)
+        } else {
+            0
+        };
         if max > 0 {
             for (total, slot) in self.scores.iter_mut().zip(&self.feasible) {
                 let raw = i64::from(described(slot).preferred);
@@ -327,19 +354,31 @@ impl Chooser {
     fn diagnose(&mut self, attempt: &Attempt<'_>) -> Diagnosis {
         let order = attempt.snapshot.last_order();
         let mut diagnosis = Diagnosis { nodes: order.len(), ..Diagnosis::default() };
+        let mut short = [0; Resource::COUNT];
+        let alone = self.stands_alone(attempt);
         for slot in order {
-            let rejection = decode(self.verdict(attempt, *slot));
+            let verdict = if alone { self.own_verdict(attempt, *slot) } else { self.verdict(attempt, *slot) };
+            let rejection = decode(verdict);
             diagnosis.plugins = diagnosis.plugins.with(rejection.plugin);
             diagnosis.resolvable |= rejection.resolvable;
             let node = attempt.snapshot.node(*slot);
             match rejection.plugin {
                 Plugin::TaintToleration => {
                     let key = untolerated_taint(attempt.shape, &node.spec).map_or(String::new(), |t| t.key.clone());
-                    diagnosis.add(Reason::Taint(key));
+                    diagnosis.add(Reason::Taint(key), 1);
                 }
-                Plugin::NodeResourcesFit => lacking(attempt.shape, node).for_each(|reason| diagnosis.add(reason)),
-                plugin => diagnosis.add(Reason::Rejected(plugin)),
+                Plugin::NodeResourcesFit => {
+                    lacking(attempt.shape, node).for_each(|resource| short[resource as usize] += 1);
+                }
+                plugin => diagnosis.add(Reason::Rejected(plugin), 1),
             }
+        }
+        for resource in Resource::ALL.into_iter().filter(|resource| short[*resource as usize] > 0) {
+            let reason = match resource {
+                Resource::Pods => Reason::TooManyPods,
+                other => Reason::Insufficient(other.name()),
+            };
+            diagnosis.add(reason, short[resource as usize]);
         }
         diagnosis
     }
@@ -414,15 +453,11 @@ fn with_nominated(attempt: &Attempt<'_>, slot: Slot) -> Option<Rejection> {
     reject_by_room(attempt.shape, node, &extra)
 }
 
-fn lacking<'a>(shape: &'a Shape, node: &'a NodeInfo) -> impl Iterator<Item = Reason> + 'a {
-    let nothing_else = Resource::ALL.into_iter().filter(|resource| {
-        let want = shape.requests.get(*resource);
-        want > 0 && want > node.spec.allocatable.get(*resource) - node.requested.get(*resource)
-    });
-    nothing_else.map(|resource| match resource {
-        Resource::Pods => Reason::TooManyPods,
-        other => Reason::Insufficient(other.name()),
-    })
+fn lacking<'a>(shape: &'a Shape, node: &'a NodeInfo) -> impl Iterator<Item = Resource> + 'a {
+    let short = |(resource, want): &&(Resource, i64)| {
+        *want > node.spec.allocatable.get(*resource) - node.requested.get(*resource)
+    };
+    shape.wanted.iter().filter(short).map(|(resource, _)| *resource)
 }
 
 fn bounds(values: &[i64]) -> (i64, i64) {

@@ -31,11 +31,11 @@ pub enum Reason {
 }
 
 impl Diagnosis {
-    /// Counts one node.
-    pub fn add(&mut self, reason: Reason) {
+    /// Counts nodes.
+    pub fn add(&mut self, reason: Reason, nodes: u32) {
         match self.reasons.binary_search_by(|(known, _)| known.cmp(&reason)) {
-            Ok(index) => self.reasons[index].1 += 1,
-            Err(index) => self.reasons.insert(index, (reason, 1)),
+            Ok(index) => self.reasons[index].1 += nodes,
+            Err(index) => self.reasons.insert(index, (reason, nodes)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The filter plugins that look at one node and one pod.
 
 use crate::api::pod::{Taint, TaintEffect};
-use crate::units::{Resource, Resources};
+use crate::units::Resources;
 
 use super::shape::{HostPort, Shape};
 use super::snapshot::{NodeInfo, NodeSpec};
@@ -148,11 +148,7 @@ pub fn reject_by_room(shape: &Shape, node: &NodeInfo, extra: &Resources) -> Opti
         return Some(Rejection { plugin: Plugin::NodePorts, resolvable: true });
     }
     let mut lacking = false;
-    for resource in Resource::ALL {
-        let want = shape.requests.get(resource);
-        if want == 0 {
-            continue;
-        }
+    for &(resource, want) in &shape.wanted {
         let allocatable = node.spec.allocatable.get(resource);
         if want > allocatable - node.requested.get(resource) - extra.get(resource) {
             lacking = true;

@@ -75,6 +75,8 @@ pub struct Shape {
     pub traits: PodTraits,
     /// Requests, with one pod.
     pub requests: Resources,
+    /// The resources among them that are not 0.
+    pub wanted: Vec<(Resource, i64)>,
     /// CPU that `LeastAllocated` counts, in millicores: containers without request count 100.
     pub scored_cpu: i64,
     /// Memory that `LeastAllocated` counts, in bytes: containers without request count 200 MB.
@@ -115,8 +117,10 @@ impl Shape {
             preferred
                 .extend(terms.iter().map(|t| term(&t.pod_affinity_term, sign * i64::from(t.weight), &traits.labels)));
         }
+        let wanted = Resource::ALL.into_iter().map(|resource| (resource, requests.get(resource)));
         Shape {
             requests,
+            wanted: wanted.filter(|(_, want)| *want != 0).collect(),
             scored_cpu: scored.get(Resource::Cpu),
             scored_memory: scored.get(Resource::Memory),
             best_effort: requests.get(Resource::Cpu) == 0 && requests.get(Resource::Memory) == 0,
@@ -137,6 +141,13 @@ impl Shape {
     #[must_use]
     pub fn has_pod_affinity(&self) -> bool {
         !(self.affinity.is_empty() && self.anti_affinity.is_empty() && self.preferred.is_empty())
+    }
+
+    /// Whether some nodes suit it better by their labels.
+    #[must_use]
+    pub fn prefers_nodes(&self) -> bool {
+        let affinity = self.traits.spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+        affinity.is_some_and(|own| !own.preferred_during_scheduling_ignored_during_execution.is_empty())
     }
 
     /// Whether any toleration covers the taint.
