@@ -136,7 +136,7 @@ fn pairing_saves_two_thirds_of_all_runs_and_more_on_reference_systems() {
         let runs = values.map(|value| replications(name, (setting, value), pairs));
         for (index, measure) in measures.into_iter().enumerate() {
             let [a, b] =
-                [0, 1].map(|side| runs[side].iter().map(|outcome| self::value(outcome, measure)).collect::<Vec<_>>());
+                [0, 1].map(|side| runs[side].iter().map(|outcome| value(outcome, measure)).collect::<Vec<_>>());
             let gain = pairing_gain(&a, &b);
             let [from, to] = values;
             println!("{name}, {setting} {from} against {to}, {measure}: {gain:.1?} times fewer of {pairs} runs");
