@@ -228,9 +228,7 @@ impl Chooser {
     /// Whether a node's own state decides whether it is feasible: no nominations, no spreading, no pod affinity.
     fn stands_alone(&self, attempt: &Attempt<'_>) -> bool {
         let spread = self.memory[attempt.id.0 as usize].spread.as_ref();
-        attempt.snapshot.nominations == 0
-            && attempt.affinity.is_none()
-            && !spread.is_some_and(SpreadCounts::has_hard)
+        attempt.snapshot.nominations == 0 && attempt.affinity.is_none() && !spread.is_some_and(SpreadCounts::has_hard)
     }
 
     /// What the node's own state says.
