@@ -42,7 +42,7 @@ fn mean_wait(scenario: &Scenario, seed: u64, replication: u64) -> f64 {
     plane.statistics(end, queue).wait.mean().map_or(0.0, Duration::as_secs_f64)
 }
 
-/// `FORESCALE_EXPERIMENTS=2000 cargo test --release --test statistics -- --nocapture` makes the whole measurement.
+/// `FORESCALE_EXPERIMENTS=2000 cargo test --test statistics intervals -- --nocapture` makes the whole measurement.
 #[test]
 fn intervals_of_a_queue_hold_the_true_mean_in_95_of_100_experiments() {
     let whole = 2000_usize;

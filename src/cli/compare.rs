@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
@@ -56,6 +56,13 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// The scenario's name; its path where another scenario has the same name.
+fn name(file: &Path, all: &[PathBuf]) -> String {
+    let name = load::name(file);
+    let is_unique = all.iter().filter(|other| load::name(other) == name).count() == 1;
+    if is_unique { name } else { file.display().to_string() }
+}
+
 /// Share by which a measure may be worse when `--strict` alone is given.
 const DEFAULT_BOUND: f64 = 0.05;
 
@@ -83,7 +90,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<
         let source =
             Source { file: file.clone(), settings: arguments.settings.clone(), allow_outside: arguments.allow_outside };
         let Some(scenario) = load::scenario(&source, arguments.json, terminal)? else { return Ok(End::BadInput) };
-        loaded.push((load::name(file), scenario));
+        loaded.push((name(file, &arguments.files), scenario));
     }
     let scenarios: Vec<(String, &Scenario)> =
         loaded.iter().map(|(name, loaded)| (name.clone(), &loaded.scenario)).collect();
@@ -160,6 +167,13 @@ fn verdict(arguments: &Arguments, comparison: &Comparison) -> anyhow::Result<End
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scenarios_of_one_name_are_called_by_their_paths() {
+        let files = ["base/scenario.toml", "a/x/scenario.toml", "b/x/scenario.toml"].map(PathBuf::from);
+        let names: Vec<String> = files.iter().map(|file| name(file, &files)).collect();
+        assert_eq!(names, ["base", "a/x/scenario.toml", "b/x/scenario.toml"]);
+    }
 
     #[test]
     fn shares_are_percent_or_parts_of_one() {

@@ -87,13 +87,18 @@ impl Drawing for TradeOff<'_> {
         for (wait, cost, _) in places.iter().filter(|(_, _, point)| !point.on_front) {
             canvas.dot(at(*wait, *cost), 5.0, LIGHT)?;
         }
-        self.front(canvas, &at)?;
-        for ((name, (wait, cost)), color) in self.marked.iter().zip([VERMILLION, ORANGE]) {
-            let place = at(*wait, *cost);
-            canvas.dot(place, 8.0, color)?;
-            let is_right = place.0 > (LEFT + RIGHT) * 0.7;
-            let (align, aside) = if is_right { (Align::Right, -13.0) } else { (Align::Left, 13.0) };
-            canvas.text(name, (place.0 + aside, place.1 + 12.0), 14.0, color, align)?;
+        // The names of the marked places first: other labels keep away from them.
+        let mut labels = Vec::new();
+        for (name, (wait, cost)) in &self.marked {
+            let (x, y) = at(*wait, *cost);
+            let width = canvas.width(name, 14.0);
+            let left = if x > (LEFT + RIGHT) * 0.7 { x - 13.0 - width } else { x + 13.0 };
+            labels.push((left, left + width, y + 12.0));
+        }
+        self.front(canvas, &at, labels.clone())?;
+        for (((name, (wait, cost)), (left, _, y)), color) in self.marked.iter().zip(labels).zip([VERMILLION, ORANGE]) {
+            canvas.dot(at(*wait, *cost), 8.0, color)?;
+            canvas.text(name, (left, y), 14.0, color, Align::Left)?;
         }
         canvas.frame((LEFT, TOP), (RIGHT, BOTTOM), FRAME)
     }
@@ -105,6 +110,7 @@ impl TradeOff<'_> {
         &self,
         canvas: &Canvas<'_, B>,
         at: &impl Fn(f64, f64) -> (f64, f64),
+        mut taken: Vec<(f64, f64, f64)>,
     ) -> Result<(), ChartError> {
         let front = front(self.points);
         let path: Vec<_> = front.iter().map(|(wait, cost, _)| at(*wait, *cost)).collect();
@@ -115,7 +121,6 @@ impl TradeOff<'_> {
         // The knee's label first, so that it is never the one left out.
         let mut order: Vec<usize> = (0..front.len()).collect();
         order.sort_by_key(|index| (Some(*index) != bend, *index));
-        let mut taken: Vec<(f64, f64, f64)> = Vec::new();
         for index in order {
             let (place, (_, _, point)) = (path[index], &front[index]);
             canvas.dot(place, 6.0, BLUE)?;
