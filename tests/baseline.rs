@@ -1,5 +1,5 @@
 //! The front-page spike with KEDA and Karpenter, and with what people come from: an HPA on CPU and Cluster Autoscaler. Prints the
-//! table that scenarios/front-page-baseline.toml shows.
+//! table that scenarios/front-page-baseline.toml and the README show.
 
 use std::path::Path;
 
@@ -48,19 +48,37 @@ fn run(name: &'static str, file: &str, settings: &[(&str, &str)]) -> (Row, Outco
     (row, outcome)
 }
 
-fn print(rows: &[&Row]) {
+/// The table, line by line.
+fn table(rows: &[&Row]) -> Vec<String> {
     let clock = |time: Option<Time>| {
         let seconds = time.map(|time| time.as_secs_f64().round() as u64);
         seconds.map_or_else(|| "never".to_owned(), |seconds| format!("{}:{:02}", seconds / 60, seconds % 60))
     };
-    println!("#                              1st pod  pods at   50th     100th   backlog    p95");
-    println!("#                               ready    5:00     ready    ready    gone     wait     cost");
+    let mut lines = vec![
+        "                             1st pod  pods at   50th     100th   backlog    p95".to_owned(),
+        "                              ready    5:00     ready    ready    gone     wait     cost".to_owned(),
+    ];
     for row in rows {
         let [first, fiftieth, hundredth, drained] = [row.first, row.fiftieth, row.hundredth, row.drained].map(clock);
-        println!(
-            "# {:29}{first:>6}{:>8}{fiftieth:>10}{hundredth:>9}{drained:>9}{:>7.0} s{:>7.2} USD",
+        lines.push(format!(
+            "{:29}{first:>6}{:>8}{fiftieth:>10}{hundredth:>9}{drained:>9}{:>7.0} s{:>7.2} USD",
             row.name, row.at_burst, row.p95, row.cost
-        );
+        ));
+    }
+    lines
+}
+
+/// Prints the table, which must stand in the scenario's comment and in the README.
+fn told(lines: &[String]) {
+    for line in lines {
+        println!("# {line}");
+    }
+    for (file, mark) in [("scenarios/front-page-baseline.toml", "# "), ("README.md", "")] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        for line in lines {
+            let wanted = format!("{mark}{line}");
+            assert!(text.lines().any(|known| known == wanted), "{file} lacks\n{wanted}");
+        }
     }
 }
 
@@ -70,7 +88,7 @@ fn keda_and_karpenter_are_there_first() {
     let (same, outcome) = run("CPU and Cluster Autoscaler", "front-page-baseline.toml", &[]);
     let booting = |name, time| run(name, "front-page-baseline.toml", &[("latencies.nodeRegistered", time)]).0;
     let (slow, slower) = (booting("  3 min to a node", "3m"), booting("  5 min to a node", "5m"));
-    print(&[&chain, &same, &slow, &slower]);
+    told(&table(&[&chain, &same, &slow, &slower]));
 
     assert!(chain.fiftieth < same.fiftieth && chain.hundredth < same.hundredth && chain.drained < same.drained);
     assert!(same.hundredth < slow.hundredth && slow.drained < slower.drained);

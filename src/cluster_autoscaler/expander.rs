@@ -1,4 +1,5 @@
-//! Which of several groups grows (`expander/waste/waste.go`, `expander/mostpods/mostpods.go`, `expander/random/random.go`).
+//! Which of several groups grows (`expander/waste/waste.go`, `expander/mostpods/mostpods.go`, `expander/random/random.go`,
+//! `expander/priority/priority.go`).
 
 use super::estimator::Estimate;
 use crate::engine::Stream;
@@ -14,6 +15,8 @@ pub struct Choice {
     pub estimate: Estimate,
     /// Capacity of one of its nodes.
     pub capacity: Resources,
+    /// The group's priority, if it has one.
+    pub priority: Option<u32>,
 }
 
 impl Choice {
@@ -34,6 +37,7 @@ pub fn best(choices: &[Choice], expander: Expander, draw: &mut Stream) -> Option
         Expander::LeastWaste => -choice.waste(),
         Expander::MostPods => choice.estimate.pods as f64,
         Expander::Random => 0.0,
+        Expander::Priority => choice.priority.map_or(-1.0, f64::from),
     };
     let top = choices.iter().map(score).max_by(f64::total_cmp)?;
     let equals: Vec<&Choice> = choices.iter().filter(|choice| score(choice) >= top).collect();
@@ -51,7 +55,12 @@ mod tests {
 
     fn choice(group: usize, nodes: u32, pods: usize, size: (i64, i64), used: (i64, i64)) -> Choice {
         let resources = |(milli, mib)| Resources::new(Cpu::from_milli(milli), Memory::from_mib(mib));
-        Choice { group, estimate: Estimate { nodes, pods, requests: resources(used) }, capacity: resources(size) }
+        Choice {
+            group,
+            estimate: Estimate { nodes, pods, requests: resources(used) },
+            capacity: resources(size),
+            priority: None,
+        }
     }
 
     fn pick(choices: &[Choice], expander: Expander, seed: u64) -> Option<usize> {
@@ -74,9 +83,23 @@ mod tests {
     }
 
     #[test]
+    fn the_highest_priority_wins_and_groups_without_one_only_among_themselves() {
+        let of = |group, priority| Choice { priority, ..choice(group, 1, 3, (4000, 1), (1, 1)) };
+        let choices = [of(0, Some(10)), of(1, None), of(2, Some(20)), of(3, Some(0))];
+        let without = |left: &[usize]| {
+            let rest: Vec<Choice> = choices.iter().filter(|choice| left.contains(&choice.group)).copied().collect();
+            (0..20).map(|seed| pick(&rest, Expander::Priority, seed)).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(without(&[0, 1, 2, 3]), [Some(2)].into());
+        assert_eq!(without(&[0, 1, 3]), [Some(0)].into());
+        assert_eq!(without(&[1, 3]), [Some(3)].into(), "even zero is a priority");
+        assert_eq!(without(&[1]), [Some(1)].into());
+    }
+
+    #[test]
     fn equals_are_drawn_from() {
         let equal = [choice(0, 1, 3, (4000, 1), (1, 1)), choice(1, 1, 3, (4000, 1), (1, 1))];
-        for expander in [Expander::LeastWaste, Expander::MostPods, Expander::Random] {
+        for expander in [Expander::LeastWaste, Expander::MostPods, Expander::Random, Expander::Priority] {
             let drawn: std::collections::BTreeSet<_> = (0..40).map(|seed| pick(&equal, expander, seed)).collect();
             assert_eq!(drawn.len(), 2, "{expander:?}");
         }

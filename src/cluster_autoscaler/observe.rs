@@ -77,6 +77,7 @@ pub fn group_views(groups: &Groups, world: &World<'_>) -> Vec<GroupView> {
             target: group.target,
             max: group.max,
             backoff_until: group.backoff.until(),
+            priority: spec.priority,
         }
     };
     groups.list.iter().enumerate().map(view).collect()

@@ -21,6 +21,8 @@ pub struct GroupView {
     pub max: u32,
     /// It is left alone until then.
     pub backoff_until: Option<Time>,
+    /// Its place for the expander `priority`.
+    pub priority: Option<u32>,
 }
 
 /// Why a group is no choice.
@@ -70,7 +72,7 @@ pub fn decide(pending: &[Need], groups: &[GroupView], expander: Expander, now: T
         } else {
             let estimate = estimate(pending, &group.template, group.max - group.target);
             if estimate.nodes > 0 {
-                choices.push(Choice { group: index, estimate, capacity: group.capacity });
+                choices.push(Choice { group: index, estimate, capacity: group.capacity, priority: group.priority });
                 continue;
             }
             Skip::NoFit
@@ -89,7 +91,7 @@ mod tests {
 
     fn group(milli: i64, target: u32, max: u32) -> GroupView {
         let template = room("t", milli, 100_000);
-        GroupView { capacity: template.free, template, target, max, backoff_until: None }
+        GroupView { capacity: template.free, template, target, max, backoff_until: None, priority: None }
     }
 
     fn run(pods: u32, groups: &[GroupView], now: f64) -> ScaleUp {

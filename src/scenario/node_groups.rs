@@ -33,6 +33,9 @@ object! {
         pub capacity_type: GroupCapacityType = GroupCapacityType::OnDemand,
         /// Whether the nodes' cost is counted.
         pub billed: bool = true,
+        /// Its place for the expander `priority`, the highest first; absent = it only grows when no group that fits has one
+        /// (cluster-autoscaler `expander/priority/priority.go`; there a ConfigMap names the groups by patterns).
+        pub priority: Option<u32>,
     }
 }
 
@@ -89,5 +92,7 @@ choice! {
         MostPods = "most-pods",
         /// Any.
         Random = "random",
+        /// The highest `priority` of the groups.
+        Priority = "priority",
     }
 }
