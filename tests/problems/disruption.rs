@@ -90,11 +90,7 @@ fn problem_19_the_way_back_from_on_demand_is_consolidation() {
         let shown: Vec<String> = at_minutes.iter().map(|(spot, other)| format!("{spot}+{other}")).collect();
         let unready = pods_pending_minutes(&outcome);
         let evicted = pods_stopped(&outcome, "Evicted");
-        lines.push(format!(
-            "{title:<16}{}{evicted:>9}{unready:>9.0}{:>9.2}",
-            format!("{:>6}", shown.join("  ")),
-            dollars(&outcome)
-        ));
+        lines.push(format!("{title:<16}{:>6}{evicted:>9}{unready:>9.0}{:>9.2}", shown.join("  "), dollars(&outcome)));
         (at_minutes, evicted, unready, dollars(&outcome))
     });
     in_comment("19-spot-dries-up", &lines);
