@@ -103,6 +103,8 @@ impl<'a> Run<'a> {
             self.calendar.schedule(Time::ZERO + change.at, Event::Change(index as u32));
         }
         self.calendar.schedule(Time::ZERO, Event::Sample);
+        // So that integrals are known at the end of the warm-up.
+        self.calendar.schedule(Time::ZERO + self.scenario.simulation.warm_up, Event::Look);
         let mut world = world(Time::ZERO, &mut self.cluster, self.scenario, &mut self.data);
         self.controllers.start(&mut world);
         self.settle(Time::ZERO);
@@ -138,6 +140,7 @@ impl<'a> Run<'a> {
         match event {
             Event::Apply(index) => self.cluster.apply(now, self.applied[index as usize].1),
             Event::Change(index) => changes::apply(now, &self.scenario.changes[index as usize], &mut self.cluster),
+            Event::Look => self.look_at_queues(now),
             _ => self.sample(now),
         }
     }
@@ -283,6 +286,9 @@ fn recorder(scenario: &Scenario, replication: u32, cluster: &Cluster, data: &Dat
 fn queue_sample(data: &mut Data<'_>, now: Time, index: usize) -> QueueSample {
     let id = sqs::QueueId(index as u16);
     let depth = data.plane.true_counts(id);
+    let window = data.plane.take_window(now, id);
+    let areas = data.plane.areas(now, id);
+    let reached = |(at, count)| (at, count as i64);
     let oldest_age = data.plane.age_of_oldest(now, id);
     let group_blocked = data.plane.blocked(id) as i64;
     let lost_in_flight = data.plane.lost_in_flight(id) as i64;
@@ -290,6 +296,9 @@ fn queue_sample(data: &mut Data<'_>, now: Time, index: usize) -> QueueSample {
     QueueSample {
         visible: depth.visible as i64,
         in_flight: depth.in_flight as i64,
+        most_visible: reached(window.visible),
+        most_in_flight: reached(window.in_flight),
+        areas,
         delayed: depth.delayed as i64,
         group_blocked,
         lost_in_flight,

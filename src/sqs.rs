@@ -28,7 +28,7 @@ mod throughput;
 mod timers;
 
 pub use attributes::QueueAttributes;
-pub use counts::{Counts, Depth};
+pub use counts::{Counts, Depth, Window};
 pub use maintenance::NewAttributes;
 pub use queue::Queue;
 pub use settings::QueueSettings;

@@ -10,7 +10,7 @@ pub use crate::engine::Durations;
 pub use blame::{Blame, Factor, HpaBrake, Snapshot, Stuck};
 pub use outcome::{
     DecisionRecord, Ended, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, NodeState, Outcome, PodRecord, QueueRecord,
-    QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
+    QueueSample, QueueTotals, RunInfo, Total, WorkloadKey, WorkloadRecord,
 };
 pub use recorder::{PodWork, Recorder};
 pub use series::Series;

@@ -45,7 +45,7 @@ fn run(rate: f64, processing: &Distribution, pods: u32, hours: i64, replication:
     Result {
         wait: statistics.wait.mean().map_or(0.0, Duration::as_secs_f64),
         sojourn: statistics.sojourn.mean().map_or(0.0, Duration::as_secs_f64),
-        in_system: (visible + in_flight) / seconds,
+        in_system: (visible + in_flight) as f64 / 1e6 / seconds,
         throughput: statistics.counters.deleted as f64 / seconds,
     }
 }

@@ -4,7 +4,7 @@ use super::plane::{DataPlane, PodRef};
 use super::processing::used;
 use super::settings::ConsumerSettings;
 use super::worker::NONE;
-use crate::sqs::{Depth, Queue, QueueAttributes, QueueId, Sqs, SqsError, Statistics, Unfinished, price};
+use crate::sqs::{Depth, Queue, QueueAttributes, QueueId, Sqs, SqsError, Statistics, Unfinished, Window, price};
 use crate::time::{Duration, Time};
 use crate::units::Usd;
 
@@ -50,16 +50,16 @@ impl DataPlane {
         self.sqs.queue(queue).counts().depth()
     }
 
-    /// Integrals of visible and in-flight messages over time until `now`, in message-seconds. The difference of two readings
+    /// Integrals of visible and in-flight messages over time until `now`, in message-microseconds. The difference of two readings
     /// divided by the time between them is an exact mean.
     #[must_use]
-    pub fn areas(&self, now: Time, queue: QueueId) -> (f64, f64) {
+    pub fn areas(&self, now: Time, queue: QueueId) -> (i128, i128) {
         self.sqs.queue(queue).counts().areas(now)
     }
 
-    /// The smallest and largest counts since the last call for this queue.
-    pub fn take_window(&mut self, queue: QueueId) -> (Depth, Depth) {
-        self.sqs.queues[usize::from(queue.0)].counts.take_window()
+    /// The largest counts since the last call for this queue.
+    pub fn take_window(&mut self, now: Time, queue: QueueId) -> Window {
+        self.sqs.queues[usize::from(queue.0)].counts.take_window(now)
     }
 
     /// Counters and histograms of a queue, with the empty polls up to `now`.

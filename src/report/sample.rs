@@ -5,7 +5,7 @@ use crate::cluster::{Controller, QueueId, Rule};
 use crate::telemetry::ledger::{Bill, Shares, Usage};
 use crate::telemetry::{
     Blame, DecisionRecord, Durations, Ended, HpaBrake, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, Outcome,
-    PodRecord, QueueRecord, QueueTotals, RunInfo, Series, Snapshot, Stuck, WorkloadKey, WorkloadRecord,
+    PodRecord, QueueRecord, QueueTotals, RunInfo, Series, Snapshot, Stuck, Total, WorkloadKey, WorkloadRecord,
 };
 use crate::time::{Duration, Time};
 use crate::units::{Cpu, Memory, Resources, Usd};
@@ -209,5 +209,8 @@ fn queue(outcome: &Outcome) -> QueueRecord {
         ..QueueTotals::default()
     };
     (record.wait, record.sojourn, record.blame) = (wait, sojourn, blame);
+    let total =
+        |series: &Series| Total { warm_up: 0, whole: series.integral(outcome.end), largest: series.max(outcome.end) };
+    (record.visible_total, record.in_flight_total) = (total(&record.visible), total(&record.in_flight));
     record
 }

@@ -360,11 +360,11 @@ fn summarize_queue(queue: &QueueRecord, outcome: &Outcome) -> Queue {
     Queue {
         name: queue.name.clone(),
         messages: messages(&queue.totals, &queue.wait, &queue.sojourn),
-        visible_mean: round(queue.visible.mean(start, end), 3),
+        visible_mean: round(queue.visible_total.mean(start, end), 3),
         visible_max,
         peak_at_s: instant(peak_at),
         drained_at_s: instant_if(queue.drained(end)),
-        in_flight_mean: round(queue.in_flight.mean(start, end), 3),
+        in_flight_mean: round(queue.in_flight_total.mean(start, end), 3),
         in_flight_max: queue.in_flight.max(end),
         oldest_age_max_s: Duration::from_micros(queue.oldest_age.max(end)).as_secs_f64(),
         first_processed_at_s: instant_if(queue.totals.first_processed),

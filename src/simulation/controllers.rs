@@ -22,6 +22,8 @@ macro_rules! controllers {
             Change(u32),
             /// Counts are written down and laws checked.
             Sample,
+            /// Queues are looked at.
+            Look,
         }
 
         /// The controllers and their wishes for later.
@@ -118,7 +120,7 @@ impl Controllers {
             }
             Event::Cloud(event) => self.cloud.0.handle(event, world, &mut self.cloud.1),
             Event::Kubelet(event) => self.kubelet.0.handle(event, world, &mut self.kubelet.1),
-            Event::Apply(_) | Event::Change(_) | Event::Sample => return false,
+            Event::Apply(_) | Event::Change(_) | Event::Sample | Event::Look => return false,
         }
         true
     }

@@ -28,6 +28,18 @@ impl Depth {
     }
 }
 
+/// A count at the instant at which it was reached.
+pub type Reached = (Time, u64);
+
+/// The largest counts in a span of time, each where it was first reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Visible messages.
+    pub visible: Reached,
+    /// Messages in flight.
+    pub in_flight: Reached,
+}
+
 /// Counts with their integrals over time.
 #[derive(Clone, Debug)]
 pub struct Counts {
@@ -36,9 +48,7 @@ pub struct Counts {
     /// are the sums of those instants, in microseconds.
     visible_instants: i128,
     in_flight_instants: i128,
-    peak: Depth,
-    window_low: Depth,
-    window_high: Depth,
+    window: Window,
     history: Option<VecDeque<(Time, Depth)>>,
 }
 
@@ -55,9 +65,7 @@ impl Counts {
             depth: Depth::default(),
             visible_instants: 0,
             in_flight_instants: 0,
-            peak: Depth::default(),
-            window_low: Depth::default(),
-            window_high: Depth::default(),
+            window: Window::default(),
             history: history.then(remembered),
         }
     }
@@ -69,30 +77,19 @@ impl Counts {
         self.depth
     }
 
-    /// The largest counts so far, each for itself.
+    /// Message-microseconds until `now`: integrals of visible and in-flight messages over time.
     #[must_use]
-    pub fn peak(&self) -> Depth {
-        let mut peak = self.peak;
-        raise(&mut peak, &self.window_high);
-        peak
-    }
-
-    /// Message-seconds until `now`: integrals of visible and in-flight messages over time.
-    #[must_use]
-    pub fn areas(&self, now: Time) -> (f64, f64) {
+    pub fn areas(&self, now: Time) -> (i128, i128) {
         let now = i128::from(now.as_micros());
         let visible = i128::from(self.depth.visible) * now + self.visible_instants;
         let in_flight = i128::from(self.depth.in_flight) * now + self.in_flight_instants;
-        (visible as f64 / 1e6, in_flight as f64 / 1e6)
+        (visible, in_flight)
     }
 
-    /// The smallest and largest counts since the last call, which begins a new window.
-    pub fn take_window(&mut self) -> (Depth, Depth) {
-        let window = (self.window_low, self.window_high);
-        raise(&mut self.peak, &self.window_high);
-        self.window_low = self.depth;
-        self.window_high = self.depth;
-        window
+    /// The largest counts since the last call; `now` begins a new window.
+    pub fn take_window(&mut self, now: Time) -> Window {
+        let next = Window { visible: (now, self.depth.visible), in_flight: (now, self.depth.in_flight) };
+        std::mem::replace(&mut self.window, next)
     }
 
     /// A message becomes visible that was not there before.
@@ -100,7 +97,7 @@ impl Counts {
     pub(crate) fn appear(&mut self, now: Time) {
         self.visible_instants -= i128::from(now.as_micros());
         self.depth.visible += 1;
-        self.window_high.visible = self.window_high.visible.max(self.depth.visible);
+        rise(&mut self.window.visible, now, self.depth.visible);
         self.keep(now);
     }
 
@@ -111,8 +108,7 @@ impl Counts {
         self.in_flight_instants -= i128::from(now.as_micros());
         self.depth.visible -= 1;
         self.depth.in_flight += 1;
-        self.window_low.visible = self.window_low.visible.min(self.depth.visible);
-        self.window_high.in_flight = self.window_high.in_flight.max(self.depth.in_flight);
+        rise(&mut self.window.in_flight, now, self.depth.in_flight);
         self.keep(now);
     }
 
@@ -121,7 +117,6 @@ impl Counts {
     pub(crate) fn finish(&mut self, now: Time) {
         self.in_flight_instants += i128::from(now.as_micros());
         self.depth.in_flight -= 1;
-        self.window_low.in_flight = self.window_low.in_flight.min(self.depth.in_flight);
         self.keep(now);
     }
 
@@ -129,12 +124,12 @@ impl Counts {
     pub(crate) fn change(&mut self, now: Time, change: impl FnOnce(&mut Depth)) {
         let before = self.depth;
         change(&mut self.depth);
-        let rise = |before: u64, after: u64| i128::from(after) - i128::from(before);
+        let growth = |before: u64, after: u64| i128::from(after) - i128::from(before);
         let instant = i128::from(now.as_micros());
-        self.visible_instants -= rise(before.visible, self.depth.visible) * instant;
-        self.in_flight_instants -= rise(before.in_flight, self.depth.in_flight) * instant;
-        raise(&mut self.window_high, &self.depth);
-        lower(&mut self.window_low, &self.depth);
+        self.visible_instants -= growth(before.visible, self.depth.visible) * instant;
+        self.in_flight_instants -= growth(before.in_flight, self.depth.in_flight) * instant;
+        rise(&mut self.window.visible, now, self.depth.visible);
+        rise(&mut self.window.in_flight, now, self.depth.in_flight);
         self.keep(now);
     }
 
@@ -154,17 +149,10 @@ impl Counts {
 }
 
 #[inline]
-fn raise(peak: &mut Depth, depth: &Depth) {
-    peak.visible = peak.visible.max(depth.visible);
-    peak.in_flight = peak.in_flight.max(depth.in_flight);
-    peak.delayed = peak.delayed.max(depth.delayed);
-}
-
-#[inline]
-fn lower(low: &mut Depth, depth: &Depth) {
-    low.visible = low.visible.min(depth.visible);
-    low.in_flight = low.in_flight.min(depth.in_flight);
-    low.delayed = low.delayed.min(depth.delayed);
+fn rise(reached: &mut Reached, now: Time, count: u64) {
+    if count > reached.1 {
+        *reached = (now, count);
+    }
 }
 
 #[inline]
@@ -195,11 +183,9 @@ mod tests {
         counts.change(at(10), |depth| depth.visible = 4);
         counts.change(at(15), |depth| depth.visible = 1);
         // 4 messages for 5 s and 1 message for 5 s.
-        assert_eq!(counts.areas(at(20)), (25.0, 0.0));
-        let (low, high) = counts.take_window();
-        assert_eq!((low.visible, high.visible), (0, 4));
-        let (low, high) = counts.take_window();
-        assert_eq!((low.visible, high.visible), (1, 1));
+        assert_eq!(counts.areas(at(20)), (25_000_000, 0));
+        assert_eq!(counts.take_window(at(20)).visible, (at(10), 4));
+        assert_eq!(counts.take_window(at(30)).visible, (at(20), 1));
         assert_eq!(counts.at(at(12)).visible, 4);
         assert_eq!(counts.at(at(9)).visible, 0);
     }

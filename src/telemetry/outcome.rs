@@ -130,10 +130,14 @@ pub struct QueueRecord {
     pub name: String,
     /// USD per million requests.
     pub price_per_million_requests: Usd,
-    /// Visible messages.
+    /// Visible messages: what they are at every look, and their largest numbers where these were reached.
     pub visible: Series,
-    /// Messages in flight.
+    /// Messages in flight, likewise.
     pub in_flight: Series,
+    /// Visible messages with every change counted.
+    pub visible_total: Total,
+    /// Messages in flight with every change counted.
+    pub in_flight_total: Total,
     /// Delayed messages.
     pub delayed: Series,
     /// Age of the oldest message, in microseconds.
@@ -156,6 +160,28 @@ pub struct QueueRecord {
     pub blame: Blame,
 }
 
+/// The integral of a count over time, in value-microseconds, and its largest value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// The integral until the end of the warm-up.
+    pub warm_up: i128,
+    /// The integral over the whole run.
+    pub whole: i128,
+    /// The largest value of the whole run.
+    pub largest: i64,
+}
+
+impl Total {
+    /// The time-weighted mean from `start`, the end of the warm-up, to `end`; 0 for an empty span.
+    #[must_use]
+    pub fn mean(&self, start: Time, end: Time) -> f64 {
+        if end <= start {
+            return 0.0;
+        }
+        (self.whole - self.warm_up) as f64 / end.since(start).as_micros() as f64
+    }
+}
+
 /// One look at a queue; messages and instants as they are, not as SQS approximates them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueSample {
@@ -163,6 +189,12 @@ pub struct QueueSample {
     pub visible: i64,
     /// Messages in flight.
     pub in_flight: i64,
+    /// Most visible messages since the last look, and when.
+    pub most_visible: (Time, i64),
+    /// Most messages in flight since the last look, and when.
+    pub most_in_flight: (Time, i64),
+    /// Exact integrals over time of visible messages and of those in flight so far, in message-microseconds.
+    pub areas: (i128, i128),
     /// Delayed messages.
     pub delayed: i64,
     /// Visible messages which wait behind an unfinished one of their FIFO group.

@@ -18,8 +18,10 @@ use crate::units::{Resources, Usd};
 
 use self::backlog::Stages;
 use super::ledger::Weights;
+
+use super::Series;
 use super::outcome::{
-    Ended, Mark, MarkKind, Outcome, QueueRecord, QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
+    Ended, Mark, MarkKind, Outcome, QueueRecord, QueueSample, QueueTotals, RunInfo, Total, WorkloadKey, WorkloadRecord,
 };
 
 /// Requests bound to a node from an instant on.
@@ -251,8 +253,14 @@ impl Recorder {
     pub fn queue_sample(&mut self, now: Time, queue: QueueId, sample: &QueueSample, cluster: &Cluster) {
         let seen = self.snapshot(now, queue, sample, cluster);
         let record = &mut self.queues[queue.index()];
+        record_largest(&mut record.visible, &mut record.visible_total, sample.most_visible);
+        record_largest(&mut record.in_flight, &mut record.in_flight_total, sample.most_in_flight);
         record.visible.record(now, sample.visible);
         record.in_flight.record(now, sample.in_flight);
+        if now <= self.run.warm_up {
+            (record.visible_total.warm_up, record.in_flight_total.warm_up) = sample.areas;
+        }
+        (record.visible_total.whole, record.in_flight_total.whole) = sample.areas;
         record.delayed.record(now, sample.delayed);
         record.oldest_age.record(now, sample.oldest_age.as_micros());
         record.sent.record(now, sample.sent);
@@ -296,6 +304,14 @@ impl Recorder {
     #[must_use]
     pub fn finish(self, end: Time, ended: Ended, cluster: &Cluster) -> Outcome {
         assemble::outcome(self, end, ended, cluster)
+    }
+}
+
+/// Records what was reached between two looks when it exceeds all that was reached before.
+fn record_largest(series: &mut Series, total: &mut Total, (at, most): (Time, i64)) {
+    if most > total.largest {
+        total.largest = most;
+        series.record(at, most);
     }
 }
 

@@ -258,3 +258,21 @@ fn limits_are_marked_once_in_a_while() {
     assert_eq!(marked, [(at(10), MarkKind::Limit), (at(150), MarkKind::Limit)]);
     assert_eq!(outcome.decisions.len(), 4);
 }
+
+#[test]
+fn what_comes_and_goes_between_two_looks_counts_in_the_mean_and_the_largest() {
+    let mut run = Watched::new();
+    let look = |second: u64, most: (Time, i64), area: i128| {
+        let sample = QueueSample { most_visible: most, areas: (area, 0), ..QueueSample::default() };
+        (at(second), sample)
+    };
+    // Four messages visible for a second, seven for two, all of it between looks.
+    for (now, sample) in [look(10, (at(4), 4), 4_000_000), look(20, (at(12), 7), 18_000_000)] {
+        run.recorder.queue_sample(now, QueueId(0), &sample, &run.cluster);
+    }
+    let outcome = run.recorder.finish(at(20), Ended::Duration, &run.cluster);
+    let queue = &outcome.queues[0];
+    assert_eq!(queue.peak(at(20)), (7, at(12)));
+    assert_eq!(queue.visible_total.mean(Time::ZERO, at(20)), 0.9);
+    assert_eq!(queue.visible.steps(), [(at(4), 4), (at(10), 0), (at(12), 7), (at(20), 0)]);
+}
