@@ -364,6 +364,21 @@ fn decisions_are_explained() -> Checked {
     let hpa = explain(&["output/chain", "--controller", "hpa", "--limit", "3"])?;
     assert!(hpa.contains("hpa") && !hpa.contains("scheduler"), "{hpa}");
     assert!(explain(&["output/chain", "--at", "5m"])?.contains("HorizontalPodAutoscaler/"));
+    let pods = std::fs::read_to_string(folder.path().join("output/chain/pods.csv"))?;
+    let last = pods.lines().filter(|line| line.contains("chain") || line.starts_with("orders")).last();
+    let last = last.and_then(|line| line.split(',').next()).ok_or("no pod")?;
+    let pod = explain(&["chain.toml", "pod", last])?;
+    for word in [last, "created", "HorizontalPodAutoscaler/", "selectHost", "rule: ", "otherwise: "] {
+        assert!(pod.contains(word), "no `{word}` in:\n{pod}");
+    }
+    let nodes = std::fs::read_to_string(folder.path().join("output/chain/nodes.csv"))?;
+    let node = nodes.lines().last().and_then(|line| line.split(',').next()).ok_or("no node")?;
+    assert!(explain(&["chain.toml", "node", node])?.contains("ready for pods"));
+    assert!(explain(&["chain.toml", "at", "5m"])?.contains("messages visible"));
+    assert!(explain(&["chain.toml", "hpa"])?.contains("horizontal.go"));
+    let unknown = forescale()?.current_dir(folder.path()).args(["explain", "chain.toml", "pod", "nobody"]).output()?;
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("no pod `nobody`"));
     let missing = forescale()?.current_dir(folder.path()).args(["explain", "other.toml"]).output()?;
     assert_eq!(missing.status.code(), Some(2));
     Ok(())

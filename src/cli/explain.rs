@@ -1,5 +1,7 @@
 //! `forescale explain`: reads the decision log of a run.
 
+mod object;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -18,6 +20,8 @@ use super::End;
 use super::load;
 use super::terminal::Terminal;
 
+use object::Object;
+
 /// Most decisions that are listed unless more are asked for.
 const LISTED: usize = 200;
 
@@ -27,6 +31,9 @@ pub(super) struct Arguments {
     /// Scenario that was run, or the folder of its results
     #[arg(value_name = "FILE_OR_FOLDER")]
     run: PathBuf,
+    /// What to explain; without it, the decision log itself is shown
+    #[command(subcommand)]
+    object: Option<Object>,
     /// What stood at this time: the last decision about each object, such as 5m30s
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with_all = ["from", "to"])]
     at: Option<Duration>,
@@ -63,15 +70,20 @@ struct Decision {
     rule: String,
     from: String,
     to: String,
+    wanted: String,
     detail: String,
 }
 
 /// Shows what decided, how often, or the decisions themselves when they were narrowed down.
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<End> {
-    let decisions = read(&log(&arguments.run)?)?;
+    let path = log(&arguments.run)?;
+    let decisions = read(&path)?;
     let narrowed = [&arguments.controller, &arguments.subject, &arguments.rule].iter().any(|filter| filter.is_some());
     let wanted: Vec<&Decision> = decisions.iter().filter(|decision| is_wanted(arguments, decision)).collect();
-    let text = if let Some(at) = arguments.at {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let text = if let Some(object) = &arguments.object {
+        object::explain(folder, object, &decisions, terminal.color_out)?
+    } else if let Some(at) = arguments.at {
         state(&wanted, at, terminal.color_out)
     } else if narrowed || arguments.from.is_some() || arguments.to.is_some() {
         list(&wanted, arguments.limit, terminal.color_out)
@@ -114,6 +126,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Decision>> {
             rule: field(4),
             from: field(5),
             to: field(6),
+            wanted: field(7),
             detail: field(8),
         });
     }

@@ -170,6 +170,8 @@ pub struct Workload {
     pub name: String,
     /// Queue it consumes.
     pub queue: Option<String>,
+    /// Objects that scale it.
+    pub scaled_by: Vec<String>,
     /// Most replicas wanted.
     pub desired_max: i64,
     /// Mean number of replicas wanted.
@@ -421,6 +423,7 @@ fn summarize_workloads(outcome: &Outcome) -> Vec<Workload> {
     let summarize = |(index, record): (usize, &crate::telemetry::WorkloadRecord)| Workload {
         name: record.name.clone(),
         queue: record.queue.map(|queue| outcome.queues[queue.index()].name.clone()),
+        scaled_by: record.scaled_by.clone(),
         desired_max: record.desired.max(end),
         desired_mean: round(record.desired.mean(start, end), 3),
         scalings: record.desired.steps().len().saturating_sub(1) as u64,

@@ -218,6 +218,8 @@ pub struct WorkloadRecord {
     pub name: String,
     /// The queue that it consumes.
     pub queue: Option<QueueId>,
+    /// Objects that scale it: `ScaledObject/orders`, `HorizontalPodAutoscaler/keda-hpa-orders`.
+    pub scaled_by: Vec<String>,
     /// Replicas wanted (`spec.replicas`).
     pub desired: Series,
 }

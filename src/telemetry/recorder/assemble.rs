@@ -5,7 +5,7 @@ use crate::cluster::instance::Instance;
 use crate::cluster::node::Node;
 use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::pod::{EndReason, Owner, Pod};
-use crate::cluster::{Cluster, Decision, InstanceId, NodeId, PodId, Subject};
+use crate::cluster::{Cluster, Decision, DeploymentId, InstanceId, NodeId, PodId, Subject};
 use crate::telemetry::ledger::{Bill, Shares, Usage, Weights};
 use crate::telemetry::outcome::{DecisionRecord, Ended, NodeInfo, NodeKey, NodeRecord, Outcome, PodRecord};
 use crate::telemetry::series::Series;
@@ -31,6 +31,9 @@ pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: 
     for (index, node) in cluster.nodes.iter().enumerate().filter(|(_, node)| node.nodeclaim.is_none()) {
         keys[index] = Some(NodeKey(nodes.len() as u32));
         nodes.push(from_node(&recorder, NodeId(index as u32), node, cluster));
+    }
+    for (index, workload) in recorder.workloads.iter_mut().enumerate() {
+        workload.scaled_by = scaled_by(index, recorder.deployments, cluster);
     }
     let pods =
         cluster.pods.iter().enumerate().map(|(id, pod)| pod_record(&recorder, id, pod, &keys, cluster)).collect();
@@ -182,6 +185,21 @@ fn complete(
         }
     }
     record
+}
+
+/// The objects that scale a workload, those that are gone too.
+fn scaled_by(index: usize, deployments: usize, cluster: &Cluster) -> Vec<String> {
+    if index >= deployments {
+        return vec![format!("ScaledJob/{}", cluster.scaled_jobs[index - deployments].name)];
+    }
+    let target = Some(DeploymentId(index as u32));
+    let objects = cluster.scaled_objects.iter().filter(|object| object.target == target);
+    let mut names: Vec<String> = objects.map(|object| format!("ScaledObject/{}", object.name)).collect();
+    let hpas = cluster.hpas.iter().filter(|hpa| hpa.target == target);
+    names.extend(hpas.map(|hpa| format!("HorizontalPodAutoscaler/{}", hpa.name)));
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// What the room that workload pods requested was good for, by node.
