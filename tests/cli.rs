@@ -365,7 +365,7 @@ fn decisions_are_explained() -> Checked {
     assert!(hpa.contains("hpa") && !hpa.contains("scheduler"), "{hpa}");
     assert!(explain(&["output/chain", "--at", "5m"])?.contains("HorizontalPodAutoscaler/"));
     let pods = std::fs::read_to_string(folder.path().join("output/chain/pods.csv"))?;
-    let last = pods.lines().filter(|line| line.contains("chain") || line.starts_with("orders")).last();
+    let last = pods.lines().rfind(|line| line.contains("chain") || line.starts_with("orders"));
     let last = last.and_then(|line| line.split(',').next()).ok_or("no pod")?;
     let pod = explain(&["chain.toml", "pod", last])?;
     for word in [last, "created", "HorizontalPodAutoscaler/", "selectHost", "rule: ", "otherwise: "] {
