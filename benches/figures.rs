@@ -51,19 +51,35 @@ impl Figures {
     }
 }
 
-/// Seconds of the fastest of some repetitions: those that this thread ran on a processor, where the system tells, so that other
-/// work on the machine counts as little as possible.
+/// The processor's account of a thread moves in steps of some milliseconds; short work is repeated until it fills many of them.
+const LEAST_SECONDS: f64 = 0.1;
+
+/// Seconds of the fastest of some repetitions of work that can be done again and again.
 fn fastest(repetitions: usize, mut run: impl FnMut()) -> f64 {
-    let one = || {
-        let (start, on_processor) = (Instant::now(), seconds_on_processor());
-        run();
-        let elapsed = start.elapsed().as_secs_f64();
-        match (on_processor, seconds_on_processor()) {
-            (Some(before), Some(after)) => after - before,
-            _ => elapsed,
-        }
+    let mut one = || {
+        let mut runs = 0.0;
+        let start = Instant::now();
+        let seconds = once(|| {
+            while runs == 0.0 || start.elapsed().as_secs_f64() < LEAST_SECONDS {
+                run();
+                runs += 1.0;
+            }
+        });
+        seconds / runs
     };
-    std::iter::repeat_with(one).take(repetitions).fold(f64::INFINITY, f64::min)
+    std::iter::repeat_with(&mut one).take(repetitions).fold(f64::INFINITY, f64::min)
+}
+
+/// Seconds of work that changes what it works on: those that this thread ran on a processor, where the system tells, so that other
+/// work on the machine counts as little as possible.
+fn once(run: impl FnOnce()) -> f64 {
+    let (start, on_processor) = (Instant::now(), seconds_on_processor());
+    run();
+    let elapsed = start.elapsed().as_secs_f64();
+    match (on_processor, seconds_on_processor()) {
+        (Some(before), Some(after)) => after - before,
+        _ => elapsed,
+    }
 }
 
 /// Seconds that this thread ran so far (Linux).

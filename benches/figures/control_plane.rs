@@ -21,7 +21,7 @@ use forescale::units::{Resource, Resources};
 use serde_json::json;
 
 use super::case::Case;
-use super::{Figures, Goal, fastest, plain_scheduler};
+use super::{Figures, Goal, fastest, once, plain_scheduler};
 
 pub fn print(figures: &Figures) {
     let catalogue = Arc::new(whole_catalogue());
@@ -123,7 +123,7 @@ fn place(pods: u32, nodes: usize) -> f64 {
             .collect();
         let order: Vec<ShapeIndex> = (0..pods).map(|_| shapes[stream.below(SIZES)]).collect();
         let mut chooser = Chooser::default();
-        let seconds = fastest(1, || {
+        let seconds = once(|| {
             for (pod, &shape) in (0..).zip(&order) {
                 if let Choice::Node(slot) = chooser.choose(&mut snapshot, pod, shape, None, &mut stream) {
                     let started = Time::ZERO;
@@ -188,7 +188,7 @@ fn disrupt(nodes: usize) -> f64 {
     let mut milliseconds = f64::INFINITY;
     for _ in 0..2 {
         let mut case = Case::read(&cluster);
-        milliseconds = milliseconds.min(1e3 * fastest(1, || case.pass(&[])));
+        milliseconds = milliseconds.min(1e3 * once(|| case.pass(&[])));
         assert!(case.started.is_empty(), "nodes that are full are removed: {:?}", case.started);
     }
     milliseconds

@@ -75,8 +75,10 @@ pub fn refresh_prices(
     now: Time,
 ) -> bool {
     let mut changed = false;
+    // A catalogue has some of the region's types, in their order.
+    let mut of_region = data::types_of(region).iter();
     for instance_type in &mut catalogue.types {
-        let Some(regional) = data::find(region, &instance_type.name) else { continue };
+        let Some(regional) = of_region.find(|regional| regional.row.name == instance_type.name) else { break };
         for offering in &mut instance_type.offerings {
             let zone = &catalogue.zones[usize::from(offering.zone.0)];
             let price = prices.at(now, regional, zone, offering.capacity_type);

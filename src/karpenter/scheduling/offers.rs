@@ -41,10 +41,17 @@ fn values_of<'a>(
         key => {
             let all = &instance_type.labels;
             if all.get(*hint).is_none_or(|(label, _)| label != key) {
-                let Ok(index) = all.binary_search_by(|(label, _)| label.as_str().cmp(key)) else { return false };
-                *hint = index;
+                // Types have almost the same labels: it stands close by, if anywhere.
+                *hint = (*hint).min(all.len());
+                while *hint > 0 && all[*hint - 1].0.as_str() >= key {
+                    *hint -= 1;
+                }
+                while all.get(*hint).is_some_and(|(label, _)| label.as_str() < key) {
+                    *hint += 1;
+                }
             }
-            into.extend(all[*hint].1.iter().map(String::as_str));
+            let Some((_, values)) = all.get(*hint).filter(|(label, _)| label == key) else { return false };
+            into.extend(values.iter().map(String::as_str));
         }
     }
     true
