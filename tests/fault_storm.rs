@@ -164,7 +164,9 @@ fn pods_have_a_place_or_a_reason(seed: u64, outcome: &Outcome) {
 /// The whole is the sum of the nodes, and of its uses; what never ran costs nothing.
 fn books_balance(seed: u64, outcome: &Outcome) {
     let split = outcome.instance_cost();
-    assert_eq!(split.useful + split.overhead + split.boot + split.idle, split.total, "seed {seed}");
+    let worked = split.useful + split.redone + split.overhead;
+    let waited = split.idle + split.empty + split.boot + split.draining;
+    assert_eq!(worked + waited, split.total, "seed {seed}");
     assert_eq!(outcome.total_cost(), split.total + outcome.request_cost(), "seed {seed}");
     assert!(split.total > Usd::ZERO);
     for node in &outcome.nodes {
