@@ -96,9 +96,10 @@ fn problem_06_protected_workers_and_a_short_clock_beat_the_long_clock() {
     let [long, short, protected] = designs.map(|(title, settings)| {
         let outcome = run("06-empty-nodes-held", settings);
         let (evicted, money) = (pods_stopped(&outcome, "Evicted"), dollars(&outcome));
-        let idle = outcome.instance_cost().idle.as_f64();
-        lines.push(format!("{title:<26}{evicted:>9}{idle:>9.2}{money:>9.2}"));
-        (evicted, money, idle)
+        let cost = outcome.instance_cost();
+        let unused = (cost.idle + cost.empty).as_f64();
+        lines.push(format!("{title:<26}{evicted:>9}{unused:>9.2}{money:>9.2}"));
+        (evicted, money, unused)
     });
     in_comment("06-empty-nodes-held", &lines);
     // The long clock is dearer than the annotation, and does not even keep all workers where they are.
