@@ -315,26 +315,29 @@ fn cost_panel<B: DrawingBackend>(
     plot.legend(canvas, &entries, LEGEND)?;
     let parts = [
         ("useful", cost.useful_usd, GREEN),
-        ("idle", cost.idle_usd, VERMILLION),
+        ("redone", cost.redone_usd, PURPLE),
+        ("idle", cost.idle_usd, ORANGE),
+        ("empty", cost.empty_usd, VERMILLION),
         ("boot", cost.boot_usd, YELLOW),
+        ("draining", cost.draining_usd, SKY),
         ("overhead", cost.overhead_usd, GREY),
     ];
     let whole = cost.instances_usd.max(1e-9);
+    // What is too small to be seen in the bar would only make the legend long.
+    let parts = parts.iter().filter(|(_, amount, _)| amount / whole >= 0.005);
     let left = plot.right + 24.0;
     let mut x = left;
     let y = plot.top + 34.0;
-    for (_, amount, color) in parts {
+    for &(_, amount, color) in parts.clone() {
         let width = amount / whole * LEGEND;
-        if width >= 0.5 {
-            canvas.rectangle((x, y), (x + width, y + 14.0), color, 1.0)?;
-        }
+        canvas.rectangle((x, y), (x + width, y + 14.0), color, 1.0)?;
         x += width;
     }
     canvas.frame((left, y), (left + LEGEND, y + 14.0), FRAME)?;
     let below = Plot { top: y + 20.0, ..*plot };
-    let entries = parts.map(|(label, amount, color)| {
+    let entry = |&(label, amount, color): &(&'static str, f64, RGBColor)| {
         let note = format!("{}  {}", usd(amount), percent(amount / whole));
         Entry::new(Swatch::Area, color, label, note)
-    });
-    below.legend(canvas, &entries, LEGEND)
+    };
+    below.legend(canvas, &parts.map(entry).collect::<Vec<_>>(), LEGEND)
 }
