@@ -12,3 +12,4 @@ pub mod rate;
 pub mod scalar;
 pub mod tree;
 pub mod workload;
+pub mod written;

@@ -10,6 +10,7 @@ pub mod instance;
 pub mod invariants;
 pub mod lifecycle;
 pub mod node;
+pub mod node_class;
 pub mod node_group;
 pub mod nodeclaim;
 pub mod outlook;

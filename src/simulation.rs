@@ -139,7 +139,10 @@ impl<'a> Run<'a> {
         }
         match event {
             Event::Apply(index) => self.cluster.apply(now, self.applied[index as usize].1),
-            Event::Change(index) => changes::apply(now, &self.scenario.changes[index as usize], &mut self.cluster),
+            Event::Change(index) => {
+                let change = &self.scenario.changes[index as usize];
+                changes::apply(now, change, self.scenario, &mut self.cluster);
+            }
             Event::Look => self.look_at_queues(now),
             _ => self.sample(now),
         }

@@ -152,6 +152,7 @@ fn nodeclaim(now: Time, options: Vec<TypeId>, capacity_types: &[CapacityType]) -
         expire_after: None,
         termination_grace_period: None,
         created: now,
+        launched_with: None,
         launched: None,
         registered: None,
         initialized: None,

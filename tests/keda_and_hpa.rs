@@ -333,7 +333,7 @@ fn a_paused_scaled_job_keeps_its_jobs_and_polls_at_once_when_it_goes_on() {
         let object = forescale::scenario::kind::Object::ScaledJob(Box::new(object));
         let patch = forescale::scenario::changes::Patch { objects: vec![object], ..decode_yaml("{}") };
         let change = forescale::scenario::changes::TimedChange { patch, ..decode_yaml("{at: 0s}") };
-        forescale::simulation::changes::apply(Time::ZERO, &change, cluster);
+        forescale::simulation::changes::apply(Time::ZERO, &change, &forescale::api::decode::defaults(), cluster);
     }
     driver.at(25.0, Happening::Input(annotate, "true".to_owned()));
     driver.at(63.0, Happening::Input(annotate, "false".to_owned()));

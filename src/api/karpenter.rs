@@ -1,8 +1,12 @@
 //! `karpenter.sh/v1 NodePool`, `karpenter.k8s.aws/v1 EC2NodeClass` and `karpenter.kwok.sh KWOKNodeClass`.
 
+use std::collections::BTreeMap;
+
 use super::meta::{Labels, ObjectMeta};
 use super::pod::{NodeRequirement, Taint};
 use super::scalar::{GoDuration, NillableDuration};
+use super::tree::Node;
+use super::written::Written;
 use crate::time::Duration;
 use crate::units::Resources;
 use crate::{choice, object};
@@ -35,7 +39,7 @@ object! {
 }
 
 /// Limits of a NodePool: only listed resources are limited.
-pub type Limits = std::collections::BTreeMap<String, super::scalar::Quantity>;
+pub type Limits = BTreeMap<String, super::scalar::Quantity>;
 
 object! {
     /// Template of a pool's nodes.
@@ -191,8 +195,8 @@ object! {
     pub struct Ec2NodeClass {
         /// Name.
         pub metadata: ObjectMeta,
-        /// Spec.
-        pub spec: Ec2NodeClassSpec,
+        /// Spec. Fields that change nothing else are kept for drift.
+        pub spec: Written<Ec2NodeClassSpec>,
     }
     ignore ["apiVersion", "kind", "status"]
 }
@@ -210,10 +214,29 @@ object! {
         pub block_device_mappings: Vec<BlockDeviceMapping>,
         /// `RAID0` makes instance-store disks the node's ephemeral storage.
         pub instance_store_policy: Option<String>,
+        /// Subnets. Only for drift: a node drifts when a term that was there at its launch is gone.
+        pub subnet_selector_terms: Vec<Node>,
+        /// Security groups. Only for drift: other terms are other groups.
+        pub security_group_selector_terms: Vec<Node>,
+        /// Only for drift.
+        pub user_data: Option<String>,
+        /// Only for drift.
+        pub role: Option<String>,
+        /// Only for drift.
+        pub instance_profile: Option<String>,
+        /// Only for drift.
+        pub tags: BTreeMap<String, Node>,
+        /// Only for drift.
+        pub metadata_options: BTreeMap<String, Node>,
+        /// Only for drift.
+        pub detailed_monitoring: Option<bool>,
+        /// Only for drift.
+        @"associatePublicIPAddress" pub associate_public_ip_address: Option<bool>,
+        /// Only for drift.
+        pub network_interfaces: Vec<Node>,
     }
-    ignore ["role", "instanceProfile", "subnetSelectorTerms", "securityGroupSelectorTerms", "capacityReservationSelectorTerms", "userData", "tags",
-        "metadataOptions", "detailedMonitoring", "associatePublicIPAddress", "context", "placementGroupSelector", "networkInterfaces", "cpuOptions",
-        "connectionTracking", "ipPrefixCount", "licenseSelectorTerms"]
+    ignore ["capacityReservationSelectorTerms", "context", "placementGroupSelector", "cpuOptions", "connectionTracking", "ipPrefixCount",
+        "licenseSelectorTerms"]
 }
 
 choice! {
@@ -257,11 +280,11 @@ object! {
         /// Most pods per vCPU.
         pub pods_per_core: Option<u32>,
         /// Reserved for the kubelet and runtime, per resource.
-        pub kube_reserved: std::collections::BTreeMap<String, String>,
+        pub kube_reserved: BTreeMap<String, String>,
         /// Reserved for the system, per resource.
-        pub system_reserved: std::collections::BTreeMap<String, String>,
+        pub system_reserved: BTreeMap<String, String>,
         /// Eviction thresholds: `memory.available`, `nodefs.available`.
-        pub eviction_hard: std::collections::BTreeMap<String, String>,
+        pub eviction_hard: BTreeMap<String, String>,
     }
     ignore ["clusterDNS", "evictionSoft", "evictionSoftGracePeriod", "evictionMaxPodGracePeriod", "imageGCHighThresholdPercent", "imageGCLowThresholdPercent", "cpuCFSQuota"]
 }

@@ -102,6 +102,8 @@ pub enum Change {
     Offerings(NodeClassId),
     /// A NodePool was created or its spec changed.
     NodePoolSpec(NodePoolId),
+    /// An EC2NodeClass changed, or what its selectors find.
+    NodeClassSpec(NodeClassId),
     /// A CapacityBuffer keeps room for another number of pods, or on other nodes.
     CapacityBuffers,
     /// A PodDisruptionBudget was created, changed or deleted.

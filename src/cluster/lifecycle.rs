@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::catalogue::{CapacityType, TypeId, ZoneId};
+use super::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
 use super::change::Change;
 use super::ids::{InstanceId, NodeClaimId, NodeClassId, NodeId};
 use super::instance::InstanceState;
@@ -34,7 +34,10 @@ pub struct Launched {
 impl Cluster {
     /// Writes the answer of the cloud into a NodeClaim (`PopulateNodeClaimDetails`).
     pub fn launch_nodeclaim(&mut self, now: Time, id: NodeClaimId, launched: Launched) {
+        let class = self.nodepools[self.nodeclaims[id.index()].pool.index()].node_class;
+        let launched_with = self.node_classes.get(class.index()).and_then(|class| class.version.clone());
         let claim = &mut self.nodeclaims[id.index()];
+        claim.launched_with = launched_with;
         claim.launched = Some(now);
         claim.instance = Some(launched.instance);
         claim.instance_type = Some(launched.instance_type);
@@ -128,7 +131,7 @@ impl Cluster {
         capacity_type: CapacityType,
         available: bool,
     ) {
-        let matches = |offering: &&super::catalogue::Offering| {
+        let matches = |offering: &&Offering| {
             offering.zone == zone && offering.capacity_type == capacity_type && offering.available != available
         };
         let shared = &mut self.catalogues[class.index()];
@@ -142,5 +145,16 @@ impl Cluster {
             }
         }
         self.announce(Change::Offerings(class));
+    }
+
+    /// Takes offerings out of all catalogues: EC2 no longer sells them, and Karpenter has noticed. `goes` is asked with type and zone.
+    pub fn withdraw(&mut self, goes: impl Fn(&str, &str, CapacityType) -> bool) {
+        for number in 0..self.catalogues.len() {
+            let Catalogue { zones, types } = Arc::make_mut(&mut self.catalogues[number]);
+            for InstanceType { name, offerings, .. } in types {
+                offerings.retain(|offering| !goes(name, &zones[usize::from(offering.zone.0)], offering.capacity_type));
+            }
+            self.announce(Change::Offerings(NodeClassId(number as u32)));
+        }
     }
 }

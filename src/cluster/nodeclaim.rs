@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::catalogue::{CapacityType, TypeId, ZoneId};
 use super::ids::{InstanceId, NodeClassId, NodeId, NodePoolId};
+use super::node_class::NodeClassVersion;
 use crate::api::karpenter::{DisruptionReason, NodePool as NodePoolObject};
 use crate::api::meta::Labels;
 use crate::api::pod::{NodeRequirement, Taint};
@@ -69,6 +70,8 @@ pub struct NodeClaim {
     pub termination_grace_period: Option<Duration>,
     /// Creation.
     pub created: Time,
+    /// How its node class stood at its launch (the annotation `ec2nodeclass-hash`, `status.imageID`, and where the instance stands).
+    pub launched_with: Option<Arc<NodeClassVersion>>,
     /// The cloud answered with an instance.
     pub launched: Option<Time>,
     /// Its Node joined.

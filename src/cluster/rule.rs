@@ -435,6 +435,26 @@ rules! {
     RequirementsDrifted = "RequirementsDrifted", Karpenter,
         "pkg/controllers/nodeclaim/disruption/drift.go: areRequirementsDrifted",
         "it would not have drifted if it still met the requirements of its NodePool";
+    /// EC2 no longer sells what the node stands on.
+    InstanceTypeNotFound = "InstanceTypeNotFound", Karpenter,
+        "pkg/controllers/nodeclaim/disruption/drift.go: instanceTypeNotFound",
+        "it would not have drifted if its instance type were still sold in its zone";
+    /// The EC2NodeClass changed since the node was launched.
+    NodeClassDrift = "NodeClassDrift", Karpenter,
+        "karpenter-provider-aws pkg/cloudprovider/drift.go: areStaticFieldsDrifted",
+        "it would not have drifted with an unchanged EC2NodeClass";
+    /// The EC2NodeClass finds another AMI than the node was launched with.
+    AmiDrift = "AMIDrift", Karpenter,
+        "karpenter-provider-aws pkg/cloudprovider/drift.go: isAMIDrifted",
+        "it would not have drifted with `amiSelectorTerms` that name one version";
+    /// The EC2NodeClass finds other security groups than the node was launched with.
+    SecurityGroupDrift = "SecurityGroupDrift", Karpenter,
+        "karpenter-provider-aws pkg/cloudprovider/drift.go: areSecurityGroupsDrifted",
+        "it would not have drifted with unchanged `securityGroupSelectorTerms`";
+    /// The EC2NodeClass no longer finds the subnet of the node.
+    SubnetDrift = "SubnetDrift", Karpenter,
+        "karpenter-provider-aws pkg/cloudprovider/drift.go: isSubnetDrifted",
+        "it would not have drifted with `subnetSelectorTerms` that still find its subnet";
     /// No instance type of the request has an offering that Karpenter believes to be available.
     InsufficientCapacity = "InsufficientCapacity", Ec2,
         "karpenter-provider-aws pkg/providers/instance/instance.go: launchInstance",

@@ -11,6 +11,7 @@ use super::ids::{
 };
 use super::instance::{Instance, InstanceState};
 use super::node::Node;
+use super::node_class::{NodeClass, NodeClassVersion};
 use super::nodeclaim::{NodeClaim, NodePool};
 use super::outlook::Outlooks;
 use super::pod::{EndReason, Owner, Phase, Pod, PodPath, PodShape};
@@ -32,6 +33,8 @@ pub struct Cluster {
     pub nodeclaims: Vec<NodeClaim>,
     /// NodePools.
     pub nodepools: Vec<NodePool>,
+    /// Node classes, by id.
+    pub node_classes: Vec<NodeClass>,
     /// Catalogue of each node class.
     pub catalogues: Vec<Arc<Catalogue>>,
     /// All instances ever, by id.
@@ -84,6 +87,7 @@ impl Cluster {
             nodes: Vec::new(),
             nodeclaims: Vec::new(),
             nodepools: Vec::new(),
+            node_classes: Vec::new(),
             catalogues: Vec::new(),
             instances: Vec::new(),
             deployments: Vec::new(),
@@ -459,6 +463,23 @@ impl Cluster {
     pub fn catalogue_of(&self, pool: NodePoolId) -> &Arc<Catalogue> {
         let class: NodeClassId = self.nodepools[pool.index()].node_class;
         &self.catalogues[class.index()]
+    }
+
+    /// Adds a node class; its catalogue has the same place.
+    pub fn add_node_class(&mut self, class: NodeClass, catalogue: Arc<Catalogue>) -> NodeClassId {
+        let id = NodeClassId(self.catalogues.len() as u32);
+        self.node_classes.push(class);
+        self.catalogues.push(catalogue);
+        id
+    }
+
+    /// Changes how a node class stands.
+    pub fn set_node_class(&mut self, id: NodeClassId, version: NodeClassVersion) {
+        let class = &mut self.node_classes[id.index()];
+        if class.version.as_deref() != Some(&version) {
+            class.version = Some(Arc::new(version));
+            self.changes.push(Change::NodeClassSpec(id));
+        }
     }
 
     // ---- instances ----

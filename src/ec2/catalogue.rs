@@ -33,7 +33,8 @@ pub fn zone_names(region: &str, written: &[String]) -> Vec<String> {
 }
 
 /// Builds the catalogue of a node class: every type with a price in the region, in each zone on demand and, where there is a
-/// Spot price, as Spot. Prices are those of `now`; all offerings are available.
+/// Spot price, as Spot. Prices are those of `now`; all offerings are available. A type that the AMI family does not run on has
+/// none, so that an index means the same type in every catalogue of a region.
 ///
 /// # Errors
 /// When no prices are known for the region.
@@ -53,16 +54,34 @@ pub fn build(
     let types = regional
         .iter()
         .zip(labels.iter())
-        .filter(|(regional, _)| can_boot(settings.family, regional.row.family))
         .map(|(regional, labels)| InstanceType {
             name: regional.row.name.to_owned(),
             labels: labels.clone(),
             capacity: settings.capacity(regional.row),
             allocatable: settings.allocatable(regional.row),
-            offerings: offerings(&zones, regional, prices, now),
+            offerings: if can_boot(settings.family, regional.row.family) {
+                offerings(&zones, regional, prices, now)
+            } else {
+                Vec::new()
+            },
         })
         .collect();
     Ok(Catalogue { zones, types })
+}
+
+/// Gives the types of a catalogue the sizes and labels that a changed node class has. Offerings stay, but for those of types that
+/// a changed AMI family does not run on.
+pub fn resettle(catalogue: &mut Catalogue, region: &str, settings: &NodeSettings) {
+    let labels = labels::of_region(region, settings.family);
+    for ((instance_type, regional), labels) in catalogue.types.iter_mut().zip(data::types_of(region)).zip(labels.iter())
+    {
+        instance_type.labels = labels.clone();
+        instance_type.capacity = settings.capacity(regional.row);
+        instance_type.allocatable = settings.allocatable(regional.row);
+        if !can_boot(settings.family, regional.row.family) {
+            instance_type.offerings.clear();
+        }
+    }
 }
 
 /// Brings the prices of a catalogue up to date, as Karpenter does every 12 hours (`controllers/providers/pricing`). Whether any
@@ -75,10 +94,7 @@ pub fn refresh_prices(
     now: Time,
 ) -> bool {
     let mut changed = false;
-    // A catalogue has some of the region's types, in their order.
-    let mut of_region = data::types_of(region).iter();
-    for instance_type in &mut catalogue.types {
-        let Some(regional) = of_region.find(|regional| regional.row.name == instance_type.name) else { break };
+    for (instance_type, regional) in catalogue.types.iter_mut().zip(data::types_of(region)) {
         for offering in &mut instance_type.offerings {
             let zone = &catalogue.zones[usize::from(offering.zone.0)];
             let price = prices.at(now, regional, zone, offering.capacity_type);
@@ -162,7 +178,8 @@ mod tests {
     fn offerings_are_zones_times_capacity_types() {
         let catalogue = virginia(AmiFamily::Al2023);
         assert_eq!(catalogue.zones, ["us-east-1a", "us-east-1b", "us-east-1c"]);
-        assert_eq!(catalogue.find("a1.large"), None, "AL2023 does not run on a1");
+        let a1 = catalogue.get(catalogue.find("a1.large").expect("a1.large"));
+        assert!(a1.offerings.is_empty(), "AL2023 does not run on a1");
         let m5 = catalogue.get(catalogue.find("m5.large").expect("m5.large"));
         assert_eq!(m5.offerings.len(), 6);
         let spot: Vec<f64> =

@@ -65,6 +65,13 @@ impl Overlays {
                 let zone = &catalogue.zones[usize::from(offering.zone.0)];
                 offering.price = self.price(&instance_type.labels, zone, offering.capacity_type, offering.price);
             }
+        }
+        self.extend(catalogue);
+    }
+
+    /// Adds the extended resources to the types of a catalogue.
+    pub fn extend(&self, catalogue: &mut Catalogue) {
+        for instance_type in &mut catalogue.types {
             let added = self.capacity(&instance_type.labels);
             for resource in Resource::ALL.into_iter().filter(|resource| added.get(*resource) != 0) {
                 instance_type.capacity = instance_type.capacity.with(resource, added.get(resource));

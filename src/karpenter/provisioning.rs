@@ -508,6 +508,7 @@ pub fn node_claim(cluster: &Cluster, pool: NodePoolId, claim: &NewClaim, now: Ti
         expire_after: template.spec.expire_after.0,
         termination_grace_period: template.spec.termination_grace_period.map(|grace| grace.0),
         created: now,
+        launched_with: None,
         launched: None,
         registered: None,
         initialized: None,

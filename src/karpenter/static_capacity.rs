@@ -105,9 +105,7 @@ impl StaticCapacity {
         if record.applied.is_none() || record.deleted {
             return;
         }
-        let limit = record.object.spec.limits.as_ref().and_then(|limits| limits.get("nodes"));
-        let limit = limit.map(|limit| u32::try_from(limit.milli / 1000).unwrap_or(u32::MAX));
-        let step = decide(counts(world.cluster, pool), replicas, limit);
+        let step = decide(counts(world.cluster, pool), replicas, node_limit(&record.object.spec));
         match step {
             Step::Keep | Step::Limited => {}
             Step::Create(count) => self.create(pool, count, replicas, world),
@@ -171,8 +169,33 @@ fn counts(cluster: &Cluster, pool: NodePoolId) -> Counts {
     counts
 }
 
+/// How many more nodes the pool may have for a moment, while drifted ones are replaced: none as long as it has more than it is to
+/// have (`staticdrift.go: ComputeCommands`, `statenodepool.go: ReserveNodeCount`).
+#[must_use]
+pub fn drift_headroom(counts: Counts, replicas: u32, limit: Option<u32>) -> u32 {
+    let Counts { active, deleting, pending_disruption } = counts;
+    if active + pending_disruption > replicas {
+        return 0;
+    }
+    limit.map_or(u32::MAX, |limit| limit.saturating_sub(active + deleting + pending_disruption))
+}
+
+/// The same for a pool as it stands; none for a dynamic one.
+#[must_use]
+pub fn drift_headroom_of(cluster: &Cluster, pool: NodePoolId) -> u32 {
+    let spec = &cluster.nodepools[pool.index()].object.spec;
+    spec.replicas.map_or(0, |replicas| drift_headroom(counts(cluster, pool), replicas, node_limit(spec)))
+}
+
+/// `limits.nodes`.
+fn node_limit(spec: &NodePoolSpec) -> Option<u32> {
+    let limit = spec.limits.as_ref()?.get("nodes")?;
+    Some(u32::try_from(limit.milli / 1000).unwrap_or(u32::MAX))
+}
+
 /// A NodeClaim that asks for nothing but what the pool requires; `None` when no instance type fits the pool.
-fn plan(cluster: &Cluster, pool: NodePoolId, random: &mut Stream) -> Option<NewClaim> {
+#[must_use]
+pub fn plan(cluster: &Cluster, pool: NodePoolId, random: &mut Stream) -> Option<NewClaim> {
     let record = &cluster.nodepools[pool.index()];
     let spec = NodePoolSpec { limits: None, replicas: None, ..record.object.spec.clone() };
     let tolerant = Toleration { operator: TolerationOperator::Exists, ..crate::api::decode::defaults() };
@@ -230,6 +253,14 @@ mod tests {
         assert_eq!(decide(counts(5, 0, 0), 3, None), Step::Delete(2));
         assert_eq!(decide(counts(1, 2, 0), 5, Some(4)), Step::Create(1));
         assert_eq!(decide(counts(1, 3, 0), 5, Some(4)), Step::Limited);
+    }
+
+    #[test]
+    fn drifted_nodes_are_replaced_within_the_limit_and_not_before_a_pool_has_shrunk() {
+        assert_eq!(drift_headroom(counts(3, 0, 0), 3, Some(4)), 1);
+        assert_eq!(drift_headroom(counts(2, 1, 1), 3, Some(4)), 0);
+        assert_eq!(drift_headroom(counts(4, 0, 0), 3, None), 0);
+        assert_eq!(drift_headroom(counts(3, 9, 0), 3, None), u32::MAX);
     }
 
     #[test]

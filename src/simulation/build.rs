@@ -1,14 +1,14 @@
 //! From a scenario to the cluster as it is before the first instant.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::api::karpenter::NodePool as NodePoolObject;
+use crate::api::karpenter::{Ec2NodeClass, NodeClassRef, NodePool as NodePoolObject};
 use crate::api::meta::{LabelSelector, ObjectMeta};
 use crate::api::pod::PodTemplate;
 use crate::api::workload::{PreemptionPolicy, PriorityClass};
 use crate::cluster::catalogue::Catalogue;
 use crate::cluster::instance::{Instance, InstanceState};
+use crate::cluster::node_class::{NodeClass, NodeClassVersion};
 use crate::cluster::node_group;
 use crate::cluster::nodeclaim::NodePool;
 use crate::cluster::pod::PodShape;
@@ -49,9 +49,9 @@ pub fn build(scenario: &Scenario, streams: Streams) -> Result<Beginning, BuildEr
     let mut cluster = Cluster::new(streams.open("uid", 0));
     cluster.pdbs.clone_from(&scenario.pdbs);
     cluster.priority_classes.clone_from(&scenario.priority_classes);
-    let classes = add_catalogues(&mut cluster, scenario, streams)?;
+    add_node_classes(&mut cluster, scenario, streams)?;
     let mut applied = Vec::new();
-    add_node_pools(&mut cluster, scenario, &classes, &mut applied);
+    add_node_pools(&mut cluster, scenario, &mut applied);
     add_daemon_sets(&mut cluster, scenario, &mut applied);
     add_deployments(&mut cluster, scenario, &mut applied);
     add_buffers(&mut cluster, scenario);
@@ -65,12 +65,7 @@ pub fn build(scenario: &Scenario, streams: Streams) -> Result<Beginning, BuildEr
 }
 
 /// One catalogue for each node class; the first stands for pools that name no class.
-fn add_catalogues(
-    cluster: &mut Cluster,
-    scenario: &Scenario,
-    streams: Streams,
-) -> Result<BTreeMap<String, NodeClassId>, BuildError> {
-    let mut classes = BTreeMap::new();
+fn add_node_classes(cluster: &mut Cluster, scenario: &Scenario, streams: Streams) -> Result<(), BuildError> {
     let mut prices = Prices::new(&scenario.market, streams);
     let (region, zones) = (&scenario.simulation.region, &scenario.simulation.zones);
     let kwok_catalogue = match &scenario.cloud.catalogue {
@@ -94,19 +89,21 @@ fn add_catalogues(
         Some(catalogue) => catalogue.clone(),
         None => aws(NodeSettings::of_family(crate::api::karpenter::AmiFamily::Al2023))?,
     };
-    cluster.catalogues.push(default.clone());
+    cluster.add_node_class(NodeClass::default(), default.clone());
     for class in &scenario.kwok_node_classes {
-        let id = NodeClassId(cluster.catalogues.len() as u32);
-        cluster.catalogues.push(default.clone());
-        classes.insert(name_of(&class.metadata), id);
+        cluster.add_node_class(NodeClass { name: name_of(&class.metadata), version: None }, default.clone());
     }
     for class in &scenario.node_classes {
         let settings = NodeSettings::of_class(&class.spec).map_err(|error| BuildError(error.to_string()))?;
-        let id = NodeClassId(cluster.catalogues.len() as u32);
-        cluster.catalogues.push(aws(settings)?);
-        classes.insert(name_of(&class.metadata), id);
+        let version = Some(Arc::new(node_class_version(class, &settings, 0)));
+        cluster.add_node_class(NodeClass { name: name_of(&class.metadata), version }, aws(settings)?);
     }
-    Ok(classes)
+    Ok(())
+}
+
+/// How an EC2NodeClass with these settings stands.
+pub fn node_class_version(class: &Ec2NodeClass, settings: &NodeSettings, new_amis: u32) -> NodeClassVersion {
+    NodeClassVersion { fields: class.spec.fields.clone(), family: settings.family, new_amis }
 }
 
 fn name_of(metadata: &ObjectMeta) -> String {
@@ -122,19 +119,14 @@ fn applied_at(scenario: &Scenario, kind: &str, name: &str) -> Option<Time> {
     Some(Time::ZERO + scenario.clocks.applied.get(&path).copied().unwrap_or(Duration::ZERO))
 }
 
-fn add_node_pools(
-    cluster: &mut Cluster,
-    scenario: &Scenario,
-    classes: &BTreeMap<String, NodeClassId>,
-    applied: &mut Vec<(Time, Applied)>,
-) {
+fn add_node_pools(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec<(Time, Applied)>) {
     for object in &scenario.node_pools {
         let name = name_of(&object.metadata);
         let id = NodePoolId(cluster.nodepools.len() as u32);
         cluster.nodepools.push(NodePool {
             name: name.clone(),
             object: Arc::new(object.clone()),
-            node_class: class_of(object, classes),
+            node_class: find_node_class(&cluster.node_classes, object),
             generation: 1,
             applied: None,
             deleted: false,
@@ -143,9 +135,11 @@ fn add_node_pools(
     }
 }
 
-fn class_of(object: &NodePoolObject, classes: &BTreeMap<String, NodeClassId>) -> NodeClassId {
-    let reference = object.spec.template.spec.node_class_ref.as_ref();
-    reference.and_then(|reference| classes.get(&reference.name)).copied().unwrap_or(NodeClassId(0))
+/// The node class that a NodePool names; the first stands for one that is not there. An EC2NodeClass hides a KWOKNodeClass of its name.
+pub fn find_node_class(classes: &[NodeClass], pool: &NodePoolObject) -> NodeClassId {
+    let reference = pool.spec.template.spec.node_class_ref.as_ref();
+    let named = |reference: &NodeClassRef| classes.iter().rposition(|class| class.name == reference.name);
+    NodeClassId(reference.and_then(named).unwrap_or(0) as u32)
 }
 
 fn add_daemon_sets(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec<(Time, Applied)>) {

@@ -2,26 +2,33 @@
 
 use std::sync::Arc;
 
+use crate::api::karpenter::Ec2NodeClass;
 use crate::api::meta::ObjectMeta;
+use crate::cluster::catalogue::CapacityType;
+use crate::cluster::node_class::NodeClassVersion;
 use crate::cluster::state::Applied;
 use crate::cluster::{
-    Change, Cluster, Controller, DaemonSetId, DeploymentId, HpaId, NodePoolId, Rule, ScaledJobId, ScaledObjectId,
-    Subject,
+    Change, Cluster, Controller, DaemonSetId, DeploymentId, HpaId, NodeClassId, NodePoolId, Rule, ScaledJobId,
+    ScaledObjectId, Subject,
 };
+use crate::ec2::capacity::NodeSettings;
+use crate::ec2::catalogue::resettle;
+use crate::ec2::overlay::Overlays;
+use crate::scenario::Scenario;
 use crate::scenario::changes::TimedChange;
 use crate::scenario::kind::{Kind, Object};
 use crate::simulation::build;
 use crate::time::Time;
 
 /// Applies one timed change.
-pub fn apply(now: Time, change: &TimedChange, cluster: &mut Cluster) {
+pub fn apply(now: Time, change: &TimedChange, scenario: &Scenario, cluster: &mut Cluster) {
     for (name, replicas) in &change.scale {
         if let Some(id) = cluster.find_deployment(name) {
             scale(now, id, *replicas, cluster);
         }
     }
     for object in &change.patch.objects {
-        patch(now, object, cluster);
+        patch(now, object, scenario, cluster);
     }
     for path in &change.create {
         if let Some((kind, name)) = split(path) {
@@ -32,6 +39,15 @@ pub fn apply(now: Time, change: &TimedChange, cluster: &mut Cluster) {
         if let Some((kind, name)) = split(path) {
             delete(now, kind, name, cluster);
         }
+    }
+    for name in &change.new_amis {
+        find_new_ami(name, cluster);
+    }
+    if !change.withdraw.is_empty() {
+        cluster.withdraw(|instance_type, zone, capacity_type| {
+            let spot = capacity_type == CapacityType::Spot;
+            change.withdraw.iter().any(|selector| selector.matches(instance_type, zone, spot))
+        });
     }
 }
 
@@ -58,7 +74,7 @@ fn named(metadata: &ObjectMeta) -> &str {
     metadata.name.as_deref().unwrap_or_default()
 }
 
-fn patch(now: Time, object: &Object, cluster: &mut Cluster) {
+fn patch(now: Time, object: &Object, scenario: &Scenario, cluster: &mut Cluster) {
     match object {
         Object::Deployment(object) => {
             let Some(id) = cluster.find_deployment(named(&object.metadata)) else { return };
@@ -112,8 +128,14 @@ fn patch(now: Time, object: &Object, cluster: &mut Cluster) {
             let Some(index) = cluster.nodepools.iter().position(|pool| pool.name == named(&object.metadata)) else {
                 return;
             };
+            let class = build::find_node_class(&cluster.node_classes, object);
+            let is_ec2 = |class: NodeClassId| cluster.node_classes[class.index()].version.is_some();
+            let same_provider = is_ec2(class) == is_ec2(cluster.nodepools[index].node_class);
             let record = &mut cluster.nodepools[index];
             if *record.object != **object {
+                if same_provider {
+                    record.node_class = class;
+                }
                 record.object = Arc::new((**object).clone());
                 record.generation += 1;
                 cluster.announce(Change::NodePoolSpec(NodePoolId(index as u32)));
@@ -127,14 +149,38 @@ fn patch(now: Time, object: &Object, cluster: &mut Cluster) {
             }
             cluster.announce(Change::PodDisruptionBudgets);
         }
-        Object::Ec2NodeClass(_)
-        | Object::NodeOverlay(_)
+        Object::Ec2NodeClass(object) => patch_node_class(object, scenario, cluster),
+        Object::NodeOverlay(_)
         | Object::CapacityBuffer(_)
         | Object::PodTemplate(_)
         | Object::KwokNodeClass(_)
         | Object::DaemonSet(_)
         | Object::PriorityClass(_) => {}
     }
+}
+
+/// Nodes that are launched from now on are made of the class as it is now.
+fn patch_node_class(object: &Ec2NodeClass, scenario: &Scenario, cluster: &mut Cluster) {
+    let Some(id) = find_node_class(named(&object.metadata), cluster) else { return };
+    let Ok(settings) = NodeSettings::of_class(&object.spec) else { return };
+    resettle(Arc::make_mut(&mut cluster.catalogues[id.index()]), &scenario.simulation.region, &settings);
+    Overlays::of(scenario).extend(Arc::make_mut(&mut cluster.catalogues[id.index()]));
+    let new_amis = cluster.node_classes[id.index()].version.as_ref().map_or(0, |version| version.new_amis);
+    cluster.set_node_class(id, build::node_class_version(object, &settings, new_amis));
+}
+
+fn find_new_ami(class: &str, cluster: &mut Cluster) {
+    let Some(id) = find_node_class(class, cluster) else { return };
+    if let Some(version) = cluster.node_classes[id.index()].version.clone() {
+        cluster.set_node_class(id, NodeClassVersion { new_amis: version.new_amis + 1, ..(*version).clone() });
+    }
+}
+
+/// The EC2NodeClass of that name.
+fn find_node_class(name: &str, cluster: &Cluster) -> Option<NodeClassId> {
+    let mut classes = cluster.node_classes.iter();
+    let place = classes.position(|class| class.version.is_some() && class.name == name);
+    place.map(|place| NodeClassId(place as u32))
 }
 
 fn find_hpa(cluster: &Cluster, name: &str) -> Option<HpaId> {

@@ -445,6 +445,7 @@ fn nodeclaim(now: Time, step: &Value) -> NodeClaim {
         expire_after: seconds(&step["expireAfter"]),
         termination_grace_period: seconds(&step["terminationGracePeriod"]),
         created: now,
+        launched_with: None,
         launched: None,
         registered: None,
         initialized: None,

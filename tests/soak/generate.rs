@@ -523,6 +523,10 @@ fn change(c: &mut Choices, frame: &Frame) -> String {
                 "patch = { \"NodePool/pool0.disruption.consolidateAfter\" = \"10s\" }\n",
                 "patch = { \"NodePool/pool0.limits.cpu\" = 4 }\n",
                 "patch = { \"NodePool/pool0.template.metadata.labels.version\" = \"two\" }\n",
+                "patch = { \"EC2NodeClass/default.userData\" = \"two\" }\n",
+                "patch = { \"EC2NodeClass/default.amiFamily\" = \"Bottlerocket\" }\n",
+                "newAmis = [\"default\"]\n",
+                "withdraw = [{ instanceTypes = [\"m5.*\", \"c7g.*\"] }]\n",
                 "delete = [\"NodePool/pool0\"]\n",
             ])
             .to_owned(),

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use forescale::api::karpenter::{Budget, DisruptionReason};
+use forescale::api::karpenter::{Budget, DisruptionReason, Ec2NodeClassSpec, NodePoolSpec};
+use forescale::api::meta::Labels;
+use forescale::api::written::Written;
 use forescale::cluster::PodId;
+use forescale::cluster::node_class::NodeClassVersion;
+use forescale::ec2::capacity::NodeSettings;
 use forescale::karpenter::disruption::balanced::{self, PoolTotals};
 use forescale::karpenter::disruption::budget::{self, BudgetRule};
 use forescale::karpenter::disruption::candidate::{self, Candidate};
 use forescale::karpenter::disruption::command::Command;
+use forescale::karpenter::disruption::drift_detection::{self, HashedTemplate};
 use forescale::karpenter::disruption::execution;
 use forescale::karpenter::disruption::model::{Method, NodeIndex, Owner, PoolIndex};
 use forescale::karpenter::disruption::queue::{self, ReplacementState};
@@ -16,6 +21,7 @@ use forescale::karpenter::disruption::replacement::{CapacitySet, Replacement, Zo
 use forescale::karpenter::disruption::state::ConsolidationState;
 use forescale::karpenter::lifecycle::drain::{DrainPod, Tier, drain};
 use forescale::karpenter::lifecycle::interruption::{Message, State, react};
+use forescale::karpenter::static_capacity::{Counts, drift_headroom};
 use forescale::time::{Duration, Time};
 use serde_json::{Value, json};
 
@@ -46,8 +52,46 @@ pub fn run(vector: &Value) -> Vec<String> {
         "consolidation_state" => consolidation_state(vector),
         "pod_events" => pod_events(vector),
         "consolidatable" => each(vector, consolidatable),
+        "pool_drift" => each(vector, pool_drift),
+        "class_drift" => each(vector, class_drift),
+        "type_check" => each(vector, |case| {
+            let at = |json: &Value| Time::ZERO + span(json);
+            let last = case["lastFound"].as_str().map(|_| at(&case["lastFound"]));
+            json!(drift_detection::asks_for_type(Time::ZERO, last, at(&case["at"])))
+        }),
+        "static_headroom" => each(vector, |case| {
+            let count = |key: &str| case[key].as_u64().unwrap_or(0) as u32;
+            let counts = Counts {
+                active: count("active"),
+                deleting: count("deleting"),
+                pending_disruption: count("pendingDisruption"),
+            };
+            let room = drift_headroom(counts, count("replicas"), case["limit"].as_u64().map(|limit| limit as u32));
+            json!(room)
+        }),
         other => vec![format!("unknown kind {other}")],
     }
+}
+
+/// Why a NodeClaim with these labels drifts that was made of the pool `then`, when the pool is `now`.
+fn pool_drift(case: &Value) -> Value {
+    let spec = |json: &Value| -> NodePoolSpec { decode(json) };
+    let labels: Labels =
+        case["labels"].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), text(v).to_owned())).collect();
+    let drift = drift_detection::of_pool(&HashedTemplate::of(&spec(&case["then"])), &labels, &spec(&case["now"]));
+    drift.map_or(Value::Null, |drift| json!(drift.rule().name()))
+}
+
+/// Why a NodeClaim drifts that was launched with the EC2NodeClass `then`, when the class is `now` and has found `newAmis` since.
+fn class_drift(case: &Value) -> Value {
+    let version = |json: &Value, new_amis: u32| {
+        let spec: Written<Ec2NodeClassSpec> = decode(json);
+        let family = NodeSettings::of_class(&spec).expect("settings").family;
+        NodeClassVersion { fields: spec.fields.clone(), family, new_amis }
+    };
+    let new_amis = case["newAmis"].as_u64().unwrap_or(0) as u32;
+    let drift = drift_detection::of_class(&version(&case["then"], 0), &version(&case["now"], new_amis));
+    drift.map_or(Value::Null, |drift| json!(drift.rule().name()))
 }
 
 /// Every case's answer must equal its `want`.

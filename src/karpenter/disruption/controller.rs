@@ -1,22 +1,26 @@
 //! The one sequential disruption loop at work, with all its clocks (`pkg/controllers/disruption/controller.go`).
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::{Change, Cluster, Controller as Who, Decision, NodeClaimId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::karpenter::scheduling::Knowledge;
-use crate::karpenter::{provisioning, state};
+use crate::karpenter::{provisioning, state, static_capacity};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
 
-use super::candidate::{self, Rejection};
+use super::candidate::{self, Candidate, Rejection};
 use super::command::Command;
 use super::journal::{Journal, Told};
-use super::model::{Class, Method, NodeIndex, Observed, Rules};
+use super::model::{Class, Method, NodeIndex, Observed, PoolIndex, Rules};
 use super::pass::{self, Instant, Memory, Outcome, Step, UNSYNCED_PERIOD};
 use super::quiet::PodEvent;
+use super::replacement::Replacement;
 use super::running::{Commands, LimitExceeded, Start};
+use super::search;
 use super::simulate::{DecisionCost, SolverSimulator};
 use super::snapshot::{self, Snapshot, claim_of, pool_of};
 use super::unchanged::{self, Unchanged};
@@ -251,10 +255,14 @@ impl Disruption {
             self.unchanged = Unchanged::after(observed, methods, rejections.clone(), version, at.now);
             return Computed { outcome: idle, rejections };
         }
+        let (headroom, plans) = static_pools(&methods, observed, world.cluster, &mut self.names);
         let base = snapshot.base(world.cluster, Time::ZERO + world.scenario.clocks.whole_second);
         let mut simulator =
             SolverSimulator::new(observed, &base, at.now, self.cost, &mut self.knowledge, &mut self.ties);
-        let outcome = pass::run(&mut self.memory, observed, &mut simulator, first, at, &pass::no_static_pools);
+        let static_drift = |_: &Observed<'_>, budgets: &search::Budgets, candidates: Vec<Candidate>| {
+            search::static_drift(budgets, candidates, &headroom, |candidate| plans[&candidate.pool].clone())
+        };
+        let outcome = pass::run(&mut self.memory, observed, &mut simulator, first, at, &static_drift);
         if outcome.step == Step::Idle && first == Method::Emptiness {
             self.unchanged = Unchanged::after(observed, methods, rejections.clone(), version, at.now);
         }
@@ -350,11 +358,30 @@ fn rejections(observed: &Observed<'_>, now: Time) -> Vec<(u32, Rejection)> {
     rejected.collect()
 }
 
+/// For every static pool, if there is static drift at all: how many more nodes it may have for a moment, and what it launches. A
+/// pool that can launch nothing has no room.
+fn static_pools(
+    methods: &[Method],
+    observed: &Observed<'_>,
+    cluster: &Cluster,
+    random: &mut Stream,
+) -> (BTreeMap<PoolIndex, usize>, BTreeMap<PoolIndex, Replacement>) {
+    let (mut headroom, mut plans) = (BTreeMap::new(), BTreeMap::new());
+    if !methods.contains(&Method::StaticDrift) {
+        return (headroom, plans);
+    }
+    for pool in (0..observed.pools.len()).map(PoolIndex).filter(|pool| observed.pool(*pool).replicas.is_some()) {
+        let plan = static_capacity::plan(cluster, pool_of(pool), random);
+        let room = if plan.is_some() { static_capacity::drift_headroom_of(cluster, pool_of(pool)) } else { 0 };
+        headroom.insert(pool, room as usize);
+        plans.extend(plan.map(|plan| (pool, Replacement::unbounded(pool, plan))));
+    }
+    (headroom, plans)
+}
+
 /// A command in terms of the cluster, and how it is told. Some of its nodes may be gone by now.
 fn described(command: &Command, snapshot: &Snapshot<'_>, cluster: &Cluster) -> (Start, Told) {
-    let plan = |replacement: &super::replacement::Replacement| {
-        replacement.narrowed_plan().map(|plan| (pool_of(replacement.pool), plan))
-    };
+    let plan = |replacement: &Replacement| replacement.narrowed_plan().map(|plan| (pool_of(replacement.pool), plan));
     let start = Start {
         claims: command.ids().into_iter().filter_map(claim_of).collect(),
         replacements: command.replacements.iter().filter_map(plan).collect(),

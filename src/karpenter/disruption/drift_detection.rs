@@ -1,14 +1,32 @@
-//! Whether a NodeClaim still is what its NodePool would make (`pkg/controllers/nodeclaim/disruption/drift.go`).
+//! Whether a NodeClaim still is what its NodePool would make (`pkg/controllers/nodeclaim/disruption/drift.go`), and what the cloud
+//! would launch (karpenter-provider-aws `pkg/cloudprovider/drift.go`).
 
 use crate::api::karpenter::{NodeClassRef, NodePoolSpec};
 use crate::api::meta::Labels;
 use crate::api::pod::Taint;
 use crate::cluster::Rule;
+use crate::cluster::catalogue::{CapacityType, Catalogue};
+use crate::cluster::node_class::NodeClassVersion;
+use crate::karpenter::scheduling::labels;
 use crate::karpenter::scheduling::requirements::{Requirements, Undefined};
-use crate::time::Duration;
+use crate::time::{Duration, Time};
 
 /// How often a NodeClaim is looked at beside changes of itself, its pool and its pods.
 pub const RECHECK: Duration = Duration::from_mins(5);
+/// Age from which on it is asked whether a NodeClaim's instance type is still sold.
+pub const TYPE_CHECK_AGE: Duration = Duration::from_hours(1);
+/// How long that is taken for granted after it was found (`instanceTypeNotFoundCheckCache`).
+pub const TYPE_CHECK_HOLDS: Duration = Duration::from_mins(30);
+
+/// Fields of an EC2NodeClass that its hash leaves out (`hash:"ignore"`). The AMI family is hashed as it is resolved.
+const NOT_HASHED: [&str; 6] = [
+    "subnetSelectorTerms",
+    "securityGroupSelectorTerms",
+    "capacityReservationSelectorTerms",
+    "ipPrefixCount",
+    "amiSelectorTerms",
+    "amiFamily",
+];
 
 /// The part of a NodePool that its hash covers (`NodePool.Hash`): not requirements, disruption, weight or limits.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +47,16 @@ pub enum Drift {
     NodePoolDrifted,
     /// The NodeClaim's labels do not meet the pool's requirements any more.
     RequirementsDrifted,
+    /// The provider has no offering of its instance type for its labels.
+    InstanceTypeNotFound,
+    /// The hashed part of the EC2NodeClass changed since the launch.
+    NodeClassDrift,
+    /// The EC2NodeClass finds another AMI.
+    AmiDrift,
+    /// The EC2NodeClass finds other security groups.
+    SecurityGroupDrift,
+    /// The EC2NodeClass does not find the subnet.
+    SubnetDrift,
 }
 
 impl Drift {
@@ -38,6 +66,11 @@ impl Drift {
         match self {
             Drift::NodePoolDrifted => Rule::NodePoolDrifted,
             Drift::RequirementsDrifted => Rule::RequirementsDrifted,
+            Drift::InstanceTypeNotFound => Rule::InstanceTypeNotFound,
+            Drift::NodeClassDrift => Rule::NodeClassDrift,
+            Drift::AmiDrift => Rule::AmiDrift,
+            Drift::SecurityGroupDrift => Rule::SecurityGroupDrift,
+            Drift::SubnetDrift => Rule::SubnetDrift,
         }
     }
 }
@@ -59,15 +92,64 @@ impl HashedTemplate {
     }
 }
 
-/// The first reason that applies to a launched NodeClaim made from `made_from`, whose labels are `labels`.
+/// The first reason of its NodePool for a launched NodeClaim made from `made_from`, whose labels are `labels`
+/// (`areStaticFieldsDrifted`, `areRequirementsDrifted`).
 #[must_use]
-pub fn detect(made_from: &HashedTemplate, labels: &Labels, pool: &NodePoolSpec) -> Option<Drift> {
+pub fn of_pool(made_from: &HashedTemplate, labels: &Labels, pool: &NodePoolSpec) -> Option<Drift> {
     if *made_from != HashedTemplate::of(pool) {
         return Some(Drift::NodePoolDrifted);
     }
     let wanted = Requirements::of_list(&pool.template.spec.requirements);
     let met = Requirements::of_labels(labels).compatible(&wanted, Undefined::Denied).is_ok();
     (!met).then_some(Drift::RequirementsDrifted)
+}
+
+/// Whether it is time to ask whether the instance type of a NodeClaim is still sold.
+#[must_use]
+pub fn asks_for_type(created: Time, last_found: Option<Time>, now: Time) -> bool {
+    now.since(created) > TYPE_CHECK_AGE && last_found.is_none_or(|found| now.since(found) >= TYPE_CHECK_HOLDS)
+}
+
+/// The provider has no offering, available or not, for the labels of a NodeClaim. One from a reservation may turn on-demand.
+#[must_use]
+pub fn instance_type_not_found(catalogue: &Catalogue, labels: &Labels) -> bool {
+    let label = |key| labels.get(key).map(String::as_str);
+    let Some(id) = label(labels::INSTANCE_TYPE).and_then(|name| catalogue.find(name)) else { return true };
+    let wanted = label(labels::CAPACITY_TYPE);
+    let fits = |capacity_type: CapacityType| match wanted.and_then(CapacityType::parse) {
+        Some(CapacityType::Reserved) => capacity_type != CapacityType::Spot,
+        Some(own) => capacity_type == own,
+        None => wanted.is_none(),
+    };
+    let in_zone = |zone| label(labels::ZONE).is_none_or(|own| own == catalogue.zone(zone));
+    !catalogue.get(id).offerings.iter().any(|offering| fits(offering.capacity_type) && in_zone(offering.zone))
+}
+
+/// The first reason of its EC2NodeClass for a NodeClaim that was launched when the class stood as `then` (`isNodeClassDrifted`).
+///
+/// What selector terms find is not known: other terms for AMIs or security groups find others, and a subnet is no longer found
+/// when one of the terms of then is gone.
+#[must_use]
+pub fn of_class(then: &NodeClassVersion, now: &NodeClassVersion) -> Option<Drift> {
+    let hashed = |class: &NodeClassVersion| -> Vec<(String, Vec<String>)> {
+        let fields =
+            class.fields.iter().filter(|(key, value)| !value.is_empty() && !NOT_HASHED.contains(&key.as_str()));
+        fields.map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    let terms = |class: &NodeClassVersion, key: &str| class.fields.get(key).cloned().unwrap_or_default();
+    let changed = |key| terms(then, key) != terms(now, key);
+    if then.family != now.family || hashed(then) != hashed(now) {
+        return Some(Drift::NodeClassDrift);
+    }
+    if then.new_amis != now.new_amis || changed("amiSelectorTerms") {
+        return Some(Drift::AmiDrift);
+    }
+    if changed("securityGroupSelectorTerms") {
+        return Some(Drift::SecurityGroupDrift);
+    }
+    let subnets = terms(now, "subnetSelectorTerms");
+    let lost = terms(then, "subnetSelectorTerms").iter().any(|term| !subnets.contains(term));
+    lost.then_some(Drift::SubnetDrift)
 }
 
 #[cfg(test)]
@@ -101,7 +183,7 @@ mod tests {
     fn template_changes_drift_but_disruption_weight_and_limits_do_not() {
         let before = HashedTemplate::of(&pool(|_| {}));
         let labels = Labels::new();
-        let drift = |change: fn(&mut NodePoolSpec)| detect(&before, &labels, &pool(change));
+        let drift = |change: fn(&mut NodePoolSpec)| of_pool(&before, &labels, &pool(change));
         assert_eq!(drift(|_| {}), None);
         assert_eq!(drift(|spec| spec.weight = Some(7)), None);
         assert_eq!(drift(|spec| spec.disruption.consolidate_after.0 = None), None);
@@ -116,7 +198,7 @@ mod tests {
         let before = HashedTemplate::of(&pool(|_| {}));
         let labels: Labels = [("topology.kubernetes.io/zone".to_owned(), "a".to_owned())].into();
         let with = |zone| pool(|spec| spec.template.spec.requirements.push(zone_is(zone)));
-        assert_eq!(detect(&before, &labels, &with("a")), None);
-        assert_eq!(detect(&before, &labels, &with("b")), Some(Drift::RequirementsDrifted));
+        assert_eq!(of_pool(&before, &labels, &with("a")), None);
+        assert_eq!(of_pool(&before, &labels, &with("b")), Some(Drift::RequirementsDrifted));
     }
 }

@@ -92,11 +92,24 @@ pub struct Replacement {
     pub capacity_types: CapacitySet,
     /// `minValues` of its requirements.
     pub min_values: Vec<MinValues>,
-    /// The plan of the scheduler, whose types and capacity types the fields above narrow; `None` in a static pool.
+    /// The plan of the scheduler, whose types and capacity types the fields above narrow; `None` where only the decision counts.
     pub plan: Option<NewClaim>,
 }
 
 impl Replacement {
+    /// All that a plan allows.
+    #[must_use]
+    pub fn unbounded(pool: PoolIndex, plan: NewClaim) -> Self {
+        Replacement {
+            pool,
+            types: plan.options.clone(),
+            zones: ZoneSet::ALL,
+            capacity_types: CapacitySet::ALL,
+            min_values: Vec::new(),
+            plan: Some(plan),
+        }
+    }
+
     /// The NodeClaim to create: the scheduler's plan, narrowed to the types and capacity types that the move allows.
     #[must_use]
     pub fn narrowed_plan(&self) -> Option<NewClaim> {

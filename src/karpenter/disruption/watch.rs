@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::pod::Owner as PodOwner;
-use crate::cluster::{Change, Cluster, Controller, Decision, NodeClaimId, NodePoolId, PodId, Subject, World};
+use crate::cluster::{
+    Change, Cluster, Controller, Decision, NodeClaimId, NodeClassId, NodePoolId, PodId, Subject, World,
+};
 use crate::engine::Agenda;
 use crate::time::Time;
 
 use super::controller::Event;
-use super::drift_detection::{self, HashedTemplate};
+use super::drift_detection::{self, Drift, HashedTemplate};
 use super::model::Owner;
 use super::pass::Memory;
 use super::quiet::{self, Consolidatable, PodEvent};
@@ -26,6 +28,8 @@ pub struct Watch {
     busy_until: Time,
     /// Times that the worker will have written, by NodeClaim.
     queued: Vec<Option<Time>>,
+    /// When a NodeClaim's instance type was last found among those that are sold.
+    type_found: Vec<Option<Time>>,
     /// The hashed part of every generation of a pool's template.
     templates: BTreeMap<(NodePoolId, u32), HashedTemplate>,
 }
@@ -52,6 +56,7 @@ impl Watch {
             Change::NodeClaimLaunched(claim) => self.look_for_drift(claim, world, agenda),
             Change::NodeClaimInitialized(claim) => self.look_at(claim, world, agenda),
             Change::NodePoolSpec(pool) => self.pool_changed(pool, world, agenda),
+            Change::NodeClassSpec(class) => self.class_changed(class, world, agenda),
             _ => {}
         }
     }
@@ -120,6 +125,10 @@ impl Watch {
         if let Consolidatable::NotBefore(at) = verdict {
             agenda.at(at, Event::Quiet(claim, *timer));
         }
+        let found = self.type_found.get(claim.index()).copied().flatten();
+        if drift_detection::asks_for_type(world.cluster.nodeclaims[claim.index()].created, found, world.now) {
+            self.look_for_drift(claim, world, agenda);
+        }
     }
 
     /// The timer of a quiet time ended.
@@ -132,7 +141,21 @@ impl Watch {
     fn pool_changed(&mut self, pool: NodePoolId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let record = &world.cluster.nodepools[pool.index()];
         self.templates.insert((pool, record.generation), HashedTemplate::of(&record.object.spec));
-        let own = |id: &NodeClaimId| world.cluster.nodeclaims[id.index()].pool == pool;
+        self.look_at_all_of(|own, _| own == pool, world, agenda);
+    }
+
+    fn class_changed(&mut self, class: NodeClassId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let is_of = |pool: NodePoolId, cluster: &Cluster| cluster.nodepools[pool.index()].node_class == class;
+        self.look_at_all_of(is_of, world, agenda);
+    }
+
+    fn look_at_all_of(
+        &mut self,
+        pool: impl Fn(NodePoolId, &Cluster) -> bool,
+        world: &mut World<'_>,
+        agenda: &mut Agenda<Event>,
+    ) {
+        let own = |id: &NodeClaimId| pool(world.cluster.nodeclaims[id.index()].pool, world.cluster);
         for claim in world.cluster.live_nodeclaims.iter().copied().filter(own).collect::<Vec<_>>() {
             self.look_at(claim, world, agenda);
             self.look_for_drift(claim, world, agenda);
@@ -149,11 +172,11 @@ impl Watch {
     fn look_for_drift(&mut self, claim: NodeClaimId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let record = &world.cluster.nodeclaims[claim.index()];
         let pool = &world.cluster.nodepools[record.pool.index()];
-        if !record.exists() || record.launched.is_none() || pool.deleted {
+        if !record.exists() || record.deleting.is_some() || record.launched.is_none() || pool.deleted {
             return;
         }
-        let made_from = self.templates.get(&(record.pool, record.pool_generation));
-        let drift = made_from.and_then(|made| drift_detection::detect(made, &record.labels, &pool.object.spec));
+        let drift = self.drift_of(claim, world.now, world.cluster);
+        let record = &world.cluster.nodeclaims[claim.index()];
         let before = record.drifted.is_some();
         let phase = Time::ZERO + world.scenario.clocks.whole_second;
         let since = drift.map(|_| world.now.floor_second(phase));
@@ -168,12 +191,36 @@ impl Watch {
                 from: None,
                 to: None,
                 wanted: None,
-                detail: "it is no longer what its NodePool would make".to_owned(),
+                detail: "it is no longer what would be launched now".to_owned(),
             });
         }
         let timer = at_index(&mut self.drift_timers, claim.index());
         *timer = timer.wrapping_add(1);
         agenda.at(world.now + drift_detection::RECHECK, Event::Drift(claim, *timer));
+    }
+}
+
+impl Watch {
+    /// `Drift.isDrifted`: the first reason that applies to a launched NodeClaim.
+    fn drift_of(&mut self, claim: NodeClaimId, now: Time, cluster: &Cluster) -> Option<Drift> {
+        let record = &cluster.nodeclaims[claim.index()];
+        let pool = &cluster.nodepools[record.pool.index()];
+        let made_from = self.templates.get(&(record.pool, record.pool_generation));
+        if let Some(drift) =
+            made_from.and_then(|made| drift_detection::of_pool(made, &record.labels, &pool.object.spec))
+        {
+            return Some(drift);
+        }
+        let found = at_index(&mut self.type_found, claim.index());
+        if drift_detection::asks_for_type(record.created, *found, now) {
+            if drift_detection::instance_type_not_found(cluster.catalogue_of(record.pool), &record.labels) {
+                return Some(Drift::InstanceTypeNotFound);
+            }
+            *found = Some(now);
+        }
+        let class = cluster.node_classes.get(pool.node_class.index());
+        let (then, now) = (record.launched_with.as_ref()?, class?.version.as_ref()?);
+        drift_detection::of_class(then, now)
     }
 }
 

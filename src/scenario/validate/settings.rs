@@ -230,9 +230,22 @@ fn changes(cx: &Context<'_>, problems: &mut Problems) {
         let is_empty = change.patch.values.is_empty()
             && change.scale.is_empty()
             && change.create.is_empty()
-            && change.delete.is_empty();
+            && change.delete.is_empty()
+            && change.new_amis.is_empty()
+            && change.withdraw.is_empty();
         if is_empty {
-            problems.error(at.span(&[]), "this change changes nothing", "needs `patch`, `scale`, `create` or `delete`");
+            problems.error(
+                at.span(&[]),
+                "this change changes nothing",
+                "needs `patch`, `scale`, `create`, `delete`, `newAmis` or `withdraw`",
+            );
+        }
+        for (index, class) in change.new_amis.iter().enumerate() {
+            let span = at.span(&["newAmis", &index.to_string()]);
+            cx.must_exist("EC2NodeClass", class, &cx.names(Kind::Ec2NodeClass), span, problems);
+        }
+        for (index, selector) in change.withdraw.iter().enumerate() {
+            check_selector(selector, at.into(&["withdraw", &index.to_string()]), cx, problems);
         }
         for deployment in change.scale.keys() {
             cx.must_exist(
