@@ -1,4 +1,5 @@
-//! The command line: one file a subcommand. Exit codes: 0 fine, 1 objectives missed or warnings found (with `--strict`), 2 bad input.
+//! The command line: one file a subcommand. Exit codes: 0 fine, 1 objectives missed or warnings found (with `--strict`), 2 bad input,
+//! 3 a law of the simulation broken (with `--check-invariants`).
 
 mod catalog;
 mod check;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::simulation::RunError;
 use terminal::{ColorWhen, Terminal};
 
 /// How a command ended, when it was not an error.
@@ -93,7 +95,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "{} {error:#}", terminal.error_label());
-            ExitCode::from(2)
+            ExitCode::from(if is_broken_law(&error) { 3 } else { 2 })
         }
     }
 }
@@ -116,6 +118,11 @@ fn dispatch(command: Command, terminal: &Terminal) -> anyhow::Result<End> {
     }
 }
 
+/// The fault is not in the input, but ours.
+fn is_broken_law(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(RunError::Broken(_))))
+}
+
 /// Whoever read our output has seen enough.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
@@ -129,6 +136,25 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_broken_law_is_told_from_bad_input() {
+        let broken = || {
+            let violations = crate::engine::law::Violations::default();
+            let at = crate::time::Time::ZERO;
+            RunError::Broken(Box::new(crate::simulation::Broken {
+                seed: 1,
+                replication: 0,
+                at,
+                events: (0, 0),
+                violations,
+            }))
+        };
+        let job = crate::study::plan::Job { point: 0, replication: 0 };
+        assert!(is_broken_law(&broken().into()));
+        assert!(is_broken_law(&crate::study::sweep::SweepError::Run { job, source: broken() }.into()));
+        assert!(!is_broken_law(&anyhow::anyhow!("other")));
     }
 
     #[test]

@@ -23,6 +23,7 @@
 mod event;
 mod faults;
 mod idle;
+pub mod invariants;
 mod lifecycle;
 mod plane;
 mod polling;

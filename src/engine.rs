@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod cron;
 pub mod distribution;
 pub mod histogram;
+pub mod law;
 pub mod stream;
 pub mod xoshiro;
 

@@ -4,13 +4,14 @@ pub mod build;
 pub mod changes;
 mod controllers;
 mod data;
+pub mod laws;
 
 use controllers::{Controllers, Event};
 use data::Data;
 
-use crate::cluster::invariants::{self, Violation};
 use crate::cluster::{Change, Cluster, DeploymentId, PodId, QueueId, ScaledJobId, World};
 use crate::consumer::PodRef;
+use crate::engine::law::Violations;
 use crate::engine::{Calendar, Durations, Streams};
 use crate::scenario::Scenario;
 use crate::sqs;
@@ -20,6 +21,7 @@ use crate::telemetry::{Outcome, PodWork, QueueSample, Recorder, RunInfo};
 use crate::time::{Duration, Time};
 
 pub use build::BuildError;
+pub use laws::{Broken, RunError};
 
 /// Rows of counts that a run remembers between events of the control plane, at most.
 const SAMPLES: i64 = 2000;
@@ -43,17 +45,20 @@ impl Options<'_> {
     pub const fn replication(replication: u32) -> Self {
         Options { replication, check_invariants: cfg!(debug_assertions), progress: None }
     }
+
+    /// The same, with all laws checked if `check` says so.
+    #[must_use]
+    pub const fn checked(self, check: bool) -> Self {
+        Options { check_invariants: self.check_invariants || check, ..self }
+    }
 }
 
 /// Runs a scenario once.
 ///
 /// # Errors
-/// When the scenario's region or catalogue cannot be used.
-///
-/// # Panics
-/// When a law is violated while laws are checked: a defect of forescale, named with seed and time.
-pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Outcome, BuildError> {
-    Ok(Run::new(scenario, options)?.finished())
+/// When the scenario's region or catalogue cannot be used; when a law is violated while laws are checked.
+pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Outcome, RunError> {
+    Ok(Run::new(scenario, options)?.finished()?)
 }
 
 struct Run<'a> {
@@ -110,26 +115,34 @@ impl<'a> Run<'a> {
         self.settle(Time::ZERO);
     }
 
-    fn finished(mut self) -> Outcome {
-        let ended = loop {
-            let next = self.calendar.next_time().unwrap_or(self.end).min(self.end);
+    fn finished(mut self) -> Result<Outcome, Box<Broken>> {
+        let ended = self.advance(self.end)?;
+        let end = if ended == Ended::Duration { self.end } else { self.calendar.now() };
+        self.finish(end, ended)
+    }
+
+    /// Does all that happens before `until`, unless something ends the run earlier.
+    fn advance(&mut self, until: Time) -> Result<Ended, Box<Broken>> {
+        loop {
+            let next = self.calendar.next_time().unwrap_or(until).min(until);
             if let Some(notice) = self.data.plane.advance(next) {
                 data::tell(notice, &mut self.cluster);
                 self.settle(notice.at);
                 continue;
             }
-            if next >= self.end {
-                break Ended::Duration;
+            if next >= until {
+                return Ok(Ended::Duration);
             }
-            let Some((now, event)) = self.calendar.pop() else { break Ended::Duration };
+            let Some((now, event)) = self.calendar.pop() else { return Ok(Ended::Duration) };
             self.handle(now, event);
             self.settle(now);
-            if let Some(ended) = self.limit(now, event) {
-                break ended;
+            if matches!(event, Event::Sample) {
+                self.check(now)?;
             }
-        };
-        let end = if ended == Ended::Duration { self.end } else { self.calendar.now() };
-        self.finish(end, ended)
+            if let Some(ended) = self.limit(now, event) {
+                return Ok(ended);
+            }
+        }
     }
 
     fn handle(&mut self, now: Time, event: Event) {
@@ -186,21 +199,21 @@ impl<'a> Run<'a> {
         if let Some(progress) = self.options.progress {
             progress(now, self.data.plane.events_made());
         }
-        if self.options.check_invariants {
-            self.check(now);
-        }
         self.calendar.schedule(now + self.sample_every, Event::Sample);
     }
 
-    fn check(&self, now: Time) {
-        let violations = invariants::check(&self.cluster, now);
-        assert!(violations.is_empty(), "{}", self.broken(now, &violations));
+    /// Checks all laws, if that is asked for.
+    fn check(&self, now: Time) -> Result<(), Box<Broken>> {
+        if !self.options.check_invariants {
+            return Ok(());
+        }
+        self.found(now, laws::check(&self.cluster, &self.data, &self.recorder, now)).unless_kept()
     }
 
-    fn broken(&self, now: Time, violations: &[Violation]) -> String {
-        let seed = self.scenario.simulation.seed;
-        let list: Vec<String> = violations.iter().map(ToString::to_string).collect();
-        format!("seed {seed}, replication {}, at {now}:\n{}", self.options.replication, list.join("\n"))
+    fn found(&self, at: Time, violations: Violations) -> Broken {
+        let (seed, replication) = (self.scenario.simulation.seed, self.options.replication);
+        let events = (self.calendar.scheduled(), self.data.plane.events_made());
+        Broken { seed, replication, at, events, violations }
     }
 
     /// Whether the run ends before its duration is over.
@@ -232,11 +245,9 @@ impl<'a> Run<'a> {
             && self.cluster.live_nodeclaims.is_empty()
     }
 
-    fn finish(mut self, end: Time, ended: Ended) -> Outcome {
+    fn finish(mut self, end: Time, ended: Ended) -> Result<Outcome, Box<Broken>> {
         self.look_at_queues(end);
-        if self.options.check_invariants {
-            self.check(end);
-        }
+        self.check(end)?;
         for index in 0..self.data.plane.queues().len() {
             let (totals, wait, sojourn) = totals(&mut self.data, end, index);
             let unfinished = self.data.plane.unfinished(end, sqs::QueueId(index as u16));
@@ -251,7 +262,13 @@ impl<'a> Run<'a> {
                 self.recorder.pod_work(PodId(index as u32), work);
             }
         }
-        self.recorder.finish(end, ended, &self.cluster)
+        let mut last = self.found(end, Violations::default());
+        let outcome = self.recorder.finish(end, ended, &self.cluster);
+        if self.options.check_invariants {
+            outcome.check(&mut last.violations);
+        }
+        last.unless_kept()?;
+        Ok(outcome)
     }
 }
 

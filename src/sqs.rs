@@ -14,6 +14,7 @@ mod counts;
 mod dedup;
 mod fair;
 mod fifo;
+pub mod invariants;
 mod list;
 mod maintenance;
 mod message;

@@ -1,6 +1,7 @@
 //! What a run remembers: time series, histograms, money, decisions, blame.
 
 pub mod blame;
+pub mod invariants;
 pub mod ledger;
 pub mod outcome;
 pub mod recorder;

@@ -350,6 +350,23 @@ fn a_scenario_compared_with_itself_does_not_differ() -> Checked {
 }
 
 #[test]
+fn checking_the_laws_changes_nothing() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let path = chain(folder.path())?;
+    let summary = |command: &str, arguments: &[&str], file: &str| -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+        let out = folder.path().join("out");
+        let mut program = forescale()?;
+        let output =
+            program.arg(command).arg(&path).args(arguments).args(["-q", "--no-charts", "--out"]).arg(&out).output()?;
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        Ok(std::fs::read(out.join(file))?)
+    };
+    assert_eq!(summary("run", &[], "summary.json")?, summary("run", &["--check-invariants"], "summary.json")?);
+    assert_eq!(summary("sweep", &[], "means.csv")?, summary("sweep", &["--check-invariants"], "means.csv")?);
+    Ok(())
+}
+
+#[test]
 fn decisions_are_explained() -> Checked {
     let folder = tempfile::tempdir()?;
     let path = chain(folder.path())?;

@@ -99,7 +99,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<
     let runner = |scenario: &Scenario, replication| {
         let outcome = simulate(scenario, "", Options::replication(replication));
         counter.one_more(all);
-        outcome.map_err(|error| format!("{error:#}"))
+        outcome
     };
     let comparison = compare(&scenarios, arguments.replications, &runner);
     counter.finish();

@@ -13,7 +13,7 @@ use crate::report::replications::{self, Pooled, Replication};
 use crate::report::summary::{Summary, summarize};
 use crate::report::{files, screen};
 use crate::scenario::Scenario;
-use crate::simulation::{self, Options};
+use crate::simulation::{self, Options, RunError};
 use crate::telemetry::Outcome;
 use crate::time::Time;
 
@@ -48,7 +48,7 @@ pub(super) struct Arguments {
     /// Exit with 1 when an objective is missed
     #[arg(long)]
     strict: bool,
-    /// Check the laws that every run must keep while it runs; slow
+    /// Check the laws that every run must keep (docs/invariants.md) after every sample; slow
     #[arg(long)]
     check_invariants: bool,
     /// Draw no charts
@@ -144,7 +144,7 @@ fn run_often(
 }
 
 /// Runs a scenario once under a name.
-pub(super) fn simulate(scenario: &Scenario, name: &str, options: Options<'_>) -> anyhow::Result<Outcome> {
+pub(super) fn simulate(scenario: &Scenario, name: &str, options: Options<'_>) -> Result<Outcome, RunError> {
     let mut outcome = simulation::run(scenario, options)?;
     name.clone_into(&mut outcome.run.scenario);
     Ok(outcome)
@@ -163,7 +163,6 @@ fn simulate_shown(
         let before = shown.swap(now.as_micros(), Ordering::Relaxed);
         progress.advanced(Time::from_micros(before), now);
     };
-    let mut options = Options { progress: Some(&tell), ..Options::replication(replication) };
-    options.check_invariants |= arguments.check_invariants;
-    simulate(scenario, name, options)
+    let options = Options { progress: Some(&tell), ..Options::replication(replication) };
+    Ok(simulate(scenario, name, options.checked(arguments.check_invariants))?)
 }

@@ -59,6 +59,9 @@ pub(super) struct Arguments {
     /// Draw no charts
     #[arg(long)]
     no_charts: bool,
+    /// Check the laws that every run must keep (docs/invariants.md) after every sample; slow
+    #[arg(long)]
+    check_invariants: bool,
     /// Print errors only
     #[arg(long, short)]
     quiet: bool,
@@ -154,7 +157,7 @@ fn run_shard(
     identify(folder, plan, &plan.fingerprint(&loaded.document), keep)?;
     let counter = Counter::new(terminal, arguments.quiet);
     let runner = |scenario: &_, replication| {
-        simulate(scenario, name, Options::replication(replication)).map_err(|error| format!("{error:#}"))
+        simulate(scenario, name, Options::replication(replication).checked(arguments.check_invariants))
     };
     let table =
         sweep::run(plan, &scenarios, shard, folder, arguments.resume, &runner, &|done, all| counter.reached(done, all));

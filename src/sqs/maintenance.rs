@@ -147,6 +147,7 @@ impl Sqs {
                 message.state = State::Visible;
                 message.copy = true;
                 message.set_back = true;
+                queue.statistics.counters.returned += 1;
                 queue.set_back.push_back(messages, slot);
                 queue.counts.change(now, |depth| depth.visible += 1);
                 queue.show(messages, slot);

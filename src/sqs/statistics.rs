@@ -20,6 +20,8 @@ pub struct Counters {
     pub released: u64,
     /// Second deliveries of deleted messages.
     pub duplicates: u64,
+    /// Deleted messages that showed up once more.
+    pub returned: u64,
     /// Messages moved to the dead-letter queue.
     pub dead_lettered: u64,
     /// Messages that came here as dead letters.

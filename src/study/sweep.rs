@@ -10,10 +10,11 @@ use super::measures::MEASURES;
 use super::plan::{Job, Plan, Shard};
 use super::table::{Journal, Table, TableError, file_name};
 use crate::scenario::Scenario;
+use crate::simulation::RunError;
 use crate::telemetry::Outcome;
 
 /// Runs one scenario once.
-pub type Runner<'a> = &'a (dyn Fn(&Scenario, u32) -> Result<Outcome, String> + Sync);
+pub type Runner<'a> = &'a (dyn Fn(&Scenario, u32) -> Result<Outcome, RunError> + Sync);
 /// Told of each finished run: how many are done, and of how many.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
@@ -24,12 +25,12 @@ pub enum SweepError {
     #[error(transparent)]
     Table(#[from] TableError),
     /// A run failed.
-    #[error("point {} replication {}: {reason}", .job.point, .job.replication)]
+    #[error("point {} replication {}", .job.point, .job.replication)]
     Run {
         /// Which.
         job: Job,
         /// Why.
-        reason: String,
+        source: RunError,
     },
 }
 
@@ -54,9 +55,8 @@ pub fn run(
     let state = Mutex::new((journal, done));
     // One job at a time to a thread: runs differ in length.
     open.par_iter().with_max_len(1).try_for_each(|job| -> Result<(), SweepError> {
-        let failed = |reason: String| SweepError::Run { job: *job, reason };
-        let scenario = scenarios.get(&job.point).ok_or_else(|| failed("has no scenario".to_owned()))?;
-        let outcome = runner(scenario, job.replication).map_err(failed)?;
+        let outcome =
+            runner(&scenarios[&job.point], job.replication).map_err(|source| SweepError::Run { job: *job, source })?;
         let values: Vec<f64> = MEASURES.iter().map(|measure| measure.of(&outcome)).collect();
         let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         state.0.add(plan, *job, &values)?;

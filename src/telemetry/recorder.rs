@@ -6,6 +6,7 @@ mod backlog;
 
 use std::collections::BTreeMap;
 
+use crate::cluster::instance::Instance;
 use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, InstanceId, NodeId, PodId, QueueId, Rule};
 use crate::cluster::{ScaledJobId, pod::Owner};
 use crate::engine::Durations;
@@ -17,7 +18,7 @@ use crate::time::{Duration, Time};
 use crate::units::{Resources, Usd};
 
 use self::backlog::Stages;
-use super::ledger::Weights;
+use super::ledger::{Bill, Weights};
 
 use super::Series;
 use super::outcome::{
@@ -41,6 +42,14 @@ pub struct PodWork {
     pub wasted: Duration,
     /// Messages that it can process at a time.
     pub slots: u32,
+}
+
+/// An instance and what is billed for it.
+pub(super) struct Billed<'a> {
+    pub name: String,
+    pub instance: &'a Instance,
+    /// `None` = nothing so far.
+    pub bill: Option<Bill>,
 }
 
 /// A limit which is hit again within this time of its mark is not marked again.
@@ -298,6 +307,11 @@ impl Recorder {
         if kind != MarkKind::Limit || !recent.any(|last| last.kind == kind && last.text == text) {
             self.marks.push(Mark { at: now, kind, text });
         }
+    }
+
+    /// The bills of the chosen instances as they stand.
+    pub(super) fn bills<'a>(&self, cluster: &'a Cluster, chosen: impl Fn(&Instance) -> bool) -> Vec<Billed<'a>> {
+        assemble::bills(self, cluster, chosen)
     }
 
     /// The run is over at `end`.

@@ -59,6 +59,9 @@ fn twice(scenario: &Scenario) -> Verdict {
     };
     let (first, second) = match (run(), run()) {
         (Ok(first), Ok(second)) => (first, second),
+        (Err(simulation::RunError::Broken(broken)), _) | (_, Err(simulation::RunError::Broken(broken))) => {
+            return Verdict::Wrong(broken.to_string());
+        }
         (Err(error), _) | (_, Err(error)) => return Verdict::Refused(error.to_string()),
     };
     let wrong = kept(scenario, &first).or_else(|| times(scenario, &first)).or_else(|| same(scenario, &first, &second));

@@ -39,7 +39,7 @@ fn fails_alike(text: &str, why: &str) -> bool {
 /// What a failure is about, without its numbers.
 fn kind(why: &str) -> String {
     let line = why.lines().next().unwrap_or_default();
-    let law = why.lines().nth(1).and_then(|line| line.split(':').next()).unwrap_or_default();
+    let law = why.lines().find(|line| line.starts_with("law ")).and_then(|line| line.split(':').next());
     let start: String = line.chars().take(60).collect();
-    format!("{start}{law}").replace(|c: char| c.is_ascii_digit(), "")
+    format!("{}{}", start.replace(|c: char| c.is_ascii_digit(), ""), law.unwrap_or_default())
 }

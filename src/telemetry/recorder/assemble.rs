@@ -12,7 +12,7 @@ use crate::telemetry::series::Series;
 use crate::time::Time;
 use crate::units::Resources;
 
-use super::{Load, Recorder};
+use super::{Billed, Load, Recorder};
 
 /// The [`Outcome`] of a run that ends at `end`.
 pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: &Cluster) -> Outcome {
@@ -49,6 +49,25 @@ pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: 
         marks: recorder.marks,
         decisions,
     }
+}
+
+/// The bills of the chosen instances as they stand.
+pub(super) fn bills<'a>(
+    recorder: &Recorder,
+    cluster: &'a Cluster,
+    chosen: impl Fn(&Instance) -> bool,
+) -> Vec<Billed<'a>> {
+    let of = |id: Option<InstanceId>| id.map(|id| &cluster.instances[id.index()]).filter(|instance| chosen(instance));
+    let billed = |instance, record: NodeRecord| Billed { name: record.instance, instance, bill: record.bill };
+    let claims = cluster.nodeclaims.iter();
+    let mut bills: Vec<_> =
+        claims.filter_map(|claim| Some(billed(of(claim.instance)?, from_claim(recorder, claim, cluster)))).collect();
+    let nodes = cluster.nodes.iter().enumerate().filter(|(_, node)| node.nodeclaim.is_none());
+    bills.extend(nodes.filter_map(|(index, node)| {
+        let instance = of(node.instance)?;
+        Some(billed(instance, from_node(recorder, NodeId(index as u32), node, cluster)))
+    }));
+    bills
 }
 
 fn pod_record(recorder: &Recorder, id: usize, pod: &Pod, keys: &[Option<NodeKey>], cluster: &Cluster) -> PodRecord {
