@@ -157,8 +157,9 @@ impl Run {
                 }
             }
             self.deliver(now);
-            let violations = forescale::cluster::invariants::check(&self.cluster, now);
-            assert!(violations.is_empty(), "at {now}: {violations:?}");
+            let mut violations = forescale::engine::law::Violations::default();
+            forescale::cluster::invariants::check(&self.cluster, now, &mut violations);
+            assert!(violations.0.is_empty(), "at {now}: {violations:?}");
         }
     }
 
