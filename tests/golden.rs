@@ -1,18 +1,21 @@
-//! Fingerprints of the shipped scenarios, each for its first minutes: of everything that is decided, and of the summary.
+//! Fingerprints of all shipped scenarios, each for its first minutes: of everything that is decided, and of the summary with all tables.
 //!
 //! `tests/data/golden.txt` holds them; `UPDATE=1 cargo test --test golden` writes them anew. CONTRIBUTING.md says when one may change.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use forescale::report::{files, summary, tables, timeline};
 use forescale::scenario::{Options, load};
 use forescale::simulation;
+use forescale::time::Duration;
+use rayon::prelude::*;
 
 const STORED: &str = "tests/data/golden.txt";
-/// How much of each scenario runs.
-const DURATION: &str = "12m";
+/// Folders of scenarios, and how much of each of their scenarios runs.
+const SPANS: [(&str, Duration); 2] =
+    [("scenarios", Duration::from_mins(12)), ("scenarios/problems", Duration::from_mins(30))];
 
 fn main() -> ExitCode {
     let found = fingerprints();
@@ -42,25 +45,27 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// `decisions=... summary=...` by the name of the scenario.
+/// `decisions=... summary=...` by the path of the scenario within `scenarios`, without its ending.
 fn fingerprints() -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir("scenarios").expect("scenarios") {
-        let path = entry.expect("a file").path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-            found.insert(name, fingerprint(&path));
-        }
-    }
-    found
+    let all: Vec<(PathBuf, Duration)> = SPANS
+        .iter()
+        .flat_map(|(folder, span)| {
+            let entries = std::fs::read_dir(folder).expect("a folder of scenarios");
+            entries.map(|entry| (entry.expect("a file").path(), *span))
+        })
+        .filter(|(path, _)| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    let name =
+        |path: &Path| path.with_extension("").strip_prefix("scenarios").expect("a scenario").display().to_string();
+    all.par_iter().map(|(path, span)| (name(path), fingerprint(path, *span))).collect()
 }
 
-fn fingerprint(path: &Path) -> String {
-    let settings = vec![("simulation.duration".to_owned(), DURATION.to_owned())];
-    let scenario = match load(path, &Options { settings, ..Options::default() }) {
+fn fingerprint(path: &Path, span: Duration) -> String {
+    let mut scenario = match load(path, &Options::default()) {
         Ok(loaded) => loaded.scenario,
         Err(invalid) => panic!("{invalid}"),
     };
+    scenario.simulation.duration = scenario.simulation.duration.min(span);
     let options = simulation::Options { check_invariants: false, ..simulation::Options::replication(0) };
     let outcome = simulation::run(&scenario, options).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut decided = Vec::new();
