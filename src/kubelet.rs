@@ -6,6 +6,7 @@ mod daemon_sets;
 pub mod daemons;
 pub mod health;
 pub mod images;
+mod kubelet_faults;
 mod node_health;
 mod node_start;
 mod pod_workers;

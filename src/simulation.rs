@@ -14,6 +14,7 @@ use crate::consumer::PodRef;
 use crate::engine::law::Violations;
 use crate::engine::{Calendar, Durations, Streams};
 use crate::scenario::Scenario;
+use crate::scenario::faults::FaultKind;
 use crate::sqs;
 use crate::telemetry::outcome::Ended;
 use crate::telemetry::outcome::QueueTotals;
@@ -148,6 +149,13 @@ impl<'a> Run<'a> {
     fn handle(&mut self, now: Time, event: Event) {
         let mut world = world(now, &mut self.cluster, self.scenario, &mut self.data);
         if self.controllers.handle(event, &mut world) {
+            return;
+        }
+        // Who applies an object, tries until the API server answers.
+        if matches!(event, Event::Apply(_) | Event::Change(_))
+            && let Some(end) = self.scenario.outage_end(FaultKind::ApiServerDown, now)
+        {
+            self.calendar.schedule(end, event);
             return;
         }
         match event {

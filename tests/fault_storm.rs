@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use forescale::engine::Streams;
+use forescale::scenario::faults::FaultKind;
 use forescale::scenario::load::{Options, load_texts};
 use forescale::simulation;
 use forescale::telemetry::Outcome;
@@ -75,38 +76,32 @@ requirements = [
 [nodePools.spec.disruption]
 consolidateAfter = "30s"
 
+# A share of the service's pods find room here as long as Cluster Autoscaler grows it.
+[[nodeGroups]]
+name = "group"
+instanceType = "m5.large"
+count = 1
+min = 1
+max = 3
+
 [[ec2NodeClasses]]
 metadata = { name = "default" }
 spec = { amiSelectorTerms = [{ alias = "al2023@latest" }] }
 "#;
 
-/// Faults that last.
-const LASTING: [&str; 10] = [
-    "queueAttributesFail",
-    "receiveFails",
-    "processingFails",
-    "kedaDown",
-    "kedaMetricsServerDown",
-    "metricsServerDown",
-    "controllerManagerDown",
-    "schedulerDown",
-    "karpenterDown",
-    "insufficientCapacity",
-];
-/// Faults of an instant.
-const SUDDEN: [&str; 3] = ["spotInterruption", "nodeLoss", "podCrash"];
-
 /// The chain with a storm in its first forty minutes; every controller is down at least once.
 fn storm(seed: u64) -> String {
     let mut draw = Streams::new(seed, 0).open("storm", 0);
     let mut text = CHAIN.replacen("[simulation]", &format!("[simulation]\nseed = {seed}"), 1);
-    for kind in LASTING {
+    for kind in FaultKind::ALL.iter().filter(|kind| !kind.is_sudden()) {
+        let kind = kind.as_str();
         for _ in 0..=draw.below(2) {
             let (at, lasts) = (draw.below(2400), 5 + draw.below(300));
             let _ = writeln!(text, "[[faults]]\nat = \"{at}s\"\nkind = \"{kind}\"\nduration = \"{lasts}s\"");
         }
     }
-    for kind in SUDDEN {
+    for kind in FaultKind::ALL.iter().filter(|kind| kind.is_sudden()) {
+        let kind = kind.as_str();
         for _ in 0..=draw.below(4) {
             let (at, share) = (60 + draw.below(2340), (1 + draw.below(10)) as f64 / 10.0);
             let _ = writeln!(text, "[[faults]]\nat = \"{at}s\"\nkind = \"{kind}\"\nshare = {share:?}");

@@ -487,6 +487,10 @@ rules! {
     NodeLoss = "NodeLoss", Ec2,
         "the scenario: [[faults]]",
         "the instance would have stayed without the fault of the scenario";
+    /// A node's kubelet is down, and its containers run on.
+    KubeletDown = "kubeletDown", Kubernetes,
+        "the scenario: [[faults]]",
+        "the node would have been heard of without the fault of the scenario";
     /// A node that was asked for did not get ready in time: its group rests.
     FailedScaleUp = "FailedScaleUp", ClusterAutoscaler,
         "clusterstate/clusterstate.go: updateScaleRequests",

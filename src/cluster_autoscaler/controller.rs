@@ -38,6 +38,8 @@ pub enum Event {
     Taint(NodeId),
     /// A node that goes is looked at.
     Drain(NodeId),
+    /// It starts again.
+    Start,
 }
 
 /// Cluster Autoscaler and the Auto Scaling groups that it sizes.
@@ -83,12 +85,25 @@ impl ClusterAutoscaler {
         if !self.groups.list.is_empty() {
             let interval = world.scenario.cluster_autoscaler.scan_interval.as_secs_f64();
             agenda.at(world.now + Duration::from_secs_f64(interval * self.scans.unit()), Event::Scan);
+            for (_, until) in world.scenario.outages(FaultKind::ClusterAutoscalerDown) {
+                agenda.at(until, Event::Start);
+            }
         }
     }
 
     /// Handles one of its events.
     pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let stopped_by = match event {
+            Event::Scan | Event::Taint(_) | Event::Drain(_) => Some(FaultKind::ClusterAutoscalerDown),
+            Event::Registers(_) => Some(FaultKind::ApiServerDown),
+            Event::Launch(_) | Event::Runs(_) | Event::Start => None,
+        };
+        if let Some(end) = stopped_by.and_then(|kind| world.scenario.outage_end(kind, world.now)) {
+            agenda.at(end, event);
+            return;
+        }
         match event {
+            Event::Start => self.restart(world),
             Event::Scan => self.scan(world, agenda),
             Event::Launch(number) => self.launch(number, world, agenda),
             Event::Runs(number) => {
@@ -113,6 +128,21 @@ impl ClusterAutoscaler {
             let numbers = self.groups.replace(group, 1, world.now);
             self.ask(numbers, world.now, world, agenda);
         }
+    }
+
+    /// Nothing is remembered; nodes that were about to go stay for now, without their taint (`StaticAutoscaler.cleanUpIfRequired`).
+    fn restart(&mut self, world: &mut World<'_>) {
+        (self.last_scale_up, self.last_failure) = (None, None);
+        self.unneeded.clear();
+        self.kept.clear();
+        self.blocked.clear();
+        let leaving = |node: &NodeId, deletion: &mut Deletion| {
+            if !deletion.terminating {
+                deletion::set_taint(world.cluster, *node, false);
+            }
+            deletion.terminating
+        };
+        self.deletions.retain(leaving);
     }
 
     fn scan(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {

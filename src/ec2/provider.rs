@@ -20,6 +20,7 @@ use crate::cluster::instance::InstanceState;
 use crate::cluster::{Change, Controller, Decision, InstanceId, NodeClaimId, NodeClassId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::scenario::Scenario;
+use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
 
 /// What the cloud does at a time of its own.
@@ -41,6 +42,8 @@ pub enum Event {
     InstanceTerminated(InstanceId),
     /// Karpenter forgets expired refusals.
     Sweep,
+    /// Karpenter starts again, and remembers no refusal.
+    KarpenterStarts,
     /// Karpenter refreshes its prices.
     RefreshPrices,
     /// Prices move.
@@ -137,6 +140,9 @@ impl Ec2 {
         for (number, fault) in world.scenario.faults.iter().enumerate() {
             agenda.at(Time::ZERO + fault.at, Event::Fault(number as u32));
         }
+        for (_, until) in world.scenario.outages(FaultKind::KarpenterDown) {
+            agenda.at(until, Event::KarpenterStarts);
+        }
     }
 
     /// A timed event.
@@ -160,6 +166,11 @@ impl Ec2 {
                 world.cluster.set_instance_state(world.now, id, InstanceState::Terminated);
             }
             Event::Sweep => self.sweep(world, agenda),
+            Event::KarpenterStarts => {
+                for key in self.unavailable.clear() {
+                    set_available(&key, true, world);
+                }
+            }
             Event::RefreshPrices => self.refresh_prices(world, agenda),
             Event::PricesMove => self.move_prices(world, agenda),
             Event::PoolReclaim(pool) => self.reclaim_pool(pool, world, agenda),

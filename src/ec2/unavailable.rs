@@ -35,6 +35,11 @@ impl UnavailableOfferings {
         expired
     }
 
+    /// Forgets everything and returns it, in order.
+    pub fn clear(&mut self) -> Vec<OfferingKey> {
+        std::mem::take(&mut self.until).into_keys().collect()
+    }
+
     /// Whether the offering is left alone.
     #[must_use]
     pub fn contains(&self, key: &OfferingKey) -> bool {

@@ -112,13 +112,10 @@ impl Controller {
         {
             self.metrics_server.begin(world, agenda);
         }
-        for fault in &world.scenario.faults {
-            if fault.kind == FaultKind::ControllerManagerDown {
-                let at = Time::ZERO + fault.at;
-                agenda.at(at, Event::Down);
-                if let Some(duration) = fault.duration {
-                    agenda.at(at + duration, Event::Start);
-                }
+        for (from, until) in world.scenario.outages(FaultKind::ControllerManagerDown) {
+            agenda.at(from, Event::Down);
+            if until < Time::MAX {
+                agenda.at(until, Event::Start);
             }
         }
     }
@@ -143,6 +140,12 @@ impl Controller {
         agenda: &mut Agenda<Event>,
         external: &mut ExternalMetrics<'_>,
     ) {
+        if matches!(event, Event::Pass { .. } | Event::Write { .. })
+            && let Some(end) = world.scenario.outage_end(FaultKind::ApiServerDown, world.now)
+        {
+            agenda.at(end, event);
+            return;
+        }
         match event {
             Event::Pass { key, turn } => {
                 if self.is_current(key, turn) {

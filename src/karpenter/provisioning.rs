@@ -23,6 +23,7 @@ use crate::cluster::outlook::{Coming, Outlook, Provider, Refusal};
 use crate::cluster::world::World;
 use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId, Rule, ShapeId};
 use crate::engine::{Agenda, Stream, Streams};
+use crate::scenario::faults::FaultKind;
 use crate::scenario::{Scenario, flags};
 use crate::time::{Duration, Time};
 use crate::units::{Resource, Resources};
@@ -45,6 +46,10 @@ pub enum Event {
     Buffer(u32),
     /// A pass has computed its plan.
     Solved,
+    /// Karpenter stops.
+    Down,
+    /// Karpenter starts again.
+    Up,
 }
 
 /// Who triggers.
@@ -70,6 +75,7 @@ struct Plan {
 /// The provisioner.
 pub struct Provisioner {
     batcher: Batcher<Trigger>,
+    down: bool,
     pod_timers: Vec<u32>,
     node_timers: Vec<u32>,
     plan: Option<Plan>,
@@ -86,6 +92,7 @@ impl Provisioner {
     pub fn new(scenario: &Scenario, streams: Streams) -> Self {
         Provisioner {
             batcher: Batcher::new(scenario.clocks.batch_idle, scenario.clocks.batch_max),
+            down: false,
             pod_timers: Vec::new(),
             node_timers: Vec::new(),
             plan: None,
@@ -97,8 +104,14 @@ impl Provisioner {
         }
     }
 
-    /// Looks at the CapacityBuffers. Once, before the first event.
+    /// Looks at the CapacityBuffers, and asks for the outages of the scenario. Once, before the first event.
     pub fn start(&self, world: &World<'_>, agenda: &mut Agenda<Event>) {
+        for (from, until) in world.scenario.outages(FaultKind::KarpenterDown) {
+            agenda.at(from, Event::Down);
+            if until < Time::MAX {
+                agenda.at(until, Event::Up);
+            }
+        }
         for number in 0..world.cluster.buffers.len() {
             agenda.at(world.now, Event::Buffer(number as u32));
         }
@@ -107,6 +120,9 @@ impl Provisioner {
     /// Sees a change: every event of a pod that needs a place triggers and restarts its timer (`PodController`), and so does every
     /// event of a Node with the disrupted taint (`NodeController`).
     pub fn observe(&mut self, change: &Change, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if self.down {
+            return;
+        }
         match *change {
             Change::PodCreated(pod)
             | Change::PodUnschedulable(pod)
@@ -127,7 +143,17 @@ impl Provisioner {
 
     /// Acts on a timer.
     pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if !matches!(event, Event::Down | Event::Up)
+            && let Some(end) = world.scenario.outage_end(FaultKind::ApiServerDown, world.now)
+        {
+            agenda.at(end, event);
+            return;
+        }
         match event {
+            Event::Down => self.down = true,
+            Event::Up => self.restart(world, agenda),
+            Event::Buffer(number) => self.reconcile_buffer(number, world, agenda),
+            _ if self.down => {}
             Event::Window => {
                 if self.batcher.close(world.now) {
                     self.pass(world, agenda);
@@ -143,13 +169,28 @@ impl Provisioner {
                     self.reconcile_node(node, world, agenda);
                 }
             }
-            Event::Buffer(number) => self.reconcile_buffer(number, world, agenda),
             Event::Solved => {
+                // What a pass of before a restart computed is lost.
                 if let Some(plan) = self.plan.take() {
                     self.carry_out(plan, world);
+                    self.finish(world.now, agenda);
                 }
-                self.finish(world.now, agenda);
             }
+        }
+    }
+
+    /// The window, its triggers and the plan in hand are lost; every pod and Node comes up once.
+    fn restart(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        self.down = false;
+        self.batcher = Batcher::new(world.scenario.clocks.batch_idle, world.scenario.clocks.batch_max);
+        self.plan = None;
+        self.told.clear();
+        self.waiting_for_sync = None;
+        for pod in world.cluster.unbound.iter().copied().collect::<Vec<_>>() {
+            self.reconcile_pod(pod, world, agenda);
+        }
+        for node in world.cluster.live_nodes.iter().copied().collect::<Vec<_>>() {
+            self.reconcile_node(node, world, agenda);
         }
     }
 
@@ -185,7 +226,7 @@ impl Provisioner {
     }
 
     fn trigger(&mut self, uid: Trigger, now: Time, agenda: &mut Agenda<Event>) {
-        if let Some(end) = self.batcher.trigger(uid, now) {
+        if let Some(end) = self.batcher.trigger(uid, now).filter(|_| !self.down) {
             agenda.at(end, Event::Window);
         }
     }

@@ -14,6 +14,7 @@ use crate::cluster::decision::{Controller, Decision, Subject};
 use crate::cluster::world::World;
 use crate::cluster::{Cluster, NodeClaimId, NodePoolId, Rule};
 use crate::engine::{Agenda, Stream, Streams};
+use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
 use crate::units::Resources;
 
@@ -105,6 +106,14 @@ impl StaticCapacity {
         if record.applied.is_none() || record.deleted {
             return;
         }
+        if self.timers.len() <= pool.index() {
+            self.timers.resize(pool.index() + 1, 0);
+        }
+        self.timers[pool.index()] += 1;
+        if let Some(end) = world.scenario.outage_end(FaultKind::KarpenterDown, world.now) {
+            agenda.at(end, Event(pool, self.timers[pool.index()]));
+            return;
+        }
         let step = decide(counts(world.cluster, pool), replicas, node_limit(&record.object.spec));
         match step {
             Step::Keep | Step::Limited => {}
@@ -118,10 +127,6 @@ impl StaticCapacity {
                 }
             }
         }
-        if self.timers.len() <= pool.index() {
-            self.timers.resize(pool.index() + 1, 0);
-        }
-        self.timers[pool.index()] += 1;
         let after = if step == Step::Limited { LIMITED_RECHECK } else { RECHECK };
         agenda.at(world.now + after, Event(pool, self.timers[pool.index()]));
     }

@@ -136,13 +136,10 @@ impl Operator {
 
     /// Asks for the outages of the scenario.
     pub fn start(&mut self, world: &World<'_>, agenda: &mut Agenda<Event>) {
-        for fault in &world.scenario.faults {
-            if fault.kind == FaultKind::KedaDown {
-                let at = Time::ZERO + fault.at;
-                agenda.at(at, Event::Down);
-                if let Some(duration) = fault.duration {
-                    agenda.at(at + duration, Event::Start);
-                }
+        for (from, until) in world.scenario.outages(FaultKind::KedaDown) {
+            agenda.at(from, Event::Down);
+            if until < Time::MAX {
+                agenda.at(until, Event::Start);
             }
         }
     }
@@ -155,6 +152,12 @@ impl Operator {
 
     /// Handles one of its own events.
     pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if !matches!(event, Event::Down | Event::Start)
+            && let Some(end) = world.scenario.outage_end(FaultKind::ApiServerDown, world.now)
+        {
+            agenda.at(end, event);
+            return;
+        }
         match event {
             Event::Down => self.down = true,
             Event::Start => self.restart(world, agenda),

@@ -1,14 +1,16 @@
 //! kubelets and the controllers around nodes at work.
 
 use crate::cluster::pod::Owner;
-use crate::cluster::{Change, DaemonSetId, NodeClaimId, NodeId, PodId, World};
+use crate::cluster::{Change, DaemonSetId, NodeClaimId, NodeId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
+use crate::time::{Duration, Time};
 
 use super::crash_faults::CrashFaults;
 use super::daemon_sets::DaemonSets;
-use super::node_health::NodeHealth;
+use super::kubelet_faults::KubeletFaults;
+use super::node_health::{NodeHealth, decide};
 use super::node_start::NodeStart;
 use super::pod_workers::PodWorkers;
 
@@ -57,6 +59,14 @@ pub enum Event {
     BindDaemon(PodId, NodeId),
     /// A fault of the scenario, by its number, crashes containers.
     CrashFault(u32),
+    /// A fault of the scenario, by its number, stops kubelets.
+    KubeletFault(u32),
+    /// A Node's kubelet starts again.
+    KubeletStarts(NodeId),
+    /// The monitor finds a silent Node reporting again.
+    Reachable(NodeId),
+    /// A kubelet sees late that a pod is to go.
+    SeesDeletion(PodId),
 }
 
 /// All kubelets, the node lifecycle controllers, pod garbage collection and the DaemonSet controller.
@@ -66,6 +76,7 @@ pub struct Kubelets {
     health: NodeHealth,
     daemons: DaemonSets,
     crashes: CrashFaults,
+    stops: KubeletFaults,
 }
 
 impl Kubelets {
@@ -78,13 +89,17 @@ impl Kubelets {
             health: NodeHealth::new(scenario, streams),
             daemons: DaemonSets::default(),
             crashes: CrashFaults::new(scenario, streams),
+            stops: KubeletFaults::new(scenario, streams),
         }
     }
 
-    /// Asks for the crashes of the scenario.
+    /// Asks for the crashes and stops of the scenario.
     pub fn start(&mut self, world: &World<'_>, agenda: &mut Agenda<Event>) {
         for number in self.crashes.numbers() {
             agenda.at(world.scenario.faults[number as usize].begin(), Event::CrashFault(number));
+        }
+        for number in self.stops.numbers() {
+            agenda.at(world.scenario.faults[number as usize].begin(), Event::KubeletFault(number));
         }
     }
 
@@ -92,7 +107,13 @@ impl Kubelets {
     pub fn observe(&mut self, change: &Change, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         match *change {
             Change::PodBound(pod) => self.pods.bound(pod, world, agenda),
-            Change::PodDeleting(pod) => self.pods.deleting(pod, world, agenda),
+            Change::PodDeleting(pod) => match self.silent_until(pod, world) {
+                Some(end) => agenda.at(end, Event::SeesDeletion(pod)),
+                None => {
+                    let since = world.cluster.pods[pod.index()].path.deleting.unwrap_or(world.now);
+                    self.pods.deleting(pod, since, world, agenda);
+                }
+            },
             Change::ConsumerStopped(pod) => self.pods.stopped(pod, true, world, agenda),
             Change::ConsumerExited(pod, ok) => self.pods.stopped(pod, ok, world, agenda),
             Change::ConsumerCrashed(pod) => self.pods.stopped(pod, false, world, agenda),
@@ -133,18 +154,7 @@ impl Kubelets {
 
     /// Handles an event of its own.
     pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
-        let by_controller_manager = matches!(
-            event,
-            Event::Unknown(_)
-                | Event::CloudCheck(_)
-                | Event::NoExecute(_)
-                | Event::TaintEviction(_)
-                | Event::Collect(_)
-                | Event::CreateDaemon(..)
-        );
-        if by_controller_manager
-            && let Some(end) = world.scenario.outage_end(FaultKind::ControllerManagerDown, world.now)
-        {
+        if let Some(end) = self.waits_until(event, world) {
             agenda.at(end, event);
             return;
         }
@@ -156,7 +166,20 @@ impl Kubelets {
                     NodeStart::ready(node, world);
                 }
             }
-            Event::Unknown(node) => self.health.unknown(node, world, agenda),
+            Event::Unknown(node) => {
+                if self.health.is_dead(node) || self.stops.down_until(node).is_some() {
+                    self.health.unknown(node, world, agenda);
+                }
+            }
+            Event::Reachable(node) => NodeHealth::reachable(node, world),
+            Event::KubeletFault(number) => self.stop(number, world, agenda),
+            Event::KubeletStarts(node) => {
+                if self.stops.ends(node, world.now) {
+                    let running = self.pods.running(world);
+                    self.health.reports(node, &running, world, agenda);
+                }
+            }
+            Event::SeesDeletion(pod) => self.pods.deleting(pod, world.now, world, agenda),
             Event::CloudCheck(node) => self.health.cloud_check(node, world, agenda),
             Event::NoExecute(node) => NodeHealth::no_execute(node, world),
             Event::TaintEviction(pod) => NodeHealth::taint_eviction(pod, world),
@@ -175,6 +198,57 @@ impl Kubelets {
                 self.pods.crash(pod, world, agenda);
             }
             of_pod => self.pods.handle(of_pod, world, agenda),
+        }
+    }
+
+    /// Until when whoever would act is down, or the API server that it writes to.
+    fn waits_until(&self, event: Event, world: &World<'_>) -> Option<Time> {
+        let outage = |kind| world.scenario.outage_end(kind, world.now);
+        match event {
+            Event::Unknown(_) => {
+                let end = outage(FaultKind::ControllerManagerDown)?;
+                Some(self.health.monitored_again(end, world))
+            }
+            Event::CloudCheck(_)
+            | Event::NoExecute(_)
+            | Event::TaintEviction(_)
+            | Event::Collect(_)
+            | Event::CreateDaemon(..)
+            | Event::Reachable(_) => outage(FaultKind::ControllerManagerDown),
+            Event::Register(_) | Event::CloudInitialized(_) | Event::BindDaemon(..) => outage(FaultKind::ApiServerDown),
+            Event::NodeReady(node) => self.stops.down_until(node).max(outage(FaultKind::ApiServerDown)),
+            Event::Ready(pod, _) | Event::Finish(pod) | Event::Remove(pod) => {
+                self.silent_until(pod, world).max(outage(FaultKind::ApiServerDown))
+            }
+            Event::Sandbox(pod) | Event::NextImage(pod) | Event::Start(pod, _) | Event::Term(pod) => {
+                self.silent_until(pod, world)
+            }
+            // The container runtime goes on without its kubelet.
+            Event::PullEnds(_)
+            | Event::Working(..)
+            | Event::Kill(_)
+            | Event::CrashFault(_)
+            | Event::KubeletFault(_)
+            | Event::KubeletStarts(_)
+            | Event::SeesDeletion(_) => None,
+        }
+    }
+
+    /// Until when the kubelet of a pod is down; a pod that is deleted by force does not need it.
+    fn silent_until(&self, pod: PodId, world: &World<'_>) -> Option<Time> {
+        let record = &world.cluster.pods[pod.index()];
+        let forced = record.terminating() && record.deletion_grace <= Duration::ZERO;
+        record.node.filter(|_| !forced).and_then(|node| self.stops.down_until(node))
+    }
+
+    fn stop(&mut self, number: u32, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let live = world.cluster.live_nodes.iter().copied().filter(|node| !self.health.is_dead(*node)).collect();
+        for node in self.stops.begin(number, live, world) {
+            let until = self.stops.down_until(node).unwrap_or(world.now);
+            self.health.falls_silent(node, world, agenda);
+            agenda.at(until, Event::KubeletStarts(node));
+            let detail = format!("its kubelet is down until {until}");
+            decide(world, Subject::Node(node), "stop", Rule::KubeletDown, detail);
         }
     }
 }

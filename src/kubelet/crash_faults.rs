@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::api::meta::Labels;
 use crate::cluster::pod::Owner;
 use crate::cluster::{PodId, World};
 use crate::engine::{Stream, Streams};
@@ -90,8 +91,6 @@ impl CrashFaults {
 fn concerns(fault: &Fault, pod: PodId, world: &World<'_>) -> bool {
     let record = &world.cluster.pods[pod.index()];
     let Some(node) = record.node else { return false };
-    let labels = &world.cluster.nodes[node.index()].labels;
-    let labelled = |label: &str, wanted: &str| labels.get(label).is_some_and(|value| value == wanted);
     let by_owner = match (record.owner, fault.deployment.as_deref()) {
         (Owner::Deployment(id), wanted) => {
             wanted.is_none_or(|wanted| world.cluster.deployments[id.index()].name == wanted)
@@ -99,7 +98,12 @@ fn concerns(fault: &Fault, pod: PodId, world: &World<'_>) -> bool {
         (Owner::Job(_), wanted) => wanted.is_none(),
         (Owner::DaemonSet(_) | Owner::None, _) => false,
     };
-    by_owner
-        && fault.nodes.as_deref().is_none_or(|w| labelled(NODEPOOL_LABEL, w) || labelled(NODE_GROUP_LABEL, w))
+    by_owner && concerns_node(fault, &world.cluster.nodes[node.index()].labels)
+}
+
+/// Whether a node with these labels is of the fault's nodes and zone.
+pub fn concerns_node(fault: &Fault, labels: &Labels) -> bool {
+    let labelled = |label: &str, wanted: &str| labels.get(label).is_some_and(|value| value == wanted);
+    fault.nodes.as_deref().is_none_or(|w| labelled(NODEPOOL_LABEL, w) || labelled(NODE_GROUP_LABEL, w))
         && fault.zone.as_deref().is_none_or(|wanted| labelled(ZONE_LABEL, wanted))
 }

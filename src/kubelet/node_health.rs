@@ -8,6 +8,7 @@ use crate::cluster::pod::{EndReason, Owner, Phase};
 use crate::cluster::{Controller, Decision, InstanceId, NodeId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::scenario::Scenario;
+use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
 
 use super::Event;
@@ -26,6 +27,8 @@ pub struct NodeHealth {
     collector: Passes,
     renewals: Stream,
     dead: BTreeSet<NodeId>,
+    /// Nodes that are Unknown though their machine runs, and their pods that were ready.
+    silent: BTreeMap<NodeId, Vec<PodId>>,
     /// By zone: when the next node may get its `NoExecute` taint.
     next_eviction: BTreeMap<String, Time>,
 }
@@ -43,6 +46,7 @@ impl NodeHealth {
             collector: passes(POD_GC_PERIOD),
             renewals: streams.open("node-renewal", 0),
             dead: BTreeSet::new(),
+            silent: BTreeMap::new(),
             next_eviction: BTreeMap::new(),
         }
     }
@@ -71,10 +75,48 @@ impl NodeHealth {
         if !world.cluster.nodes[node.index()].exists() || !self.dead.insert(node) {
             return None;
         }
+        self.falls_silent(node, world, agenda);
+        Some(node)
+    }
+
+    /// A kubelet renews its lease no more.
+    pub fn falls_silent(&mut self, node: NodeId, world: &World<'_>, agenda: &mut Agenda<Event>) {
         let phase = Duration::from_secs_f64(self.renewals.unit() * RENEW_PERIOD.as_secs_f64());
         let renewals = Passes { phase, period: RENEW_PERIOD };
         agenda.at(unknown_at(world.now, renewals, self.monitor, self.grace), Event::Unknown(node));
-        Some(node)
+    }
+
+    /// When a node that is silent is declared Unknown after the monitor was away until `end`: one that has started again has not seen
+    /// it before (`tryUpdateNodeHealth`).
+    pub fn monitored_again(&self, end: Time, world: &World<'_>) -> Time {
+        let outages = world.scenario.outages(FaultKind::ControllerManagerDown);
+        let restarted = outages.iter().any(|(from, until)| *from <= world.now && world.now < *until);
+        if restarted && end < Time::MAX { self.monitor.after(self.monitor.at_or_after(end) + self.grace) } else { end }
+    }
+
+    /// A kubelet reports again: its Node is Ready, its pods are as they are; the monitor takes the taints off.
+    pub fn reports(&mut self, node: NodeId, running: &[PodId], world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        let Some(pods) = self.silent.remove(&node) else { return };
+        if self.is_dead(node) || !world.cluster.nodes[node.index()].exists() {
+            return;
+        }
+        world.cluster.set_node_ready(world.now, node, true);
+        for pod in pods {
+            let record = &world.cluster.pods[pod.index()];
+            if record.exists() && !record.terminal() && running.contains(&pod) {
+                world.cluster.set_pod_ready(world.now, pod, true);
+            }
+        }
+        agenda.at(self.monitor.at_or_after(world.now), Event::Reachable(node));
+    }
+
+    /// `processNoTaintBaseEviction`, `doNoScheduleTaintingPass`: a Node that is Ready carries no taint of a silent one.
+    pub fn reachable(node: NodeId, world: &mut World<'_>) {
+        let record = &world.cluster.nodes[node.index()];
+        if record.exists() && record.ready {
+            let kept = record.taints.iter().filter(|taint| taint.key != UNREACHABLE).cloned().collect();
+            world.cluster.set_taints(node, kept);
+        }
     }
 
     /// `markNodeAsNotReady` and `MarkPodsNotReady`: Ready becomes Unknown, new pods stay away, the pods count as not ready.
@@ -82,9 +124,14 @@ impl NodeHealth {
         if !world.cluster.nodes[node.index()].exists() {
             return;
         }
+        let pods = world.cluster.nodes[node.index()].pods.clone();
+        if !self.is_dead(node) && world.cluster.nodes[node.index()].ready {
+            let ready = pods.iter().copied().filter(|pod| world.cluster.pods[pod.index()].ready);
+            self.silent.insert(node, ready.collect());
+        }
         world.cluster.set_node_ready(world.now, node, false);
         add_taint(node, TaintEffect::NoSchedule, world);
-        for pod in world.cluster.nodes[node.index()].pods.clone() {
+        for pod in pods {
             world.cluster.set_pod_ready(world.now, pod, false);
         }
         let detail = format!("no heartbeat for {}", self.grace);
@@ -172,6 +219,7 @@ impl NodeHealth {
 
     pub fn node_gone(&mut self, node: NodeId, world: &World<'_>, agenda: &mut Agenda<Event>) {
         self.dead.remove(&node);
+        self.silent.remove(&node);
         if !world.cluster.nodes[node.index()].pods.is_empty() {
             agenda.at(collected_at(world.now, self.collector), Event::Collect(node));
         }
@@ -196,7 +244,7 @@ fn add_taint(node: NodeId, effect: TaintEffect, world: &mut World<'_>) {
     }
 }
 
-fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
+pub fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
     let controller = Controller::Kubelet;
     world.cluster.decide(Decision {
         at: world.now,

@@ -189,8 +189,8 @@ impl PodWorkers {
         agenda.at(up, Event::Working(pod, worker.start));
     }
 
-    /// The pod got its deletionTimestamp, or a shorter grace.
-    pub fn deleting(&mut self, pod: PodId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+    /// The pod got its deletionTimestamp, or a shorter grace; it counts from `since`.
+    pub fn deleting(&mut self, pod: PodId, since: Time, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let record = &world.cluster.pods[pod.index()];
         if !record.exists() || record.node.is_none() {
             return;
@@ -205,7 +205,6 @@ impl PodWorkers {
             agenda.at(world.now + cleanup, Event::Remove(pod));
             return;
         }
-        let since = record.path.deleting.unwrap_or(world.now);
         let plan = stop_plan(record.deletion_grace, pre_stop(&world.cluster.shape_of(pod).spec));
         agenda.at((since + plan.term).max(world.now), Event::Term(pod));
         agenda.at((since + plan.kill).max(world.now), Event::Kill(pod));

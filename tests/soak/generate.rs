@@ -1,6 +1,7 @@
 //! A whole scenario from a seed: of all features some, with settings that are now and then extreme.
 
 use forescale::engine::{Stream, Streams};
+use forescale::scenario::faults::FaultKind;
 
 /// Random choices.
 pub struct Choices(Stream);
@@ -475,31 +476,15 @@ fn market(c: &mut Choices, frame: &Frame) -> String {
 }
 
 fn fault(c: &mut Choices, frame: &Frame) -> String {
-    let kind = c.one(&[
-        "queueAttributesFail",
-        "receiveFails",
-        "processingFails",
-        "kedaDown",
-        "kedaMetricsServerDown",
-        "metricsServerDown",
-        "controllerManagerDown",
-        "schedulerDown",
-        "karpenterDown",
-        "spotInterruption",
-        "nodeLoss",
-        "podCrash",
-        "insufficientCapacity",
-    ]);
+    let kind = FaultKind::ALL[c.number(0, FaultKind::ALL.len() - 1)];
     let at = c.number(0, frame.minutes * 60);
-    let mut text = format!("[[faults]]\nat = \"{at}s\"\nkind = \"{kind}\"\n");
-    if !["spotInterruption", "nodeLoss", "podCrash"].contains(&kind) {
+    let mut text = format!("[[faults]]\nat = \"{at}s\"\nkind = \"{}\"\n", kind.as_str());
+    if !kind.is_sudden() {
         text += &c.maybe_text(1, "duration", &["10s", "2m", "20m"]);
-    } else if kind == "podCrash" {
+    } else if kind == FaultKind::PodCrash {
         text += &c.maybe_text(2, "duration", &["10s", "2m", "20m"]);
     }
-    if ["spotInterruption", "nodeLoss", "podCrash", "receiveFails", "processingFails", "queueAttributesFail"]
-        .contains(&kind)
-    {
+    if kind.has_share() {
         text += &c.maybe(2, "share", &["0.3", "0.9"]);
     }
     text

@@ -118,11 +118,10 @@ impl Disruption {
         let poll = clocks.disruption_poll.as_secs_f64();
         let random = Duration::from_secs_f64(self.phase.unit() * poll);
         agenda.at(Time::ZERO + clocks.disruption_first_pass.unwrap_or(random), Event::Pass(self.turn));
-        for fault in world.scenario.faults.iter().filter(|fault| fault.kind == FaultKind::KarpenterDown) {
-            let at = Time::ZERO + fault.at;
-            agenda.at(at, Event::Down);
-            if let Some(duration) = fault.duration {
-                agenda.at(at + duration, Event::Up);
+        for (from, until) in world.scenario.outages(FaultKind::KarpenterDown) {
+            agenda.at(from, Event::Down);
+            if until < Time::MAX {
+                agenda.at(until, Event::Up);
             }
         }
     }
@@ -140,6 +139,12 @@ impl Disruption {
 
     /// Handles one of its own events.
     pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if !matches!(event, Event::Down | Event::Up)
+            && let Some(end) = world.scenario.outage_end(FaultKind::ApiServerDown, world.now)
+        {
+            agenda.at(end, event);
+            return;
+        }
         match event {
             Event::Down => self.down = true,
             Event::Up => self.restart(world, agenda),
@@ -163,7 +168,7 @@ impl Disruption {
         }
     }
 
-    /// Memory, commands and timers are lost; running pods count as events of now.
+    /// Memory, commands, nominations and timers are lost; running pods count as events of now.
     fn restart(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         self.down = false;
         self.turn += 1;
@@ -174,6 +179,7 @@ impl Disruption {
             if world.cluster.nodeclaims[claim.index()].deleting.is_none() {
                 world.cluster.mark_nodeclaim(claim, None);
             }
+            world.cluster.nominate_nodeclaim(claim, world.now);
         }
         self.watch.restart(world, agenda);
         agenda.at(world.now, Event::Pass(self.turn));

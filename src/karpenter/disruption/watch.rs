@@ -63,6 +63,11 @@ impl Watch {
 
     /// Karpenter started: every pod that runs somewhere counts as an event of now.
     pub fn restart(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        self.type_found.clear();
+        for (index, pool) in world.cluster.nodepools.iter().enumerate().filter(|(_, pool)| pool.applied.is_some()) {
+            let key = (NodePoolId(index as u32), pool.generation);
+            self.templates.entry(key).or_insert_with(|| HashedTemplate::of(&pool.object.spec));
+        }
         for claim in world.cluster.live_nodeclaims.iter().copied().collect::<Vec<_>>() {
             let node = world.cluster.nodeclaims[claim.index()].node;
             let pods = node.map_or_else(Vec::new, |node| world.cluster.nodes[node.index()].pods.clone());
@@ -70,6 +75,7 @@ impl Watch {
                 self.pod_event(pod, PodEvent::Bound, world, agenda);
             }
             self.look_at(claim, world, agenda);
+            self.look_for_drift(claim, world, agenda);
         }
     }
 

@@ -284,6 +284,10 @@ impl Lifecycle {
     /// The pass in which the launch returned goes on to registration, then the worker sleeps.
     fn launched(&mut self, id: NodeClaimId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         self.claim(id).launching = false;
+        if let Some(end) = world.scenario.outage_end(FaultKind::KarpenterDown, world.now) {
+            self.wake_claim(id, end, agenda);
+            return;
+        }
         if world.cluster.nodeclaims[id.index()].deleting.is_none() {
             self.advance(id, world);
         }
@@ -301,6 +305,11 @@ impl Lifecycle {
         self.claim(id).launching = false;
         if !claim.exists() || claim.deleting.is_some() {
             self.wake_claim(id, world.now, agenda);
+            return;
+        }
+        // The answer finds nobody: it is asked again.
+        if let Some(end) = world.scenario.outage_end(FaultKind::KarpenterDown, world.now) {
+            agenda.at(end, Event::RetryLaunch(id));
             return;
         }
         self.claim(id).launch_failures += 1;

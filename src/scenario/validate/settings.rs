@@ -207,6 +207,10 @@ fn check_selector(selector: &OfferingSelector, at: At<'_>, cx: &Context<'_>, pro
 fn check_fault(fault: &Fault, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
     after_the_end(fault.at, at.span(&["at"]), cx, problems);
     number_within(at, "share", fault.share, 0.0, 1.0, problems);
+    if fault.share < 1.0 && !fault.kind.has_share() {
+        let message = format!("`{}` has no share", fault.kind.as_str());
+        problems.error(at.span(&["share"]), message, "all of it is down, or nothing");
+    }
     if let Some(queue) = &fault.queue {
         let names: Vec<&str> = cx.scenario.queues.iter().map(|queue| queue.name.as_str()).collect();
         cx.must_exist("queue", queue, &names, at.span(&["queue"]), problems);
