@@ -30,8 +30,10 @@ mod polling;
 mod processing;
 mod report;
 pub mod settings;
+mod watch;
 mod worker;
 
 pub use plane::{DataPlane, Notice, NoticeKind, PodRef, WorkerEvent, WorkerEventKind};
 pub use report::{Totals, Work};
 pub use settings::ConsumerSettings;
+pub use watch::{Attempt, MessageStep, MessageStepKind, MessageTrail, MessageWatch};

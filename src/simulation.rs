@@ -10,8 +10,12 @@ use controllers::{Controllers, Event};
 use data::Data;
 
 use crate::cluster::{Change, Cluster, DeploymentId, PodId, QueueId, ScaledJobId, World};
+<<<<<<< HEAD
 use crate::consumer::PodRef;
 use crate::engine::law::Violations;
+=======
+use crate::consumer::{MessageTrail, MessageWatch, Notice, PodRef};
+>>>>>>> 05ef027 (Explain a message: where its time went, who received it, what became of it; golden text of explain)
 use crate::engine::{Calendar, Durations, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -57,9 +61,38 @@ impl Options<'_> {
 /// Runs a scenario once.
 ///
 /// # Errors
+<<<<<<< HEAD
 /// When the scenario's region or catalogue cannot be used; when a law is violated while laws are checked.
 pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Outcome, RunError> {
     Ok(Run::new(scenario, options)?.finished()?)
+=======
+/// When the scenario's region or catalogue cannot be used.
+///
+/// # Panics
+/// When a law is violated while laws are checked: a defect of forescale, named with seed and time.
+pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Outcome, BuildError> {
+    Ok(Run::new(scenario, options)?.finished().0)
+}
+
+/// Runs a scenario once and follows one message: the `number`-th (from 1) that is sent to a queue, its initial backlog included.
+/// The outcome is that of [`run`].
+///
+/// # Errors
+/// As [`run`].
+///
+/// # Panics
+/// As [`run`].
+pub fn follow(
+    scenario: &Scenario,
+    options: Options<'_>,
+    queue: QueueId,
+    number: u64,
+) -> Result<(Outcome, MessageTrail), BuildError> {
+    let mut run = Run::new(scenario, options)?;
+    run.watch = Some(MessageWatch::new(sqs::QueueId(queue.0 as u16), number));
+    run.look_at_message(Time::ZERO);
+    Ok(run.finished())
+>>>>>>> 05ef027 (Explain a message: where its time went, who received it, what became of it; golden text of explain)
 }
 
 struct Run<'a> {
@@ -74,6 +107,7 @@ struct Run<'a> {
     changes: Vec<Change>,
     end: Time,
     sample_every: Duration,
+    watch: Option<MessageWatch>,
 }
 
 impl<'a> Run<'a> {
@@ -96,6 +130,7 @@ impl<'a> Run<'a> {
             changes: Vec::new(),
             end: Time::ZERO + scenario.simulation.duration,
             sample_every: every.max(Duration::from_secs(1)),
+            watch: None,
         };
         run.begin();
         Ok(run)
@@ -116,6 +151,7 @@ impl<'a> Run<'a> {
         self.settle(Time::ZERO);
     }
 
+<<<<<<< HEAD
     fn finished(mut self) -> Result<Outcome, Box<Broken>> {
         let ended = self.advance(self.end)?;
         let end = if ended == Ended::Duration { self.end } else { self.calendar.now() };
@@ -127,6 +163,12 @@ impl<'a> Run<'a> {
         loop {
             let next = self.calendar.next_time().unwrap_or(until).min(until);
             if let Some(notice) = self.data.plane.advance(next) {
+=======
+    fn finished(mut self) -> (Outcome, MessageTrail) {
+        let ended = loop {
+            let next = self.calendar.next_time().unwrap_or(self.end).min(self.end);
+            if let Some(notice) = self.advance(next) {
+>>>>>>> 05ef027 (Explain a message: where its time went, who received it, what became of it; golden text of explain)
                 data::tell(notice, &mut self.cluster);
                 self.settle(notice.at);
                 continue;
@@ -140,10 +182,38 @@ impl<'a> Run<'a> {
             if matches!(event, Event::Sample) {
                 self.check(now)?;
             }
+<<<<<<< HEAD
             if let Some(ended) = self.limit(now, event) {
                 return Ok(ended);
             }
         }
+=======
+        };
+        let end = if ended == Ended::Duration { self.end } else { self.calendar.now() };
+        let trail = self.watch.take().map(MessageWatch::trail).unwrap_or_default();
+        (self.finish(end, ended), trail)
+    }
+
+    /// The data plane up to `next` or its next notice; in single instants when a message is followed.
+    fn advance(&mut self, next: Time) -> Option<Notice> {
+        if self.watch.is_none() {
+            return self.data.plane.advance(next);
+        }
+        loop {
+            let instant = self.data.plane.next_event().filter(|instant| *instant < next);
+            let notice = self.data.plane.advance(instant.unwrap_or(next));
+            self.look_at_message(notice.map_or(instant.unwrap_or(next), |notice| notice.at));
+            if notice.is_some() || instant.is_none() {
+                return notice;
+            }
+        }
+    }
+
+    fn look_at_message(&mut self, now: Time) {
+        if let Some(watch) = &mut self.watch {
+            watch.look(now, &self.data.plane);
+        }
+>>>>>>> 05ef027 (Explain a message: where its time went, who received it, what became of it; golden text of explain)
     }
 
     fn handle(&mut self, now: Time, event: Event) {
@@ -188,6 +258,7 @@ impl<'a> Run<'a> {
             assert!(handled < MAX_CHANGES_PER_EVENT, "controllers answer each other without end at {now}");
         }
         self.changes.clear();
+        self.look_at_message(now);
         if self.cluster.take_noted() || handled > 0 {
             self.look_at_queues(now);
         }

@@ -14,7 +14,11 @@ mod counts;
 mod dedup;
 mod fair;
 mod fifo;
+<<<<<<< HEAD
 pub mod invariants;
+=======
+mod glimpse;
+>>>>>>> 05ef027 (Explain a message: where its time went, who received it, what became of it; golden text of explain)
 mod list;
 mod maintenance;
 mod message;
@@ -30,6 +34,7 @@ mod timers;
 
 pub use attributes::QueueAttributes;
 pub use counts::{Counts, Depth, Window};
+pub use glimpse::{Glimpse, Place};
 pub use maintenance::NewAttributes;
 pub use queue::Queue;
 pub use settings::QueueSettings;

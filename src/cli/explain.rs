@@ -1,5 +1,6 @@
 //! `forescale explain`: reads the decision log of a run.
 
+mod message;
 mod object;
 
 use std::collections::BTreeMap;
@@ -82,7 +83,9 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> anyhow::Result<
     let wanted: Vec<&Decision> = decisions.iter().filter(|decision| is_wanted(arguments, decision)).collect();
     let folder = path.parent().unwrap_or(Path::new("."));
     let text = if let Some(object) = &arguments.object {
-        object::explain(folder, object, &decisions, terminal.color_out)?
+        let run = object::Run { file: &arguments.run, folder };
+        let Some(text) = object::explain(&run, object, &decisions, terminal)? else { return Ok(End::BadInput) };
+        text
     } else if let Some(at) = arguments.at {
         state(&wanted, at, terminal.color_out)
     } else if narrowed || arguments.from.is_some() || arguments.to.is_some() {

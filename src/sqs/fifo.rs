@@ -52,6 +52,11 @@ impl Groups {
         self.blocked
     }
 
+    /// Whether a message of the group is in flight.
+    pub fn has_in_flight(&self, group: u32) -> bool {
+        self.groups[group as usize].in_flight > 0
+    }
+
     /// Adds a sent message, which the age list already holds.
     pub fn append(&mut self, messages: &mut Messages, age: &List<Age>, slot: u32) {
         let group = messages[slot].group as usize;

@@ -220,6 +220,7 @@ fn most(missing: &[(Factor, i64)]) -> Factor {
 pub struct Blame {
     message_micros: [i128; Factor::COUNT],
     band: Vec<(Time, Option<Factor>)>,
+    receivable_band: Vec<(Time, Option<Factor>)>,
     since: Option<Time>,
     counts: [i64; 3],
     factor: Option<Factor>,
@@ -244,12 +245,8 @@ impl Blame {
         } else {
             (lost > 0).then_some(Factor::VisibilityTimeout)
         };
-        if self.band.last().is_some_and(|&(at, _)| at == now) {
-            self.band.pop();
-        }
-        if self.band.last().and_then(|&(_, factor)| factor) != shown {
-            self.band.push((now, shown));
-        }
+        note(&mut self.band, now, shown);
+        note(&mut self.receivable_band, now, factor);
     }
 
     /// The run is over at `end`.
@@ -311,6 +308,22 @@ impl Blame {
     #[must_use]
     pub fn band(&self) -> &[(Time, Option<Factor>)] {
         &self.band
+    }
+
+    /// The factor of the messages which a consumer could receive, from each instant on; `None` = there were none.
+    #[must_use]
+    pub fn receivable_band(&self) -> &[(Time, Option<Factor>)] {
+        &self.receivable_band
+    }
+}
+
+/// Notes what holds from `now` on, where it changes.
+fn note(band: &mut Vec<(Time, Option<Factor>)>, now: Time, factor: Option<Factor>) {
+    if band.last().is_some_and(|&(at, _)| at == now) {
+        band.pop();
+    }
+    if band.last().and_then(|&(_, factor)| factor) != factor {
+        band.push((now, factor));
     }
 }
 

@@ -7,11 +7,13 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use crate::cli::terminal::Terminal;
 use crate::cluster::Rule;
-use crate::report::numbers::span;
+use crate::report::numbers::{count, span};
+use crate::telemetry::Factor;
 use crate::time::Duration;
 
-use super::Decision;
+use super::{Decision, message};
 
 /// Most decisions that are listed of one object.
 const LISTED: usize = 60;
@@ -45,36 +47,58 @@ pub(super) enum Object {
         /// Its name
         name: String,
     },
+    /// A message: what it waited for, who received it, what became of it; the scenario is run again for it
+    Message(message::Arguments),
+}
+
+/// A run to explain.
+pub(super) struct Run<'a> {
+    /// What the user named: the scenario, or the folder of results.
+    pub file: &'a Path,
+    /// Where its results are.
+    pub folder: &'a Path,
 }
 
 /// Something that happened, without a decision: a step of a pod or node.
-struct Step {
-    at: Duration,
-    text: String,
+pub(super) struct Step {
+    pub at: Duration,
+    pub text: String,
 }
 
 /// A story: steps and decisions, in order of time.
-struct Story<'a> {
-    title: String,
-    steps: Vec<Step>,
-    decisions: Vec<&'a Decision>,
+pub(super) struct Story<'a> {
+    pub title: String,
+    /// What it comes to, before the details; lines, or nothing.
+    pub summary: String,
+    pub steps: Vec<Step>,
+    pub decisions: Vec<&'a Decision>,
 }
 
-/// The explanation of an object; `folder` holds the results of the run.
-pub(super) fn explain(folder: &Path, object: &Object, decisions: &[Decision], color: bool) -> anyhow::Result<String> {
+/// The explanation of an object; nothing when the scenario cannot run, which has been shown then.
+pub(super) fn explain(
+    run: &Run<'_>,
+    object: &Object,
+    decisions: &[Decision],
+    terminal: &Terminal,
+) -> anyhow::Result<Option<String>> {
+    let folder = run.folder;
     let story = match object {
         Object::Pod { name } => pod(folder, name, decisions)?,
         Object::Node { name } => node(folder, name, decisions)?,
         Object::At { time } => at(folder, *time, decisions)?,
         Object::Hpa { name } => autoscalers(folder, name.as_deref(), "HorizontalPodAutoscaler/", decisions)?,
         Object::Deployment { name } => autoscalers(folder, Some(name), "Deployment/", decisions)?,
+        Object::Message(arguments) => match message::message(folder, run.file, arguments, decisions, terminal)? {
+            Some(story) => story,
+            None => return Ok(None),
+        },
     };
-    Ok(tell(story, color))
+    Ok(Some(tell(story, terminal.color_out)))
 }
 
-type Row = BTreeMap<String, String>;
+pub(super) type Row = BTreeMap<String, String>;
 
-fn rows(folder: &Path, file: &str) -> anyhow::Result<Vec<Row>> {
+pub(super) fn rows(folder: &Path, file: &str) -> anyhow::Result<Vec<Row>> {
     let path = folder.join(file);
     let shown = || format!("cannot read {}", path.display());
     let mut reader = csv::Reader::from_reader(File::open(&path).with_context(shown)?);
@@ -82,11 +106,11 @@ fn rows(folder: &Path, file: &str) -> anyhow::Result<Vec<Row>> {
     rows.with_context(shown)
 }
 
-fn field<'r>(row: &'r Row, key: &str) -> &'r str {
+pub(super) fn field<'r>(row: &'r Row, key: &str) -> &'r str {
     row.get(key).map_or("", String::as_str)
 }
 
-fn instant(row: &Row, key: &str) -> Option<Duration> {
+pub(super) fn instant(row: &Row, key: &str) -> Option<Duration> {
     field(row, key).parse().ok().map(Duration::from_secs_f64)
 }
 
@@ -96,12 +120,17 @@ fn steps(row: &Row, columns: &[(&str, &str)]) -> Vec<Step> {
     columns.iter().filter_map(step).collect()
 }
 
-/// Who scales a workload: HPAs, ScaledObjects, ScaledJobs, as `summary.json` knows them; `workload` may be one of these, too.
-fn scalers(folder: &Path, workload: &str) -> anyhow::Result<BTreeSet<String>> {
+/// The numbers of the run.
+pub(super) fn summary(folder: &Path) -> anyhow::Result<serde_json::Value> {
     let path = folder.join("summary.json");
     let shown = || format!("cannot read {}", path.display());
     let text = std::fs::read_to_string(&path).with_context(shown)?;
-    let summary: serde_json::Value = serde_json::from_str(&text).with_context(shown)?;
+    serde_json::from_str(&text).with_context(shown)
+}
+
+/// Who scales a workload: HPAs, ScaledObjects, ScaledJobs, as `summary.json` knows them; `workload` may be one of these, too.
+pub(super) fn scalers(folder: &Path, workload: &str) -> anyhow::Result<BTreeSet<String>> {
+    let summary = summary(folder)?;
     let workloads = summary["workloads"].as_array().into_iter().flatten();
     let mut found = BTreeSet::new();
     for known in workloads {
@@ -115,7 +144,11 @@ fn scalers(folder: &Path, workload: &str) -> anyhow::Result<BTreeSet<String>> {
 }
 
 /// The last decision of each of the subjects, up to a time, that changed a count.
-fn last_changes<'a>(decisions: &'a [Decision], subjects: &BTreeSet<String>, until: Duration) -> Vec<&'a Decision> {
+pub(super) fn last_changes<'a>(
+    decisions: &'a [Decision],
+    subjects: &BTreeSet<String>,
+    until: Duration,
+) -> Vec<&'a Decision> {
     let mut last: BTreeMap<&str, &Decision> = BTreeMap::new();
     for decision in decisions.iter().filter(|decision| decision.at <= until && subjects.contains(&decision.subject)) {
         if decision.from != decision.to {
@@ -125,11 +158,11 @@ fn last_changes<'a>(decisions: &'a [Decision], subjects: &BTreeSet<String>, unti
     last.into_values().collect()
 }
 
-fn about<'a>(decisions: &'a [Decision], subjects: &BTreeSet<String>) -> impl Iterator<Item = &'a Decision> {
+pub(super) fn about<'a>(decisions: &'a [Decision], subjects: &BTreeSet<String>) -> impl Iterator<Item = &'a Decision> {
     decisions.iter().filter(move |decision| subjects.contains(&decision.subject))
 }
 
-fn pod<'a>(folder: &Path, name: &str, decisions: &'a [Decision]) -> anyhow::Result<Story<'a>> {
+pub(super) fn pod<'a>(folder: &Path, name: &str, decisions: &'a [Decision]) -> anyhow::Result<Story<'a>> {
     let pods = rows(folder, "pods.csv")?;
     let Some(row) = pods.iter().find(|row| field(row, "name") == name) else {
         bail!("there was no pod `{name}`: see pods.csv in {}", folder.display());
@@ -167,7 +200,12 @@ fn pod<'a>(folder: &Path, name: &str, decisions: &'a [Decision]) -> anyhow::Resu
         ("ended_s", ended.as_str()),
     ];
     let place = if of_node.is_empty() { "on no node".to_owned() } else { format!("on node {of_node}") };
-    Ok(Story { title: format!("Pod {name} of {workload}, {place}"), steps: steps(row, &columns), decisions: found })
+    Ok(Story {
+        title: format!("Pod {name} of {workload}, {place}"),
+        summary: String::new(),
+        steps: steps(row, &columns),
+        decisions: found,
+    })
 }
 
 fn node<'a>(folder: &Path, name: &str, decisions: &'a [Decision]) -> anyhow::Result<Story<'a>> {
@@ -199,26 +237,29 @@ fn node<'a>(folder: &Path, name: &str, decisions: &'a [Decision]) -> anyhow::Res
     ];
     let pods = rows(folder, "pods.csv")?.iter().filter(|pod| field(pod, "node") == node).count();
     let title = format!(
-        "Node {node}: {} ({}) in {}, {pods} pods over its life, cost ${}",
+        "Node {node}: {} ({}) in {}, {pods} pods over its life, cost ${:.4}",
         field(row, "instance_type"),
         field(row, "capacity_type"),
         field(row, "zone"),
-        field(row, "cost_usd"),
+        field(row, "cost_usd").parse::<f64>().unwrap_or(0.0),
     );
-    Ok(Story { title, steps: steps(row, &columns), decisions: found })
+    Ok(Story { title, summary: String::new(), steps: steps(row, &columns), decisions: found })
 }
 
 fn at<'a>(folder: &Path, time: Duration, decisions: &'a [Decision]) -> anyhow::Result<Story<'a>> {
     let timeline = rows(folder, "timeline.csv")?;
     let row = timeline.iter().rev().find(|row| instant(row, "time_s").is_some_and(|at| at <= time));
     let title = row.map_or_else(String::new, |row| {
-        let factor = field(row, "limiting_factor");
-        let factor = if factor.is_empty() { "nothing" } else { factor };
+        let known = Factor::ALL.into_iter().find(|factor| factor.key() == field(row, "limiting_factor"));
+        let factor = known.map_or("nothing waits".to_owned(), |factor| {
+            format!("the backlog waits for: {} (less with {})", factor.label(), factor.advice())
+        });
+        let messages = |key: &str| field(row, key).parse().map_or_else(|_| field(row, key).to_owned(), count);
         format!(
-            "At {}: {} messages visible, {} in flight; pods: {} wanted, {} pending, {} starting, {} ready; nodes: {} booting, {} ready; limited by {factor}",
+            "At {}: {} messages visible, {} in flight; pods: {} wanted, {} pending, {} starting, {} ready; nodes: {} booting, {} ready; {factor}",
             span(time),
-            field(row, "visible_messages"),
-            field(row, "in_flight_messages"),
+            messages("visible_messages"),
+            messages("in_flight_messages"),
             field(row, "desired_pods"),
             field(row, "pending_pods"),
             field(row, "starting_pods"),
@@ -234,7 +275,7 @@ fn at<'a>(folder: &Path, time: Duration, decisions: &'a [Decision]) -> anyhow::R
         let group = single.iter().find(|kind| decision.subject.starts_with(**kind));
         last.insert((&decision.controller, group.copied().unwrap_or(&decision.subject)), decision);
     }
-    Ok(Story { title, steps: Vec::new(), decisions: last.into_values().collect() })
+    Ok(Story { title, summary: String::new(), steps: Vec::new(), decisions: last.into_values().collect() })
 }
 
 fn autoscalers<'a>(
@@ -259,7 +300,24 @@ fn autoscalers<'a>(
         bail!("nothing was decided about {kind}{}", name.unwrap_or("*"));
     }
     let title = name.map_or_else(|| "All HPAs".to_owned(), |name| format!("{kind}{name} and what scales it"));
-    Ok(Story { title, steps: Vec::new(), decisions: found })
+    let summary = "Metric values are per pod, in Kubernetes' notation: 142518m is 142.518.\n".to_owned();
+    Ok(Story { title, summary, steps: Vec::new(), decisions: found })
+}
+
+/// Decisions that hold an object where it is, without a count that they prevent: told once, with how often they came again for
+/// the same reason, whatever its numbers.
+fn fold<'a>(decisions: &[&'a Decision]) -> Vec<(&'a Decision, usize, Duration)> {
+    let mut told: Vec<(&Decision, usize, Duration)> = Vec::new();
+    let reason = |d: &Decision| d.detail.replace(|c: char| c.is_ascii_digit(), "");
+    let key = |d: &'a Decision| (&d.controller, &d.subject, &d.action, &d.rule, &d.from, &d.to, reason(d));
+    for &decision in decisions {
+        let holds = ["hold", "blocked"].contains(&decision.action.as_str()) && decision.wanted.is_empty();
+        match told.iter_mut().find(|(first, ..)| holds && key(first) == key(decision)) {
+            Some((_, again, last)) => (*again, *last) = (*again + 1, decision.at),
+            None => told.push((decision, 0, decision.at)),
+        }
+    }
+    told
 }
 
 /// Tells a story; each rule is explained where it comes first.
@@ -269,13 +327,21 @@ fn tell(mut story: Story<'_>, color: bool) -> String {
     story.decisions.sort_by_key(|decision| (decision.at, std::ptr::from_ref::<Decision>(decision).addr()));
     story.decisions.dedup_by(|a, b| std::ptr::eq(*a, *b));
     let mut text = format!("{bold}{}{plain}\n\n", story.title);
+    if !story.summary.is_empty() {
+        let _ = writeln!(text, "{}", story.summary);
+    }
     let mut steps = story.steps.into_iter().peekable();
     let mut known = BTreeSet::new();
-    for decision in story.decisions.iter().take(LISTED) {
+    let decisions = fold(&story.decisions);
+    for &(decision, again, last) in decisions.iter().take(LISTED) {
         while let Some(step) = steps.next_if(|step| step.at < decision.at) {
             let _ = writeln!(text, "{:>8}  {}", span(step.at), step.text);
         }
         super::line(&mut text, decision, color);
+        if again > 0 {
+            let times = if again == 1 { "once more".to_owned() } else { format!("{again} times more") };
+            let _ = writeln!(text, "{:>10}({times} by {})", "", span(last));
+        }
         if let Some(rule) = Rule::parse(&decision.rule) {
             background(&mut text, rule, decision, known.insert(rule));
         }
@@ -283,11 +349,11 @@ fn tell(mut story: Story<'_>, color: bool) -> String {
     for step in steps {
         let _ = writeln!(text, "{:>8}  {}", span(step.at), step.text);
     }
-    if story.decisions.len() > LISTED {
+    if decisions.len() > LISTED {
         let _ = writeln!(
             text,
             "... and {} more decisions: narrow them down with --from, --to, --rule",
-            story.decisions.len() - LISTED
+            decisions.len() - LISTED
         );
     }
     text
