@@ -10,12 +10,8 @@ use controllers::{Controllers, Event};
 use data::Data;
 
 use crate::cluster::{Change, Cluster, DeploymentId, PodId, QueueId, ScaledJobId, World};
-<<<<<<< HEAD
-use crate::consumer::PodRef;
-use crate::engine::law::Violations;
-=======
 use crate::consumer::{MessageTrail, MessageWatch, Notice, PodRef};
->>>>>>> 05ef027 (Explain a message: where its time went, who received it, what became of it; golden text of explain)
+use crate::engine::law::Violations;
 use crate::engine::{Calendar, Durations, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -61,17 +57,9 @@ impl Options<'_> {
 /// Runs a scenario once.
 ///
 /// # Errors
-<<<<<<< HEAD
 /// When the scenario's region or catalogue cannot be used; when a law is violated while laws are checked.
 pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Outcome, RunError> {
-    Ok(Run::new(scenario, options)?.finished()?)
-=======
-/// When the scenario's region or catalogue cannot be used.
-///
-/// # Panics
-/// When a law is violated while laws are checked: a defect of forescale, named with seed and time.
-pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Outcome, BuildError> {
-    Ok(Run::new(scenario, options)?.finished().0)
+    Ok(Run::new(scenario, options)?.finished()?.0)
 }
 
 /// Runs a scenario once and follows one message: the `number`-th (from 1) that is sent to a queue, its initial backlog included.
@@ -79,20 +67,16 @@ pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Outcome, BuildEr
 ///
 /// # Errors
 /// As [`run`].
-///
-/// # Panics
-/// As [`run`].
 pub fn follow(
     scenario: &Scenario,
     options: Options<'_>,
     queue: QueueId,
     number: u64,
-) -> Result<(Outcome, MessageTrail), BuildError> {
+) -> Result<(Outcome, MessageTrail), RunError> {
     let mut run = Run::new(scenario, options)?;
     run.watch = Some(MessageWatch::new(sqs::QueueId(queue.0 as u16), number));
     run.look_at_message(Time::ZERO);
-    Ok(run.finished())
->>>>>>> 05ef027 (Explain a message: where its time went, who received it, what became of it; golden text of explain)
+    Ok(run.finished()?)
 }
 
 struct Run<'a> {
@@ -151,24 +135,18 @@ impl<'a> Run<'a> {
         self.settle(Time::ZERO);
     }
 
-<<<<<<< HEAD
-    fn finished(mut self) -> Result<Outcome, Box<Broken>> {
+    fn finished(mut self) -> Result<(Outcome, MessageTrail), Box<Broken>> {
         let ended = self.advance(self.end)?;
         let end = if ended == Ended::Duration { self.end } else { self.calendar.now() };
-        self.finish(end, ended)
+        let trail = self.watch.take().map(MessageWatch::trail).unwrap_or_default();
+        Ok((self.finish(end, ended)?, trail))
     }
 
     /// Does all that happens before `until`, unless something ends the run earlier.
     fn advance(&mut self, until: Time) -> Result<Ended, Box<Broken>> {
         loop {
             let next = self.calendar.next_time().unwrap_or(until).min(until);
-            if let Some(notice) = self.data.plane.advance(next) {
-=======
-    fn finished(mut self) -> (Outcome, MessageTrail) {
-        let ended = loop {
-            let next = self.calendar.next_time().unwrap_or(self.end).min(self.end);
-            if let Some(notice) = self.advance(next) {
->>>>>>> 05ef027 (Explain a message: where its time went, who received it, what became of it; golden text of explain)
+            if let Some(notice) = self.advance_data(next) {
                 data::tell(notice, &mut self.cluster);
                 self.settle(notice.at);
                 continue;
@@ -182,20 +160,14 @@ impl<'a> Run<'a> {
             if matches!(event, Event::Sample) {
                 self.check(now)?;
             }
-<<<<<<< HEAD
             if let Some(ended) = self.limit(now, event) {
                 return Ok(ended);
             }
         }
-=======
-        };
-        let end = if ended == Ended::Duration { self.end } else { self.calendar.now() };
-        let trail = self.watch.take().map(MessageWatch::trail).unwrap_or_default();
-        (self.finish(end, ended), trail)
     }
 
     /// The data plane up to `next` or its next notice; in single instants when a message is followed.
-    fn advance(&mut self, next: Time) -> Option<Notice> {
+    fn advance_data(&mut self, next: Time) -> Option<Notice> {
         if self.watch.is_none() {
             return self.data.plane.advance(next);
         }
@@ -213,7 +185,6 @@ impl<'a> Run<'a> {
         if let Some(watch) = &mut self.watch {
             watch.look(now, &self.data.plane);
         }
->>>>>>> 05ef027 (Explain a message: where its time went, who received it, what became of it; golden text of explain)
     }
 
     fn handle(&mut self, now: Time, event: Event) {

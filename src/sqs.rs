@@ -14,11 +14,8 @@ mod counts;
 mod dedup;
 mod fair;
 mod fifo;
-<<<<<<< HEAD
-pub mod invariants;
-=======
 mod glimpse;
->>>>>>> 05ef027 (Explain a message: where its time went, who received it, what became of it; golden text of explain)
+pub mod invariants;
 mod list;
 mod maintenance;
 mod message;
