@@ -104,13 +104,13 @@ fn seconds_after_origin(json: &Value) -> Time {
     ORIGIN + seconds(json).since(Time::ZERO)
 }
 
-/// When the first command may have been decided: 15 s before it began, or 30 s if another was abandoned in between. Without
+/// When the first command may have been decided: 15 s before it began, or 30 or 45 s if others were abandoned in between. Without
 /// commands the phase of the passes is unknown.
 fn first_decisions(case: &Value) -> Vec<Time> {
     match case["commands"].get(0) {
         Some(command) => {
             let began = seconds_after_origin(&command["t"]);
-            [15, 30]
+            [15, 30, 45]
                 .into_iter()
                 .map(|back| began - Duration::from_secs(back))
                 .filter(|first| *first >= ORIGIN)

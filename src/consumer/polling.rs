@@ -354,7 +354,7 @@ impl DataPlane {
     pub(super) fn give_up(&mut self, now: Time, worker: u32) {
         let state = &mut self.workers[worker];
         state.give_up_event = NO_EVENT;
-        if state.held == 0 && state.ack_count == 0 && !state.stopping {
+        if state.alive && state.held == 0 && state.ack_count == 0 && !state.stopping {
             let short = self.consumers[usize::from(state.consumer)].settings.wait == Duration::ZERO;
             self.leave_idle(now, worker, short);
             self.worker_done(now, worker);

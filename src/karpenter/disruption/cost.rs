@@ -3,7 +3,7 @@
 use crate::cluster::catalogue::Catalogue;
 use crate::time::{Duration, Time};
 
-use super::model::{NodeView, Owner, PodView};
+use super::model::{NodeView, Owner, Phase, PodView};
 
 /// What removing a node costs beside its pods (`PerNodeBaseDisruptionCost`).
 pub const BASE_DISRUPTION_COST: f64 = 1.0;
@@ -18,21 +18,22 @@ pub fn rescheduling_cost(pods: &[PodView]) -> f64 {
     cost
 }
 
-/// The same for a node that is no candidate: all pods that no DaemonSet owns count.
+/// The same for a node that is no candidate: all pods that no DaemonSet owns count until they have ended or are gone
+/// (`state/statenode.go: updateForPod`).
 #[must_use]
 pub fn rescheduling_cost_of_non_candidate(pods: &[PodView]) -> f64 {
     let mut cost = BASE_DISRUPTION_COST;
-    for pod in pods.iter().filter(|pod| pod.owner != Owner::DaemonSet && pod.is_active()) {
+    for pod in pods.iter().filter(|pod| pod.owner != Owner::DaemonSet && pod.phase != Phase::Terminal) {
         cost += pod.eviction_cost().max(0.0);
     }
     cost
 }
 
-/// The order before 1.14: eviction costs of all pods, scaled by the share of the node's life that is left
+/// The order before 1.14: eviction costs of all pods, those of DaemonSets and ended ones included, scaled by the share of the node's life that is left
 /// (`pkg/utils/disruption: ReschedulingCost, LifetimeRemaining`).
 #[must_use]
 pub fn lifetime_weighted_cost(node: &NodeView, expire_after: Option<Duration>, now: Time) -> f64 {
-    let pods: f64 = node.pods.iter().filter(|pod| pod.is_reschedulable()).map(PodView::eviction_cost).sum();
+    let pods: f64 = node.pods.iter().map(PodView::eviction_cost).sum();
     pods * lifetime_remaining(now.since(node.created_at), expire_after)
 }
 

@@ -1,6 +1,6 @@
 //! The node that would replace others: its instance types, what offerings it may use, and the price filters on them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
 
@@ -207,14 +207,17 @@ impl Replacement {
     /// # Errors
     /// The label whose `minValues` then fails.
     pub fn filter_out_same_type(&mut self, removed: &[Candidate], catalogue: &Catalogue) -> Result<(), String> {
-        let mut bound = f64::INFINITY;
+        let mut shared: BTreeMap<TypeId, Option<f64>> = BTreeMap::new();
         for candidate in removed {
             let Some(id) = candidate.instance_type.filter(|id| self.types.contains(id)) else { continue };
             let prices = catalogue.get(id).offerings.iter().filter(|offering| {
                 Some(offering.zone) == candidate.zone && Some(offering.capacity_type) == candidate.capacity_type
             });
-            bound = prices.map(|offering| offering.price).fold(bound, f64::min);
+            let cheapest = shared.entry(id).or_default();
+            *cheapest = prices.map(|offering| offering.price).chain(*cheapest).reduce(f64::min);
         }
+        // A type of which no removed node's offering is known counts as free.
+        let bound = shared.values().map(|price| price.unwrap_or(0.0)).fold(f64::INFINITY, f64::min);
         self.keep_cheaper_than(bound, catalogue)
     }
 }

@@ -140,6 +140,12 @@ pub fn static_drift(
     found
 }
 
+/// Before 1.14 consolidation passes over nodes without pods to move, so that the budget of `Empty` holds for them; later they are no
+/// candidates.
+fn is_left_to_emptiness(observed: &Observed<'_>, candidate: &Candidate) -> bool {
+    !observed.rules.empty_by_cost && candidate.reschedulable_pods == 0
+}
+
 /// The largest prefix of the ordered candidates, found by bisection, that can be removed for at most one cheaper node
 /// (`multinodeconsolidation.go`). Only prefixes on the bisection's path are tried. Budgets are applied before the search.
 pub fn multi_node(
@@ -153,10 +159,11 @@ pub fn multi_node(
     let mut found = Found::default();
     let mut kept = Vec::new();
     for candidate in candidates {
-        if take(&mut budgets, candidate.pool) {
-            kept.push(candidate);
-        } else {
+        if budgets.get(&candidate.pool).is_none_or(|left| *left == 0) {
             found.over_budget.push(candidate.node);
+        } else if !is_left_to_emptiness(observed, &candidate) {
+            take(&mut budgets, candidate.pool);
+            kept.push(candidate);
         }
     }
     let best = bisect(observed, simulator, &kept, totals, &mut found);
@@ -215,7 +222,7 @@ fn sensible(observed: &Observed<'_>, mut command: Command, totals: &Totals) -> O
 }
 
 /// Candidates of all pools in turn: the first of every pool, the second of every pool, and so on; pools that the previous
-/// search did not reach come first (`SortCandidates, shuffleCandidates`).
+/// search did not reach come first (`shuffleCandidates`).
 #[must_use]
 pub fn interleave(candidates: Vec<Candidate>, pool_order: &[PoolIndex], unseen: &[PoolIndex]) -> Vec<Candidate> {
     let order: Vec<PoolIndex> =
@@ -245,11 +252,15 @@ pub fn single_node(
     totals: &Totals,
     unseen: &[PoolIndex],
 ) -> Found {
+    // The order of pools is that of a map upstream: here that in which the state, which has no order either, names them.
+    let mut unseen_pools: Vec<PoolIndex> = Vec::new();
+    for candidate in &candidates {
+        if !unseen_pools.contains(&candidate.pool) {
+            unseen_pools.push(candidate.pool);
+        }
+    }
     candidate::sort(&mut candidates, observed.rules.ratio_order);
-    let pool_order: Vec<PoolIndex> = (0..observed.pools.len()).map(PoolIndex).collect();
-    let candidates = interleave(candidates, &pool_order, unseen);
-    let with_candidates = |pool: &PoolIndex| candidates.iter().any(|candidate| candidate.pool == *pool);
-    let unseen_pools = pool_order.iter().copied().filter(with_candidates).collect();
+    let candidates = interleave(candidates, &unseen_pools, unseen);
     let mut found = Found { unseen_pools, ..Found::default() };
     for candidate in candidates {
         if found.cost > SINGLE_NODE_TIMEOUT {
@@ -259,6 +270,9 @@ pub fn single_node(
         found.unseen_pools.retain(|pool| *pool != candidate.pool);
         if budgets.get(&candidate.pool).is_none_or(|left| *left == 0) {
             found.over_budget.push(candidate.node);
+            continue;
+        }
+        if is_left_to_emptiness(observed, &candidate) {
             continue;
         }
         if !balanced::can_pass(&candidate, observed, totals) {
@@ -389,6 +403,15 @@ mod tests {
             .map(|c| c.node.0)
             .collect();
         assert_eq!(order, [1, 0, 3, 2, 5, 4], "the pool left unseen comes first");
+        let mut fits = UpTo(9, Vec::new(), Duration::ZERO);
+        let last_first: Vec<Candidate> = candidates(6).into_iter().rev().collect();
+        let found = single_node(&observed, &mut fits, &unlimited(), last_first, &Totals::new(), &[]);
+        let chosen = &found.commands[0].candidates[0];
+        assert_eq!(
+            (chosen.pool, chosen.node.0),
+            (PoolIndex(1), 1),
+            "the dearest of the pool that the state names first"
+        );
         let mut simulator = UpTo(0, Vec::new(), Duration::from_secs(181));
         let found = single_node(&observed, &mut simulator, &unlimited(), candidates(6), &Totals::new(), &[]);
         assert!(found.timed_out && !found.consolidated);
