@@ -8,6 +8,7 @@ use forescale::simulation;
 use forescale::telemetry::outcome::NodeState;
 use forescale::telemetry::{NodeRecord, Outcome};
 use forescale::time::{Duration, Time};
+use forescale::units::Usd;
 
 const CONSTANT: &str = r#"
 [simulation]
@@ -145,6 +146,12 @@ scale = { web = 2 }
     // A second for the scan, five after the taint, and the pod's grace of at most 30 s, looked at every 5 s.
     assert!((6.0..=41.5).contains(&(terminated - chosen)), "{chosen} {terminated}");
     assert_eq!((from, to), (Some(2), Some(1)));
+    // From the taint to the end of its instance the node drains, and is paid for as such.
+    let (gone, bill) = outcome.bills().find(|(node, _)| node.terminated.is_some()).unwrap();
+    let drains = terminated - seconds(gone.draining);
+    assert!((5.0..=40.5).contains(&drains), "{drains}");
+    assert_eq!(outcome.nodes_in(NodeState::Draining, any).max(outcome.end), 1);
+    assert!(bill.cost(outcome.end).draining > Usd::ZERO);
     assert_eq!(outcome.nodes_in(NodeState::Running, any).last(), 1);
     assert_eq!(outcome.pods_ready(None).last(), 2);
 }

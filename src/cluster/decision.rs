@@ -82,3 +82,18 @@ pub struct Decision {
     /// What the controller saw, in one sentence.
     pub detail: String,
 }
+
+impl Decision {
+    /// A decision that changes no count.
+    #[must_use]
+    pub fn plain(
+        at: Time,
+        controller: Controller,
+        subject: Subject,
+        action: &'static str,
+        rule: Rule,
+        detail: String,
+    ) -> Self {
+        Decision { at, controller, subject, action, rule, from: None, to: None, wanted: None, detail }
+    }
+}

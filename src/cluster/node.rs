@@ -46,6 +46,8 @@ pub struct Node {
     pub created: Time,
     /// First Ready.
     pub first_ready: Option<Time>,
+    /// Got the taint of Cluster Autoscaler for nodes that go, and has it still.
+    pub scaling_down: Option<Time>,
     /// Got its deletionTimestamp.
     pub deleting: Option<Time>,
     /// The object was removed.

@@ -41,6 +41,7 @@ pub fn node(catalogue: &Catalogue, scenario: &Scenario, group: &NodeGroup, index
         images: Vec::new(),
         created: now,
         first_ready: None,
+        scaling_down: None,
         deleting: None,
         gone: None,
     }

@@ -173,20 +173,20 @@ rules! {
         "the Jobs would have stayed with rollout.strategy gradual";
     /// As many Jobs as the queue needs, less those that run.
     StrategyDefault = "default", Keda,
-        "pkg/scaling/executor/scale_jobs.go: defaultScalingStrategy",
-        "there would have been more Jobs with a lower queueLength, a higher maxReplicaCount, or fewer Jobs running";
+        "pkg/scaling/executor/scale_jobs.go: defaultScalingStrategy.GetEffectiveMaxScale",
+        "there would have been more Jobs with a lower queueLength or fewer Jobs running; without maxReplicaCount: {wanted}";
     /// As many Jobs as the queue needs, less a deduction and a share of those that run.
     StrategyCustom = "custom", Keda,
-        "pkg/scaling/executor/scale_jobs.go: customScalingStrategy",
+        "pkg/scaling/executor/scale_jobs.go: customScalingStrategy.GetEffectiveMaxScale",
         "there would have been more Jobs with a lower customScalingQueueLengthDeduction or customScalingRunningJobPercentage";
     /// As many Jobs as the queue needs, less those that are pending.
     StrategyAccurate = "accurate", Keda,
-        "pkg/scaling/executor/scale_jobs.go: accurateScalingStrategy",
-        "there would have been more Jobs with a higher maxReplicaCount, or fewer Jobs pending";
+        "pkg/scaling/executor/scale_jobs.go: accurateScalingStrategy.GetEffectiveMaxScale",
+        "there would have been more Jobs with fewer Jobs pending; without maxReplicaCount: {wanted}";
     /// As many Jobs as are allowed.
     StrategyEager = "eager", Keda,
-        "pkg/scaling/executor/scale_jobs.go: eagerScalingStrategy",
-        "there would have been more Jobs with a higher maxReplicaCount";
+        "pkg/scaling/executor/scale_jobs.go: eagerScalingStrategy.GetEffectiveMaxScale",
+        "there would have been more Jobs with a higher maxReplicaCount; without one: {wanted}";
     /// The scale could be read and nothing else was decided.
     SucceededGetScale = "SucceededGetScale", Hpa,
         "pkg/controller/podautoscaler/horizontal.go: reconcileAutoscaler",
@@ -217,7 +217,7 @@ rules! {
         "it would have scaled if nobody else had written the scale meanwhile";
     /// At least one metric is valid.
     ValidMetricFound = "ValidMetricFound", Hpa,
-        "pkg/controller/podautoscaler/horizontal.go: reconcileAutoscaler",
+        "pkg/controller/podautoscaler/horizontal.go: computeReplicasForMetrics",
         "it would have stayed if no metric could be read";
     /// The target is at zero: the HPA leaves it alone.
     ScalingDisabled = "ScalingDisabled", Hpa,
@@ -225,27 +225,27 @@ rules! {
         "it would have scaled if the target were not at zero";
     /// An external metric could not be read.
     FailedGetExternalMetric = "FailedGetExternalMetric", Hpa,
-        "pkg/controller/podautoscaler/horizontal.go: computeReplicasForMetrics",
+        "pkg/controller/podautoscaler/horizontal.go: computeStatusForExternalMetric",
         "it would have scaled if the external metric could be read";
     /// A resource metric could not be read.
     FailedGetResourceMetric = "FailedGetResourceMetric", Hpa,
-        "pkg/controller/podautoscaler/horizontal.go: computeReplicasForMetrics",
+        "pkg/controller/podautoscaler/horizontal.go: computeStatusForResourceMetric",
         "it would have scaled if the resource metric could be read";
     /// A container's resource metric could not be read.
     FailedGetContainerResourceMetric = "FailedGetContainerResourceMetric", Hpa,
-        "pkg/controller/podautoscaler/horizontal.go: computeReplicasForMetrics",
+        "pkg/controller/podautoscaler/horizontal.go: computeStatusForContainerResourceMetric",
         "it would have scaled if the container's resource metric could be read";
     /// A metric of pods could not be read.
     FailedGetPodsMetric = "FailedGetPodsMetric", Hpa,
-        "pkg/controller/podautoscaler/horizontal.go: computeReplicasForMetrics",
+        "pkg/controller/podautoscaler/horizontal.go: computeStatusForPodsMetric",
         "it would have scaled if the metric of the pods could be read";
     /// A metric of an object could not be read.
     FailedGetObjectMetric = "FailedGetObjectMetric", Hpa,
-        "pkg/controller/podautoscaler/horizontal.go: computeReplicasForMetrics",
+        "pkg/controller/podautoscaler/horizontal.go: computeStatusForObjectMetric",
         "it would have scaled if the metric of the object could be read";
     /// A metric is of no known type.
     InvalidMetricSourceType = "InvalidMetricSourceType", Hpa,
-        "pkg/controller/podautoscaler/horizontal.go: computeReplicasForMetrics",
+        "pkg/controller/podautoscaler/horizontal.go: computeReplicasForMetric",
         "it would have scaled with a metric of a known type";
     /// The selector of the target is empty or does not parse.
     InvalidSelector = "InvalidSelector", Hpa,
@@ -357,7 +357,7 @@ rules! {
         "the pod would have had longer with a longer terminationGracePeriod of the NodePool";
     /// A PodDisruptionBudget refuses the eviction.
     FailedDraining = "FailedDraining", Karpenter,
-        "pkg/controllers/node/termination/terminator/eviction.go: Queue.Evict",
+        "pkg/controllers/node/termination/terminator/eviction.go: Queue.evict",
         "the pod would have been evicted with a PodDisruptionBudget that allows one more disruption";
     /// The node is older than expireAfter.
     Expired = "expired", Karpenter,
@@ -369,23 +369,23 @@ rules! {
         "the NodeClaim would have stayed with its instance";
     /// EC2 takes the Spot instance back in two minutes.
     SpotInterrupted = "spot_interrupted", Karpenter,
-        "karpenter-provider-aws pkg/controllers/interruption/controller.go: handleNodeClaim",
+        "karpenter-provider-aws pkg/controllers/interruption/utils.go: handleNodeClaim",
         "the node would have stayed if EC2 had not taken the instance back: on demand, or from a deeper Spot pool";
     /// AWS announced maintenance of the instance.
     ScheduledChange = "scheduled_change", Karpenter,
-        "karpenter-provider-aws pkg/controllers/interruption/controller.go: handleNodeClaim",
+        "karpenter-provider-aws pkg/controllers/interruption/utils.go: handleNodeClaim",
         "the node would have stayed without the maintenance of its host";
     /// The capacity reservation of the instance ends.
     ReservationInterrupted = "capacity_reservation_interrupted", Karpenter,
-        "karpenter-provider-aws pkg/controllers/interruption/controller.go: handleNodeClaim",
+        "karpenter-provider-aws pkg/controllers/interruption/utils.go: handleNodeClaim",
         "the node would have stayed with its capacity reservation";
     /// The instance stops.
     InstanceStopped = "instance_stopped", Karpenter,
-        "karpenter-provider-aws pkg/controllers/interruption/controller.go: handleNodeClaim",
+        "karpenter-provider-aws pkg/controllers/interruption/utils.go: handleNodeClaim",
         "the node would have stayed if its instance had not been stopped";
     /// The instance is shut down.
     InstanceTerminated = "instance_terminated", Karpenter,
-        "karpenter-provider-aws pkg/controllers/interruption/controller.go: handleNodeClaim",
+        "karpenter-provider-aws pkg/controllers/interruption/utils.go: handleNodeClaim",
         "the node would have stayed if its instance had not been shut down";
     /// The node has been unhealthy for too long.
     Unhealthy = "unhealthy", Karpenter,
@@ -465,19 +465,19 @@ rules! {
         "another instance would have been launched if its price, or the depth of its Spot pool, were better";
     /// EC2 has no instance of that type in that zone.
     InsufficientInstanceCapacity = "InsufficientInstanceCapacity", Ec2,
-        "karpenter-provider-aws pkg/providers/instance/instance.go: launchInstance",
+        "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
         "it would have been launched with capacity in this pool; other types and zones remain";
     /// The account's quota of Spot vCPUs is used up.
     MaxSpotInstanceCountExceeded = "MaxSpotInstanceCountExceeded", Ec2,
-        "karpenter-provider-aws pkg/providers/instance/instance.go: launchInstance",
+        "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
         "it would have been launched with a higher quota of Spot vCPUs";
     /// The account's quota of on-demand vCPUs is used up.
     VcpuLimitExceeded = "VcpuLimitExceeded", Ec2,
-        "karpenter-provider-aws pkg/providers/instance/instance.go: launchInstance",
+        "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
         "it would have been launched with a higher quota of on-demand vCPUs";
     /// The subnet has no address left.
     InsufficientFreeAddresses = "InsufficientFreeAddressesInSubnet", Ec2,
-        "karpenter-provider-aws pkg/providers/instance/instance.go: launchInstance",
+        "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
         "it would have been launched with a larger subnet";
     /// EC2 announces that it takes the Spot instance back.
     SpotInterruptionWarning = "SpotInterruptionWarning", Ec2,
@@ -493,55 +493,55 @@ rules! {
         "the node would have been heard of without the fault of the scenario";
     /// A node that was asked for did not get ready in time: its group rests.
     FailedScaleUp = "FailedScaleUp", ClusterAutoscaler,
-        "clusterstate/clusterstate.go: updateScaleRequests",
+        "cluster-autoscaler/clusterstate/clusterstate.go: updateScaleRequests",
         "the group would not rest with a node that gets ready within --max-node-provision-time";
     /// A group grows for pending pods.
     TriggeredScaleUp = "TriggeredScaleUp", ClusterAutoscaler,
-        "core/scaleup/orchestrator/orchestrator.go: ScaleUpOrchestrator.ScaleUp",
+        "cluster-autoscaler/core/scaleup/orchestrator/orchestrator.go: ScaleUpOrchestrator.ScaleUp",
         "the group would not have grown with room for the pods";
     /// No group can grow for the pending pods.
     NotTriggerScaleUp = "NotTriggerScaleUp", ClusterAutoscaler,
-        "core/scaleup/orchestrator/orchestrator.go: ScaleUpOrchestrator.ScaleUp",
+        "cluster-autoscaler/core/scaleup/orchestrator/orchestrator.go: ScaleUpOrchestrator.ScaleUp",
         "a group would have grown with a higher max, without its backoff, or with nodes that the pods fit";
     /// An empty node was not needed for long enough.
     ScaleDownEmpty = "ScaleDownEmpty", ClusterAutoscaler,
-        "core/scaledown/planner/planner.go: NodesToDelete",
+        "cluster-autoscaler/core/scaledown/planner/planner.go: NodesToDelete",
         "the node would have stayed with a pod on it, or a longer --scale-down-unneeded-time";
     /// A node was not needed for long enough: its pods fit elsewhere.
     ScaleDown = "ScaleDown", ClusterAutoscaler,
-        "core/scaledown/planner/planner.go: NodesToDelete",
+        "cluster-autoscaler/core/scaledown/planner/planner.go: NodesToDelete",
         "the node would have stayed with more of it requested, or a longer --scale-down-unneeded-time";
     /// A node is not needed from here on.
     Unneeded = "Unneeded", ClusterAutoscaler,
-        "core/scaledown/eligibility/eligibility.go: FilterOutUnremovable",
+        "cluster-autoscaler/core/scaledown/eligibility/eligibility.go: FilterOutUnremovable",
         "the node would be needed with more of it requested than --scale-down-utilization-threshold";
     /// The pods of the node request more than the utilization threshold.
     NotUnderutilized = "NotUnderutilized", ClusterAutoscaler,
-        "core/scaledown/eligibility/eligibility.go: FilterOutUnremovable",
+        "cluster-autoscaler/core/scaledown/eligibility/eligibility.go: FilterOutUnremovable",
         "the node would be looked at with less of it requested";
     /// A pod of the node has no controller that would make it again.
     NotReplicated = "NotReplicated", ClusterAutoscaler,
-        "simulator/drainability/rules/replicated/rule.go",
+        "cluster-autoscaler/simulator/drainability/rules/replicated/rule.go",
         "the node could go if a controller owned the pod";
     /// A pod of the node is annotated as not safe to evict.
     NotSafeToEvict = "NotSafeToEvictAnnotation", ClusterAutoscaler,
-        "simulator/drainability/rules/notsafetoevict/rule.go",
+        "cluster-autoscaler/simulator/drainability/rules/notsafetoevict/rule.go",
         "the node could go without the annotation of the pod";
     /// A PodDisruptionBudget does not allow to move a pod of the node.
     NotEnoughPdb = "NotEnoughPdb", ClusterAutoscaler,
-        "core/scaledown/pdb/basic.go: CanRemovePods",
+        "cluster-autoscaler/core/scaledown/pdb/basic.go: CanRemovePods",
         "the node could go with a PodDisruptionBudget that allows it";
     /// The pods of the node fit nowhere else.
     NoPlaceToMovePods = "NoPlaceToMovePods", ClusterAutoscaler,
-        "simulator/cluster.go: findPlaceFor",
+        "cluster-autoscaler/simulator/cluster.go: findPlaceFor",
         "the node could go with room for its pods elsewhere";
     /// The node could not be removed a moment ago and is not looked at again yet.
     RecentlyUnremovable = "RecentlyUnremovable", ClusterAutoscaler,
-        "core/scaledown/unremovable/nodes.go: IsRecent",
+        "cluster-autoscaler/core/scaledown/unremovable/nodes.go: IsRecent",
         "the node is looked at again later";
     /// The node could not be drained in time and stays.
     ScaleDownFailed = "ScaleDownFailed", ClusterAutoscaler,
-        "core/scaledown/actuation/drain.go: DrainNode",
+        "cluster-autoscaler/core/scaledown/actuation/drain.go: DrainNode",
         "the node would have gone with pods that can be evicted and stop in time";
 }
 
@@ -556,7 +556,9 @@ mod tests {
             assert!(rule.meaning().ends_with('.'), "{}", rule.name());
             let otherwise = rule.otherwise(Some(34));
             assert!(!otherwise.is_empty() && !otherwise.contains(['{', '}']), "{}", rule.name());
-            assert!(!rule.upstream().is_empty(), "{}", rule.name());
+            let upstream = rule.upstream();
+            let of_source = upstream.contains(".go: ") || upstream.ends_with("/rule.go");
+            assert!(of_source || ["the scenario: ", "EC2: "].iter().any(|own| upstream.starts_with(own)), "{upstream}");
             assert!(std::path::Path::new(rule.page().path()).is_file(), "{}", rule.name());
         }
         assert_eq!(Rule::parse("Sync"), None);

@@ -138,7 +138,7 @@ impl ClusterAutoscaler {
         self.blocked.clear();
         let leaving = |node: &NodeId, deletion: &mut Deletion| {
             if !deletion.terminating {
-                deletion::set_taint(world.cluster, *node, false);
+                deletion::set_taint(world.cluster, *node, None);
             }
             deletion.terminating
         };
@@ -371,7 +371,7 @@ impl ClusterAutoscaler {
     fn taint(&mut self, node: NodeId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let Some(deletion) = self.deletions.get_mut(&node) else { return };
         deletion.begun = world.now + deletion::DELAY_AFTER_TAINT;
-        deletion::set_taint(world.cluster, node, true);
+        deletion::set_taint(world.cluster, node, Some(world.now));
         agenda.at(deletion.begun, Event::Drain(node));
     }
 
@@ -407,7 +407,7 @@ impl ClusterAutoscaler {
             Step::GiveUp => {
                 self.deletions.remove(&node);
                 self.last_failure = Some(world.now);
-                deletion::set_taint(world.cluster, node, false);
+                deletion::set_taint(world.cluster, node, None);
                 let detail = format!("{waiting} evictions refused, {leaving} pods still there");
                 log(world, Subject::Node(node), "hold", Rule::ScaleDownFailed, None, detail);
             }

@@ -87,13 +87,14 @@ pub fn not_ready() -> Taint {
     Taint { key: "node.kubernetes.io/not-ready".to_owned(), value: String::new(), effect: TaintEffect::NoSchedule }
 }
 
-/// Puts the taint on a node, or takes it off.
-pub fn set_taint(cluster: &mut Cluster, node: NodeId, on: bool) {
+/// Puts the taint on a node (with the time of it), or takes it off.
+pub fn set_taint(cluster: &mut Cluster, node: NodeId, since: Option<Time>) {
     let mut taints = cluster.nodes[node.index()].taints.clone();
     taints.retain(|taint| taint.key != TO_BE_DELETED);
-    if on {
+    if since.is_some() {
         taints.push(Taint { key: TO_BE_DELETED.to_owned(), value: String::new(), effect: TaintEffect::NoSchedule });
     }
+    cluster.nodes[node.index()].scaling_down = since;
     cluster.set_taints(node, taints);
 }
 

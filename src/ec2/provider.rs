@@ -298,17 +298,7 @@ impl Ec2 {
     /// Adds to the decision log.
     fn log(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
         let (at, controller) = (world.now, Controller::Ec2);
-        world.cluster.decide(Decision {
-            at,
-            controller,
-            subject,
-            action,
-            rule,
-            from: None,
-            to: None,
-            wanted: None,
-            detail,
-        });
+        world.cluster.decide(Decision::plain(at, controller, subject, action, rule, detail));
     }
 }
 

@@ -144,17 +144,7 @@ impl StaticCapacity {
 
 fn log(world: &mut World<'_>, subject: Subject, action: &'static str, detail: String) {
     let (at, controller, rule) = (world.now, Controller::Provisioner, Rule::StaticCapacity);
-    world.cluster.decide(Decision {
-        at,
-        controller,
-        subject,
-        action,
-        rule,
-        from: None,
-        to: None,
-        wanted: None,
-        detail,
-    });
+    world.cluster.decide(Decision::plain(at, controller, subject, action, rule, detail));
 }
 
 fn claims(cluster: &Cluster, pool: NodePoolId) -> impl Iterator<Item = NodeClaimId> + '_ {

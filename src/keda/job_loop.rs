@@ -19,6 +19,9 @@ use crate::cluster::{Change, Controller, Decision, JobId, Rule, ScaledJobId, Sub
 use crate::engine::{Agenda, Streams};
 use crate::time::{Duration, Time};
 
+/// A maxReplicaCount that limits nothing.
+const UNLIMITED: i64 = i32::MAX as i64;
+
 /// From a reconcile to the poll of the loop it starts.
 const RECONCILE_TO_POLL: Duration = Duration::from_millis(10);
 
@@ -33,6 +36,8 @@ struct JobLoop {
     scalers: Option<Arc<Vec<Scaler>>>,
     /// What the poll under way found.
     found: Option<JobState>,
+    /// What it would have found with a maxReplicaCount without end.
+    unlimited: Option<JobState>,
     /// Jobs that are not finished.
     unfinished: Vec<JobId>,
     /// Finished Jobs that exist, by outcome.
@@ -104,7 +109,7 @@ impl JobLoops {
             return;
         }
         if annotations.paused {
-            log(world, id, "pause", Rule::ScaledJobPaused, 0, "loop stopped".to_owned());
+            log(world, id, "pause", Rule::ScaledJobPaused, (0, None), "loop stopped".to_owned());
             return;
         }
         if deletes_previous_version(&spec) {
@@ -115,7 +120,7 @@ impl JobLoops {
         match built {
             Ok(scalers) => entry.scalers = Some(Arc::new(scalers)),
             Err(error) => {
-                log(world, id, "blocked", Rule::ScaledJobCheckFailed, 0, error.to_string());
+                log(world, id, "blocked", Rule::ScaledJobCheckFailed, (0, None), error.to_string());
                 return;
             }
         }
@@ -141,7 +146,7 @@ impl JobLoops {
         let (spec, name) = (record.spec.clone(), record.name.clone());
         let Some(scalers) = entry.scalers.clone() else { return };
         let max = max_replica_count(&spec);
-        let mut metrics = Vec::with_capacity(scalers.len());
+        let mut samples = Vec::with_capacity(scalers.len());
         let mut failed = false;
         for (index, scaler) in scalers.iter().enumerate() {
             let Some(metric) = scaler.external() else { continue };
@@ -151,13 +156,17 @@ impl JobLoops {
                         ExternalTarget::AverageValue(milli) => milli,
                         ExternalTarget::Value(_) => 0,
                     };
-                    metrics.push(scaler_metrics(sample.value_milli, target, sample.active, max));
+                    samples.push((sample.value_milli, target, sample.active));
                 }
                 Err(_) => failed = true,
             }
         }
-        let calculation = spec.scaling_strategy.multiple_scalers_calculation;
-        entry.found = Some(is_scaled_job_active(&metrics, calculation, min_replica_count(&spec), max));
+        let (calculation, min) = (spec.scaling_strategy.multiple_scalers_calculation, min_replica_count(&spec));
+        let state = |max| {
+            let metric = |&(value, target, active): &(i64, i64, bool)| scaler_metrics(value, target, active, max);
+            is_scaled_job_active(&samples.iter().map(metric).collect::<Vec<_>>(), calculation, min, max)
+        };
+        (entry.found, entry.unlimited) = (Some(state(max)), Some(state(UNLIMITED)));
         let clocks = &world.scenario.clocks;
         let write = clocks.keda_scale_write;
         let end = world.now + if failed { write.max(clocks.keda_failed_query) } else { write };
@@ -199,7 +208,11 @@ impl JobLoops {
                 "queue {}, wanted {} at most {}; {running} running, {pending} pending",
                 state.scale_to, state.max_scale, decision.effective_max_scale
             );
-            log(world, id, "create", rule, decision.create, detail);
+            let unlimited = ScaledJobSpec { max_replica_count: Some(UNLIMITED as u32), ..(*spec).clone() };
+            let state = entry.unlimited.unwrap_or(state);
+            let wanted = request_job_scale(&unlimited, self.capabilities, state, running, pending).create;
+            let wanted = Some(wanted).filter(|wanted| *wanted > decision.create);
+            log(world, id, "create", rule, (decision.create, wanted), detail);
         }
         for (finished, limit) in [
             (entry.succeeded.clone(), spec.successful_jobs_history_limit),
@@ -231,7 +244,7 @@ fn delete_previous_version(entry: &JobLoop, id: ScaledJobId, generation: u32, wo
         return;
     }
     let detail = format!("{} Jobs of an earlier spec", old.len());
-    log(world, id, "delete", Rule::ScaledJobRolloutCleanup, old.len() as i64, detail);
+    log(world, id, "delete", Rule::ScaledJobRolloutCleanup, (old.len() as i64, None), detail);
     old.into_iter().for_each(|job| world.cluster.remove_job(world.now, job));
 }
 
@@ -258,7 +271,15 @@ fn job_is_pending(world: &World<'_>, job: JobId, spec: &ScaledJobSpec) -> bool {
     is_pending(&spec.scaling_strategy.pending_pod_conditions, &pods)
 }
 
-fn log(world: &mut World<'_>, job: ScaledJobId, action: &'static str, rule: Rule, count: i64, detail: String) {
+/// Logs that so many Jobs come or go; the second count is that without the rule, where it is another.
+fn log(
+    world: &mut World<'_>,
+    job: ScaledJobId,
+    action: &'static str,
+    rule: Rule,
+    (count, wanted): (i64, Option<i64>),
+    detail: String,
+) {
     world.cluster.decide(Decision {
         at: world.now,
         controller: Controller::Keda,
@@ -267,7 +288,7 @@ fn log(world: &mut World<'_>, job: ScaledJobId, action: &'static str, rule: Rule
         rule,
         from: None,
         to: Some(count),
-        wanted: None,
+        wanted,
         detail,
     });
 }

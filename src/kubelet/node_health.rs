@@ -245,16 +245,5 @@ fn add_taint(node: NodeId, effect: TaintEffect, world: &mut World<'_>) {
 }
 
 pub fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
-    let controller = Controller::Kubelet;
-    world.cluster.decide(Decision {
-        at: world.now,
-        controller,
-        subject,
-        action,
-        rule,
-        from: None,
-        to: None,
-        wanted: None,
-        detail,
-    });
+    world.cluster.decide(Decision::plain(world.now, Controller::Kubelet, subject, action, rule, detail));
 }

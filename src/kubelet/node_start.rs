@@ -121,6 +121,7 @@ impl NodeStart {
             images: Vec::new(),
             created: world.now,
             first_ready: None,
+            scaling_down: None,
             deleting: None,
             gone: None,
         }

@@ -386,16 +386,5 @@ fn deletion_cost(cluster: &Cluster, pod: &Pod) -> i32 {
 }
 
 fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
-    let controller = Controller::ReplicaSet;
-    world.cluster.decide(Decision {
-        at: world.now,
-        controller,
-        subject,
-        action,
-        rule,
-        from: None,
-        to: None,
-        wanted: None,
-        detail,
-    });
+    world.cluster.decide(Decision::plain(world.now, Controller::ReplicaSet, subject, action, rule, detail));
 }

@@ -1,5 +1,6 @@
 //! Problems of KEDA, the HPA and the queue: 2, 7 to 14, 30 to 32.
 
+use forescale::cluster::Rule;
 use forescale::time::Duration;
 
 use crate::support::*;
@@ -184,6 +185,20 @@ fn problem_13_phantom_messages_wake_an_empty_queue() {
     let deaf = run(name, &[("simulation.duration", "3h"), (ABOVE, "\"2\"")]);
     assert_eq!((activations(&deaf), karpenter_nodes(&deaf).count()), (0, 0));
     assert_eq!(activations(&run(name, &[("simulation.duration", "3h"), ("queues.work.phantoms", "0")])), 0);
+}
+
+/// `decisions.csv` tells how many Jobs the first poll would have made without maxReplicaCount.
+#[test]
+fn problem_14_the_log_names_the_jobs_that_max_replica_count_prevents() {
+    let first = |max: &str| {
+        let settings = [("ScaledJob/worker.maxReplicaCount", max), ("simulation.duration", "5m")];
+        let outcome = run("14-scaled-job-storm", &settings);
+        let created = outcome.decisions.iter().find(|decision| decision.rule == Rule::StrategyDefault);
+        created.map(|decision| (decision.to, decision.wanted)).unwrap()
+    };
+    let (without, nothing) = first("500");
+    assert_eq!(nothing, None);
+    assert_eq!(first("7"), (Some(7), without));
 }
 
 #[test]

@@ -72,18 +72,7 @@ impl Journal {
 }
 
 fn entry(at: Time, claim: NodeClaimId, action: &'static str, rule: Rule, detail: String) -> Decision {
-    let subject = Subject::NodeClaim(claim);
-    Decision {
-        at,
-        controller: Controller::Disruption,
-        subject,
-        action,
-        rule,
-        from: None,
-        to: None,
-        wanted: None,
-        detail,
-    }
+    Decision::plain(at, Controller::Disruption, Subject::NodeClaim(claim), action, rule, detail)
 }
 
 const fn rule_of(reason: DisruptionReason) -> Rule {

@@ -202,6 +202,7 @@ impl Bench {
             images: Vec::new(),
             created: self.now,
             first_ready: None,
+            scaling_down: None,
             deleting: None,
             gone: None,
         };

@@ -371,15 +371,5 @@ fn delete(id: NodeClaimId, end: &'static str, rule: Rule, world: &mut World<'_>)
 
 fn log(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
     let (at, controller) = (world.now, Controller::NodeLifecycle);
-    world.cluster.decide(Decision {
-        at,
-        controller,
-        subject,
-        action,
-        rule,
-        from: None,
-        to: None,
-        wanted: None,
-        detail,
-    });
+    world.cluster.decide(Decision::plain(at, controller, subject, action, rule, detail));
 }

@@ -169,7 +169,7 @@ fn from_node(recorder: &Recorder, id: NodeId, node: &Node, cluster: &Cluster) ->
         registered: Some(node.created),
         ready: node.first_ready,
         interrupted: None,
-        draining: node.deleting,
+        draining: node.scaling_down.or(node.deleting),
         terminated: instance.and_then(|instance| instance.shutting_down),
         removed: node.gone,
         reason: String::new(),

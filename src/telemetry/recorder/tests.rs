@@ -144,6 +144,7 @@ impl Watched {
             images: Vec::new(),
             created: running,
             first_ready: None,
+            scaling_down: None,
             deleting: None,
             gone: None,
         });
