@@ -345,6 +345,7 @@ impl Stage {
             images: Vec::new(),
             created: now,
             first_ready: None,
+            scaling_down: None,
             deleting: None,
             gone: None,
         };
@@ -461,6 +462,7 @@ fn nodeclaim(now: Time, step: &Value) -> NodeClaim {
         drifted: None,
         marked: None,
         nominated_until: None,
+        scaling_down: None,
         deleting: None,
         termination_deadline: None,
         instance_terminating: false,
