@@ -462,7 +462,6 @@ fn nodeclaim(now: Time, step: &Value) -> NodeClaim {
         drifted: None,
         marked: None,
         nominated_until: None,
-        scaling_down: None,
         deleting: None,
         termination_deadline: None,
         instance_terminating: false,
