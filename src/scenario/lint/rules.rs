@@ -91,6 +91,10 @@ rules! {
         "a trigger or metric of which the scenario gives no values",
         "What a Kafka, Prometheus or custom metric says over time must be given by `[[series]]`; without it the metric fails in the run and the workload stays as it is.",
         "docs/scenario-reference.md, `[[series]]`";
+    CronNeverActive = "cron-never-active", Warning,
+        "a cron trigger whose window is not open at any time of the run",
+        "The times of a cron trigger are those of its `timezone`, and the run begins at `simulation.start`, which is UTC: nine o'clock in New York is 13:00 or 14:00 there, by the season. Such a trigger does nothing in this run: correct one of them, or lengthen the run.",
+        "keda `pkg/scalers/cron_scaler.go: GetMetricsAndActivity`";
     DeprecatedTriggerType = "deprecated-trigger-type", Note,
         "`metadata.type` of a cpu or memory trigger",
         "The field is deprecated in favor of `metricType` beside `metadata`, and gone since KEDA 2.18.",
@@ -135,6 +139,10 @@ rules! {
         "a heartbeat that comes after the timeout it should extend",
         "The first extension comes `every` after the work begins. When the visibility timeout, or the one that the extension before has set, has run out by then, the message is already on its way to somebody else.",
         "Amazon SQS `ChangeMessageVisibility`";
+    HeartbeatBeyondLimit = "heartbeat-beyond-limit", Warning,
+        "a heartbeat for messages that take longer than 12 hours",
+        "SQS refuses to extend a visibility timeout beyond 12 hours from the receive, whatever the heartbeat asks for: the message is delivered again while it is in work. Split the work, or delete the message first and keep its state elsewhere.",
+        "Amazon SQS API reference, ChangeMessageVisibility";
     DiesOnSigterm = "dies-on-sigterm", Warning,
         "consumers that end at once on SIGTERM, on a workload that is scaled in",
         "Each scale-in, eviction or interruption then leaves messages in the middle of their work to their visibility timeout, and counts as a receive towards `maxReceiveCount`. Handle SIGTERM: receive no more, finish, exit.",
@@ -183,6 +191,14 @@ rules! {
         "a `preStop` sleep that leaves no grace period",
         "The hook's time counts towards `terminationGracePeriodSeconds`. When it takes all of it, SIGTERM is followed by SIGKILL two seconds later and nothing is finished.",
         "kubernetes `pkg/kubelet/kuberuntime/kuberuntime_container.go: killContainer`";
+    JobDeadlineTooShort = "job-deadline-too-short", Warning,
+        "`activeDeadlineSeconds` of a ScaledJob's Jobs below the 99th percentile of processing",
+        "The Job controller kills the pods of a Job that is older than its deadline, waiting for a node included, and the Job has failed: its message comes back after the visibility timeout and meets the same deadline.",
+        "kubernetes `pkg/controller/job/job_controller.go: syncJob`";
+    PodsWithoutRequests = "pods-without-requests", Warning,
+        "containers without requests on nodes of Karpenter",
+        "The scheduler and Karpenter count what is requested and nothing else: pods that request nothing are put on one small node up to its limit of pods, where they share what two of them need. What a run says of their speed is then not to be trusted. Request what a pod uses.",
+        "karpenter `pkg/utils/resources/resources.go: RequestsForPods`";
     DeploymentWithoutSelector = "deployment-without-selector", Error,
         "a Deployment or DaemonSet without `selector`",
         "The API server refuses it: `apps/v1` has no default selector.",

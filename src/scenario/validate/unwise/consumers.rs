@@ -13,6 +13,8 @@ use crate::time::Duration;
 
 /// A pause between two empty short polls that makes them rare enough.
 const CALM_POLL: Duration = Duration::from_secs(1);
+/// The longest visibility of one receipt, from its receive.
+const MAX_VISIBILITY: Duration = Duration::from_hours(12);
 
 pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
     for (consumer, at) in cx.elements("consumers", &cx.scenario.consumers) {
@@ -77,6 +79,13 @@ fn timeouts(consumer: &ConsumerSpec, queue: &QueueSpec, habits: &Habits, at: At<
         let help = "extend well within the visibility timeout";
         let message = "the heartbeat comes too late";
         Rule::HeartbeatTooSlow.report(problems, span, message, label, Some(help.to_owned()));
+    }
+    let longest = p99(&consumer.processing);
+    if consumer.heartbeat.is_some() && longest > MAX_VISIBILITY {
+        let label = format!("1 message in 100 takes {longest} or more, SQS extends to {MAX_VISIBILITY} at most");
+        let help = "split the work, or delete the message before it and keep its state elsewhere";
+        let message = "the heartbeat cannot keep the longest messages hidden";
+        Rule::HeartbeatBeyondLimit.report(problems, at.key(&["heartbeat"]), message, label, Some(help.to_owned()));
     }
     let rounds = habits.capacity().div_ceil(habits.slots);
     let last = consumer.processing.mean() * i64::from(rounds);

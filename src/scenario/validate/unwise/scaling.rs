@@ -1,10 +1,14 @@
 //! Scaling: KEDA's ScaledObjects and ScaledJobs, and HPAs.
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
 use super::super::context::{At, Context};
 use super::{bounds, consumers_of, deployment, down_window, needs_karpenter, p99, parallel, recurring, shortest_wait};
 use crate::api::decode::Problems;
 use crate::api::hpa::{Behavior, HpaSpec, MetricTargetType};
 use crate::api::keda::{FallbackBehavior, JobStrategy, ScaledJobSpec, ScaledObject, Trigger, TriggerMetricType};
+use crate::engine::cron::Schedule;
 use crate::scenario::lint::Rule;
 use crate::time::Duration;
 use crate::units::Resource;
@@ -25,6 +29,7 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
         let place = at.into(&["advanced", "horizontalPodAutoscalerConfig", "behavior"]);
         windows(behavior, &object.spec.scale_target_ref.name, place, cx, problems);
         for (index, trigger) in object.spec.triggers.iter().enumerate() {
+            schedule(trigger, at.into(&["triggers", &index.to_string(), "metadata"]), cx, problems);
             if matches!(trigger.kind.as_str(), "cpu" | "memory") && trigger.metadata.contains_key("type") {
                 let span = at.key(&["triggers", &index.to_string(), "metadata", "type"]);
                 let help = format!("metricType: {} beside `metadata`", trigger.metadata["type"]);
@@ -41,6 +46,35 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
     }
     for (job, at) in cx.elements("scaledJobs", &cx.scenario.scaled_jobs) {
         jobs(&job.spec, at.into(&["spec"]), problems);
+        for (index, trigger) in job.spec.triggers.iter().enumerate() {
+            let at = at.into(&["spec", "triggers", &index.to_string(), "metadata"]);
+            schedule(trigger, at, cx, problems);
+        }
+    }
+}
+
+/// A cron trigger whose window the run does not meet.
+fn schedule(trigger: &Trigger, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    let text = |key: &str| trigger.metadata.get(key).map(String::as_str);
+    let ("cron", Some(start), Some(end), Some(zone)) =
+        (trigger.kind.as_str(), text("start"), text("end"), text("timezone"))
+    else {
+        return;
+    };
+    let Ok(zone) = TimeZone::get(zone) else { return };
+    let parsed = (Schedule::parse(start, zone.clone()), Schedule::parse(end, zone));
+    let simulation = &cx.scenario.simulation;
+    let (Ok(start), Ok(end)) = parsed else { return };
+    let Ok(begin) = Timestamp::from_second(simulation.start.unix_seconds) else { return };
+    let over = SignedDuration::from_micros(simulation.duration.as_micros());
+    let (Some(opens), Some(closes), Ok(over)) = (start.next(begin), end.next(begin), begin.checked_add(over)) else {
+        return;
+    };
+    if opens < closes && opens >= over {
+        let message = "the window of this trigger is never open during the run";
+        let label = format!("opens at {opens}, the run goes from {begin} to {over}");
+        let help = "correct `timezone`, `simulation.start` or `simulation.duration`";
+        Rule::CronNeverActive.report(problems, at.span(&["timezone"]), message, label, Some(help.to_owned()));
     }
 }
 

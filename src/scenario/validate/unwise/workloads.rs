@@ -1,11 +1,13 @@
 //! Pods and what governs their disruption.
 
 use super::super::context::{At, Context};
-use super::{bounds, needs_karpenter};
+use super::{bounds, needs_karpenter, p99};
 use crate::api::decode::Problems;
-use crate::api::pod::PodTemplate;
+use crate::api::keda::ScaledJob;
+use crate::api::pod::{Container, PodTemplate};
 use crate::api::scalar::IntOrPercent;
 use crate::scenario::lint::Rule;
+use crate::units::Resource;
 
 /// Labels that Kubernetes has renamed, with their names of today.
 const RENAMED: [(&str, &str); 5] = [
@@ -21,13 +23,18 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
         let template = &deployment.spec.template;
         let at = at.into(&["spec", "template"]);
         pod(template, at, cx, problems);
+        requests(template, at, cx, problems);
         let (_, max) = bounds(deployment.metadata.name.as_deref().unwrap_or_default(), cx);
         if max > 1 {
             alone(template, at, cx, problems);
         }
     }
     for (job, at) in cx.elements("scaledJobs", &cx.scenario.scaled_jobs) {
-        pod(&job.spec.job_target_ref.template, at.into(&["spec", "jobTargetRef", "template"]), cx, problems);
+        let template = &job.spec.job_target_ref.template;
+        let target = at.into(&["spec", "jobTargetRef"]);
+        pod(template, target.into(&["template"]), cx, problems);
+        requests(template, target.into(&["template"]), cx, problems);
+        deadline(job, target, cx, problems);
     }
     for (pool, at) in cx.elements("nodePools", &cx.scenario.node_pools) {
         for (index, requirement) in pool.spec.template.spec.requirements.iter().enumerate() {
@@ -86,6 +93,40 @@ fn pod(template: &PodTemplate, at: At<'_>, cx: &Context<'_>, problems: &mut Prob
             }
             _ => {}
         }
+    }
+}
+
+/// Containers that the schedulers take for nothing.
+fn requests(template: &PodTemplate, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    let nothing = |container: &Container| {
+        [Resource::Cpu, Resource::Memory].iter().all(|resource| container.requests().get(*resource) == 0)
+    };
+    if !needs_karpenter(&template.spec, cx) || template.spec.containers.is_empty() {
+        return;
+    }
+    if template.spec.containers.iter().all(nothing) {
+        let span = at.span(&["spec", "containers", "0", "name"]);
+        let help = "add `resources.requests` with the CPU and memory that it uses";
+        let message = "the pods request nothing";
+        let label = "counts as nothing when nodes are chosen and filled";
+        Rule::PodsWithoutRequests.report(problems, span, message, label, Some(help.to_owned()));
+    }
+}
+
+/// Jobs that are killed before their message is done.
+fn deadline(job: &ScaledJob, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    let Some(deadline) = job.spec.job_target_ref.active_deadline_seconds.map(|seconds| seconds.duration()) else {
+        return;
+    };
+    let name = job.metadata.name.as_deref();
+    let longest = cx.scenario.consumers.iter().filter(|consumer| consumer.job.as_deref() == name);
+    let longest = longest.map(|consumer| p99(&consumer.processing)).max();
+    if let Some(longest) = longest.filter(|longest| *longest > deadline) {
+        let label = format!("1 message in 100 takes {longest} or more");
+        let help = "make the deadline longer than the longest message, with the start of pod and node";
+        let message = "Jobs are killed while they work";
+        let span = at.span(&["activeDeadlineSeconds"]);
+        Rule::JobDeadlineTooShort.report(problems, span, message, label, Some(help.to_owned()));
     }
 }
 
