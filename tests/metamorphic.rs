@@ -85,8 +85,11 @@ fn burst(at: &str, duration: &str, extra: &str) -> String {
 }
 
 fn scenario(toml: &str, manifests: &[String]) -> Scenario {
-    let mut texts = BTreeMap::from([("scenario.toml".to_owned(), toml.to_owned())]);
-    texts.insert("all.yaml".to_owned(), manifests.join("\n---\n"));
+    scenario_of(toml, BTreeMap::from([("all.yaml".to_owned(), manifests.join("\n---\n"))]))
+}
+
+fn scenario_of(toml: &str, mut texts: BTreeMap<String, String>) -> Scenario {
+    texts.insert("scenario.toml".to_owned(), toml.to_owned());
     match load_texts("scenario.toml", texts, &Options::default()) {
         Ok(loaded) => loaded.scenario,
         Err(invalid) => panic!("{invalid}"),
@@ -117,16 +120,25 @@ fn assert_same(a: &Outcome, b: &Outcome) {
     assert_eq!(a.len(), b.len());
 }
 
+/// Relation: manifests in any order, in one file or in several, leave the same bytes.
 #[test]
 fn the_order_of_manifests_does_not_matter() {
     let toml = burst("1m", "15m", "");
     let outcome = run(&toml, &manifests());
     assert!(outcome.nodes.len() > 1 && outcome.processed() == 300, "nothing happens in this scenario");
-    let mut reversed = manifests();
-    reversed.reverse();
-    assert_same(&outcome, &run(&toml, &reversed));
+    let mut other = manifests();
+    for _ in 0..other.len() {
+        other.rotate_left(1);
+        assert_same(&outcome, &run(&toml, &other));
+    }
+    other.reverse();
+    assert_same(&outcome, &run(&toml, &other));
+    let files = other.iter().enumerate().map(|(index, text)| (format!("{index}.yaml"), text.clone())).collect();
+    let apart = simulation::run(&scenario_of(&toml, files), simulation::Options::replication(0));
+    assert_same(&outcome, &apart.unwrap_or_else(|error| panic!("{error}")));
 }
 
+/// Relation: a NodePool that no pod can use leaves the same bytes as none.
 #[test]
 fn a_pool_that_no_pod_can_use_does_not_matter() {
     let toml = burst("1m", "15m", "");
@@ -135,6 +147,8 @@ fn a_pool_that_no_pod_can_use_does_not_matter() {
     assert_same(&run(&toml, &manifests()), &run(&toml, &more));
 }
 
+/// Relation: traffic and changes that come half an hour later move all instants of the workload's pods, and nothing else, by exactly
+/// half an hour: same waits, same cost of nodes in use.
 #[test]
 fn what_comes_later_happens_later() {
     // By half an hour: a multiple of all periods. (A pass of the HPA that reads nothing takes no time here: else each would move the
@@ -157,6 +171,7 @@ fn what_comes_later_happens_later() {
     assert_eq!(used(&early), used(&late));
 }
 
+/// Relation: with other names of queue, Deployment, ScaledObject and NodePool all happens at the same instants and costs the same.
 #[test]
 fn names_do_not_matter() {
     // Names choose the random streams: all that is random is made constant.
@@ -183,30 +198,83 @@ fn names_do_not_matter() {
     assert_eq!(one.instance_cost(), two.instance_cost());
 }
 
-/// Mean wait of a queue with evenly working pods, which arrivals reach once the pods are ready.
-fn mean_wait(rate: u32, processing: &str, minutes: u32) -> f64 {
-    let end = 10 + minutes;
-    let toml = format!(
-        "[simulation]\nduration = \"{}m\"\n[[queues]]\nname = \"work\"\nservice = \"moto\"\n\
-         [[queues.arrivals]]\npattern = \"poisson\"\nrate = \"{rate}/s\"\nstart = \"10m\"\nend = \"{end}m\"\n\
-         [[consumers]]\ndeployment = \"worker\"\nqueue = \"work\"\nbatchSize = 1\nwaitTime = \"20s\"\nvisibilityTimeout = \"1h\"\n\
-         processing = \"{processing}\"\nreceiveLatency = \"0s\"\ndeleteLatency = \"0s\"\n\
-         [[nodeGroups]]\nname = \"fixed\"\ncapacity = {{ cpu = \"8\", memory = \"64Gi\", pods = 100 }}\n",
-        end + 10
+/// Queues whose pods have long been ready when the first message comes, with `pods` of them each, on a node that is there.
+fn steady(queues: &[(&str, &str)], pods: u32, processing: &str, minutes: u32) -> Outcome {
+    let mut toml = format!(
+        "[simulation]\nduration = \"{minutes}m\"\nmanifests = [\"*.yaml\"]\n\
+         [[nodeGroups]]\nname = \"fixed\"\ncapacity = {{ cpu = \"8\", memory = \"64Gi\", pods = 100 }}\n"
     );
-    let deployment = DEPLOYMENT
-        .replace("replicas: 0", "replicas: 4")
-        .replace("      nodeSelector: { kubernetes.io/arch: amd64 }\n", "");
-    let toml = toml.replace("[simulation]", "[simulation]\nmanifests = [\"*.yaml\"]");
-    let outcome = run(&toml, &[deployment]);
-    assert_eq!(outcome.queues[0].totals.left, 0);
-    outcome.queues[0].wait.mean().expect("messages").as_secs_f64()
+    let mut deployments = Vec::new();
+    for (name, arrivals) in queues {
+        toml += &format!(
+            "[[queues]]\nname = \"{name}\"\nservice = \"moto\"\n[[queues.arrivals]]\n{arrivals}\n\
+             [[consumers]]\ndeployment = \"{name}\"\nqueue = \"{name}\"\nbatchSize = 1\nwaitTime = \"20s\"\nvisibilityTimeout = \"1h\"\n\
+             processing = \"{processing}\"\nreceiveLatency = \"0s\"\ndeleteLatency = \"0s\"\n"
+        );
+        let deployment = DEPLOYMENT
+            .replace("worker", name)
+            .replace("replicas: 0", &format!("replicas: {pods}"))
+            .replace("      nodeSelector: { kubernetes.io/arch: amd64 }\n", "");
+        deployments.push(deployment);
+    }
+    let outcome = run(&toml, &deployments);
+    assert!(outcome.queues.iter().all(|queue| queue.totals.left == 0), "messages are left");
+    outcome
 }
 
+fn mean_wait(outcome: &Outcome) -> f64 {
+    let mut all = outcome.queues[0].wait.clone();
+    outcome.queues[1..].iter().for_each(|queue| all.merge(&queue.wait));
+    all.mean().expect("messages").as_secs_f64()
+}
+
+/// Relation: with all rates doubled and all processing times halved, everything happens in half the time, so waits halve. Exactly for
+/// a burst, whose instants are whole microseconds in both; for random arrivals up to the rounding of their instants.
 #[test]
 fn twice_the_rate_at_half_the_processing_time_halves_the_wait() {
-    let (slow, fast) = (mean_wait(7, "500ms", 60), mean_wait(14, "250ms", 30));
+    let burst = |over: u32| format!("pattern = \"burst\"\nat = \"10m\"\nmessages = 250\nover = \"{over}s\"");
+    let (slow, fast) =
+        (steady(&[("work", &burst(10))], 4, "500ms", 20), steady(&[("work", &burst(5))], 4, "250ms", 20));
+    let waits = |outcome: &Outcome| {
+        let queue = &outcome.queues[0];
+        (queue.wait.count(), queue.wait.mean().unwrap(), queue.wait.max().unwrap(), queue.sojourn.max().unwrap())
+    };
+    let (slow, fast) = (waits(&slow), waits(&fast));
+    assert!(fast.2 > Duration::from_secs(5), "nobody waits: {fast:?}");
+    assert_eq!((fast.0, fast.1 * 2, fast.2 * 2, fast.3 * 2), slow);
+
+    let poisson =
+        |rate: u32, end: u32| format!("pattern = \"poisson\"\nrate = \"{rate}/s\"\nstart = \"10m\"\nend = \"{end}m\"");
+    let slow = mean_wait(&steady(&[("work", &poisson(7, 70))], 4, "500ms", 80));
+    let fast = mean_wait(&steady(&[("work", &poisson(14, 40))], 4, "250ms", 50));
     assert!(slow > 0.01, "nobody waits: {slow}");
-    // Instants are whole microseconds: rounding of arrivals adds up, but no more than some of them.
+    // Rounding of arrivals adds up, but no more than some of them.
     assert!((slow / 2.0 - fast).abs() < 1e-3 * fast, "{slow} s, and {fast} s");
+}
+
+/// Relation: a queue that is split into two with half its messages and half its consumers each serves a batch of equal messages in
+/// exactly the same time, each message in its turn; but messages that come at random wait longer, since a consumer of one half
+/// cannot help the other (pooling).
+#[test]
+fn splitting_a_queue_with_its_consumers_costs_only_the_pooling() {
+    let batch = |messages: u32| format!("pattern = \"burst\"\nat = \"10m\"\nmessages = {messages}\nover = \"0s\"");
+    let (half, whole) = (batch(60), batch(120));
+    let one = steady(&[("work", &whole)], 8, "5s", 20);
+    let two = steady(&[("left", &half), ("right", &half)], 4, "5s", 20);
+    let waits = |outcome: &Outcome| -> Vec<_> {
+        let mut all = outcome.queues[0].wait.clone();
+        outcome.queues[1..].iter().for_each(|queue| all.merge(&queue.wait));
+        let quantiles = (0..=20).map(|part| all.quantile(f64::from(part) / 20.0));
+        quantiles.chain([all.mean(), all.min(), all.max()]).collect()
+    };
+    assert_eq!(one.queues[0].wait.max(), Some(Duration::from_secs(70)));
+    assert_eq!(waits(&one), waits(&two));
+    let last = |outcome: &Outcome| outcome.queues.iter().filter_map(|queue| queue.totals.last_processed).max();
+    assert_eq!(last(&one), last(&two));
+    assert_eq!(one.processed(), two.processed());
+
+    let poisson = |rate: u32| format!("pattern = \"poisson\"\nrate = \"{rate}/s\"\nstart = \"10m\"\nend = \"70m\"");
+    let pooled = mean_wait(&steady(&[("work", &poisson(12))], 8, "600ms", 80));
+    let apart = mean_wait(&steady(&[("left", &poisson(6)), ("right", &poisson(6))], 4, "600ms", 80));
+    assert!(pooled > 0.05 && apart > 1.3 * pooled, "pooled {pooled} s, apart {apart} s");
 }
