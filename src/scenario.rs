@@ -29,6 +29,7 @@ pub mod reference;
 pub mod series;
 pub mod simulation;
 pub mod toml;
+pub mod trace;
 pub mod validate;
 pub mod versions;
 pub mod yaml;

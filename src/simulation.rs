@@ -15,6 +15,7 @@ use crate::engine::law::Violations;
 use crate::engine::{Calendar, Durations, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
+use crate::scenario::validate::MAX_AT_ONCE;
 use crate::sqs;
 use crate::telemetry::outcome::Ended;
 use crate::telemetry::outcome::QueueTotals;
@@ -28,6 +29,9 @@ pub use laws::{Broken, RunError};
 const SAMPLES: i64 = 2000;
 /// Most changes that may follow from one event: more is a loop among controllers.
 const MAX_CHANGES_PER_EVENT: usize = 10_000_000;
+
+/// How often it is looked whether the queues hold too many messages.
+const GUARD: Duration = Duration::from_secs(10);
 
 /// How a scenario is run.
 #[derive(Clone, Copy)]
@@ -137,18 +141,32 @@ impl<'a> Run<'a> {
 
     fn finished(mut self) -> Result<(Outcome, MessageTrail), Box<Broken>> {
         let ended = self.advance(self.end)?;
-        let end = if ended == Ended::Duration { self.end } else { self.calendar.now() };
+        let end = match ended {
+            Ended::Duration => self.end,
+            // Seen between two events of the control plane.
+            Ended::TooManyAtOnce => self.data.plane.now(),
+            _ => self.calendar.now(),
+        };
         let trail = self.watch.take().map(MessageWatch::trail).unwrap_or_default();
         Ok((self.finish(end, ended)?, trail))
     }
 
     /// Does all that happens before `until`, unless something ends the run earlier.
     fn advance(&mut self, until: Time) -> Result<Ended, Box<Broken>> {
+        let mut guard = Time::ZERO;
         loop {
             let next = self.calendar.next_time().unwrap_or(until).min(until);
-            if let Some(notice) = self.advance_data(next) {
+            let looked_at = next.min(guard);
+            if let Some(notice) = self.advance_data(looked_at) {
                 data::tell(notice, &mut self.cluster);
                 self.settle(notice.at);
+                continue;
+            }
+            if looked_at < next {
+                guard += GUARD;
+                if self.data.plane.sqs().most_messages() as u64 > MAX_AT_ONCE {
+                    return Ok(Ended::TooManyAtOnce);
+                }
                 continue;
             }
             if next >= until {

@@ -4,7 +4,7 @@ mod generator;
 mod groups;
 mod rates;
 mod sine;
-pub mod trace;
+mod trace;
 
 use crate::engine::{Stream, Streams};
 use crate::scenario::arrivals::{Arrivals, Common};

@@ -45,9 +45,16 @@ fn parse(text: &str) -> Option<Rate> {
     (number.is_finite() && number >= 0.0).then_some(Rate { per_second: number * factor / seconds })
 }
 
+/// Largest rate, per second.
+const MAX_PER_SECOND: f64 = 1e6;
+
 impl Decode for Rate {
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let rate = node.as_str().and_then(parse);
+        if rate.is_some_and(|rate| rate.per_second > MAX_PER_SECOND) {
+            problems.error(node.span, "this rate is too large", format!("at most {MAX_PER_SECOND}/s"));
+            return None;
+        }
         if rate.is_none() {
             let help = match &node.value {
                 Value::Int(n) => format!("write the unit: \"{n}/s\""),

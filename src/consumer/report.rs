@@ -180,6 +180,12 @@ impl DataPlane {
         self.pods[index].workers.iter().map(|worker| self.workers[*worker].held).sum()
     }
 
+    /// Until when all has happened.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
     /// Number of data events so far: sends, polls, ends of processing.
     #[must_use]
     pub fn events_made(&self) -> u64 {

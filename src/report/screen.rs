@@ -95,6 +95,7 @@ impl Screen {
         let _ = writeln!(self.text, "{name}  {rest}");
         let cut = match summary.ended {
             "message_limit" => "the run was cut off: more messages arrived than maxMessages allows",
+            "too_many_at_once" => "the run was cut off: the queues held more messages than any run may",
             "pod_limit" => "the run was cut off: more pods existed than maxPods allows",
             _ => "",
         };

@@ -37,7 +37,7 @@ pub struct Summary {
     pub duration_s: f64,
     /// Beginning of the run which means and quantiles leave out.
     pub warm_up_s: f64,
-    /// `duration`, `idle`, `message_limit` or `pod_limit`.
+    /// `duration`, `idle`, `message_limit`, `too_many_at_once` or `pod_limit`.
     pub ended: &'static str,
     /// All queues together.
     pub messages: Messages,

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// Largest file, in bytes.
 pub const MAX_FILE_BYTES: u64 = 16 << 20;
+/// All files of one scenario together, in bytes.
+pub const MAX_TOTAL_BYTES: u64 = 64 << 20;
 /// Most files of one scenario.
 pub const MAX_FILES: usize = 1000;
 /// Most entries of a folder that a pattern looks at.
@@ -56,6 +58,9 @@ pub enum FileError {
     /// Larger than [`MAX_FILE_BYTES`].
     #[error("larger than {} MiB", MAX_FILE_BYTES >> 20)]
     TooLarge,
+    /// More than [`MAX_TOTAL_BYTES`] with those before it.
+    #[error("all files together are larger than {} MiB", MAX_TOTAL_BYTES >> 20)]
+    TooMuch,
     /// Not a text.
     #[error("not valid UTF-8 (byte {0})")]
     NotUtf8(usize),
@@ -127,6 +132,9 @@ impl Files {
         }
         if text.len() as u64 > MAX_FILE_BYTES {
             return Err(FileError::TooLarge);
+        }
+        if self.list.iter().map(|file| file.text.len() as u64).sum::<u64>() + text.len() as u64 > MAX_TOTAL_BYTES {
+            return Err(FileError::TooMuch);
         }
         let text = Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text));
         self.list.push(SourceFile { name, path, text });
@@ -274,6 +282,34 @@ mod tests {
         assert_eq!(strict.matching("*.yaml"), Ok(vec!["own.yaml".to_owned()]));
         assert_eq!(Files::beside(&scenario, true).read("../secret.yaml"), Ok(0));
         assert_eq!(strict.read("."), Err(FileError::NotRegular));
+        // Whatever way leads out: an absolute path, a way round, a link to a file, a link to a folder.
+        let secret = root.path().join("secret.yaml");
+        let absolute = secret.to_string_lossy().into_owned();
+        assert_eq!(strict.read(&absolute), Err(FileError::Outside));
+        assert_eq!(strict.read("./../inside/../secret.yaml"), Err(FileError::Outside));
+        assert_eq!(strict.matching(&absolute.replace("secret", "s*")), Err(FileError::Outside));
+        std::os::unix::fs::symlink(&secret, inside.join("link.yaml"))?;
+        std::os::unix::fs::symlink(root.path(), inside.join("folder"))?;
+        assert_eq!(strict.read("link.yaml"), Err(FileError::Outside));
+        assert_eq!(strict.read("folder/secret.yaml"), Err(FileError::Outside));
+        assert_eq!(strict.matching("folder/*.yaml"), Err(FileError::Outside));
+        assert_eq!(Files::beside(&scenario, true).read("folder/secret.yaml"), Ok(0));
         Ok(())
+    }
+
+    #[test]
+    fn files_are_limited_in_size_and_number() {
+        let large = || "a".repeat(MAX_FILE_BYTES as usize);
+        let mut files = Files::in_memory(BTreeMap::new());
+        assert_eq!(files.add("a".to_owned(), "a".to_owned(), large() + "a"), Err(FileError::TooLarge));
+        for number in 0..4 {
+            assert_eq!(files.add(number.to_string(), number.to_string(), large()), Ok(number));
+        }
+        assert_eq!(files.add("5".to_owned(), "5".to_owned(), "a".to_owned()), Err(FileError::TooMuch));
+        let mut files = Files::in_memory(BTreeMap::new());
+        for number in 0..MAX_FILES {
+            assert!(files.add(number.to_string(), number.to_string(), String::new()).is_ok());
+        }
+        assert_eq!(files.add("more".to_owned(), "more".to_owned(), String::new()), Err(FileError::TooMany));
     }
 }

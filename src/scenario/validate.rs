@@ -4,6 +4,7 @@ mod context;
 mod fit;
 mod hpa;
 mod keda;
+mod limits;
 mod names;
 mod node_pools;
 mod pods;
@@ -17,6 +18,7 @@ mod workloads;
 use std::collections::BTreeSet;
 
 use context::Context;
+pub use limits::MAX_AT_ONCE;
 
 use super::Scenario;
 use crate::api::decode::Problems;
@@ -62,6 +64,7 @@ pub fn check(
     let offered = known.map(|known| known(&scenario.simulation.region));
     let cx = Context { scenario, root, known: offered.as_ref(), wrong: &wrong, unreadable };
     empty(&cx, problems);
+    limits::check(&cx, problems);
     names::check(&cx, problems);
     workloads::check(&cx, problems);
     keda::check(&cx, problems);

@@ -9,7 +9,7 @@ use crate::api::tree::{Key, Node, Span, Value};
 
 /// Deepest nesting of maps and lists.
 pub const MAX_DEPTH: usize = 64;
-/// Most values of one file, counting those that aliases repeat.
+/// Most values of one file, counting those that anchors keep and aliases repeat.
 pub const MAX_VALUES: usize = 500_000;
 
 /// All documents of a file, empty ones left out; with an error of syntax none.
@@ -124,9 +124,7 @@ impl<'a> Reader<'a> {
         if depth > MAX_DEPTH {
             return Err(self.stop(marks, "nested too deeply", &format!("more than {MAX_DEPTH} levels"), None));
         }
-        if self.values > MAX_VALUES {
-            return Err(self.stop(marks, "too many values in one file", &format!("more than {MAX_VALUES}"), None));
-        }
+        self.few_enough(marks)?;
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let value = match self.scalar(&text, style, tag.as_deref(), marks)? {
@@ -154,14 +152,24 @@ impl<'a> Reader<'a> {
             Event::MappingStart(anchor, _) => self.map(marks, anchor, owner, depth),
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some(node) => {
-                    let node = node.clone();
-                    self.values += count(&node);
-                    Ok(node)
+                    self.values += count(node);
+                    let node = if self.values > MAX_VALUES { Node::empty_map() } else { node.clone() };
+                    self.few_enough(marks).map(|()| node)
                 }
-                None => Err(self.stop(marks, "unknown alias", "no such anchor before this", None)),
+                None => {
+                    self.few_enough(marks)?;
+                    Err(self.stop(marks, "unknown alias", "no such anchor before this", None))
+                }
             },
             _ => Err(self.stop(marks, "unexpected content", "not expected here", None)),
         }
+    }
+
+    fn few_enough(&mut self, marks: Marks) -> Result<(), Stop> {
+        if self.values > MAX_VALUES {
+            return Err(self.stop(marks, "too many values in one file", &format!("more than {MAX_VALUES}"), None));
+        }
+        Ok(())
     }
 
     fn map(&mut self, marks: Marks, anchor: usize, owner: Option<Span>, depth: usize) -> Result<Node, Stop> {
@@ -218,7 +226,11 @@ impl<'a> Reader<'a> {
 
     fn remember(&mut self, anchor: usize, node: Node) -> Node {
         if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
+            // Anchors within anchors keep their values again and again.
+            self.values += count(&node);
+            if self.values <= MAX_VALUES {
+                self.anchors.insert(anchor, node.clone());
+            }
         }
         node
     }

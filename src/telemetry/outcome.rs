@@ -44,6 +44,8 @@ pub enum Ended {
     Idle,
     /// The most messages that the scenario allows arrived: look at this before trusting the results.
     MessageLimit,
+    /// The queues held more messages than any run may: look at this before trusting the results.
+    TooManyAtOnce,
     /// The most pods that the scenario allows existed: look at this before trusting the results.
     PodLimit,
 }
@@ -56,6 +58,7 @@ impl Ended {
             Ended::Duration => "duration",
             Ended::Idle => "idle",
             Ended::MessageLimit => "message_limit",
+            Ended::TooManyAtOnce => "too_many_at_once",
             Ended::PodLimit => "pod_limit",
         }
     }
@@ -63,7 +66,7 @@ impl Ended {
     /// Whether the run was cut off by a limit.
     #[must_use]
     pub const fn early(self) -> bool {
-        matches!(self, Ended::MessageLimit | Ended::PodLimit)
+        matches!(self, Ended::MessageLimit | Ended::TooManyAtOnce | Ended::PodLimit)
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::rates::{Piece, Rates, unit_exponential};
 use super::sine::SineProcess;
-use super::trace::{self, Event, Rows};
+use super::trace::pieces;
 use super::{Extra, nanos};
 use crate::engine::{Distribution, Stream};
 use crate::scenario::arrivals::{Arrivals, Batch, Burst, List, Mmpp, OnOff, Spike, Steps, Trace};
+use crate::scenario::trace::{self, Event, Rows};
 use crate::time::Duration;
 
 const NANOS: f64 = 1e9;
@@ -268,6 +269,7 @@ fn next_of_batch(batch: &Batch, now: &mut f64, left: &mut u64, stream: &mut Stre
 }
 
 fn from_trace(spec: &Trace) -> Generator {
+    // A file that cannot be played was refused with the scenario.
     let Ok(rows) = trace::read(spec) else { return Generator::Silent };
     match rows {
         Rows::Events(events) if events.is_empty() => Generator::Silent,
@@ -282,7 +284,7 @@ fn from_trace(spec: &Trace) -> Generator {
             }
             let end = buckets.last().map_or(0.0, |(at, length, _)| at + length);
             let period = spec.repeat.then(|| Duration::from_secs_f64(end));
-            Generator::Rates(Rates::new(trace::pieces(&buckets), period))
+            Generator::Rates(Rates::new(pieces(&buckets), period))
         }
     }
 }

@@ -109,8 +109,8 @@ fn simulation(c: &mut Choices, frame: &Frame, seed: u64) -> String {
     text += &c.maybe_text(6, "warmUp", &["10s", "2m"]);
     text += &c.maybe_text(8, "profile", &["kwok"]);
     text += &c.maybe_text(6, "region", &["eu-west-1", "us-west-2"]);
-    text += &c.maybe(20, "maxPods", &["5", "30"]);
-    text += &c.maybe(20, "maxMessages", &["100", "5000"]);
+    text += &c.maybe(20, "maxPods", &["8", "30"]);
+    text += &c.maybe(20, "maxMessages", &["20000", "60000"]);
     text
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::context::{At, Context};
-use super::{hpa, pods, triggers};
+use super::{hpa, limits, pods, triggers};
 use crate::api::decode::Problems;
 use crate::api::keda::{JobStrategy, ScaledJobSpec, ScaledObject, ScaledObjectSpec, Trigger};
 use crate::api::tree::Span;
@@ -229,6 +229,7 @@ fn check_modifiers(spec: &ScaledObjectSpec, at: At<'_>, problems: &mut Problems)
     if modifiers.formula.as_deref().unwrap_or_default().trim().is_empty() {
         problems.error(place.key(&["formula"]), "`scalingModifiers` needs a formula", "no `formula`");
     }
+    limits::formula(modifiers.formula.as_deref().unwrap_or_default(), place.span(&["formula"]), problems);
     match modifiers.target.as_deref() {
         None => problems.error(place.key(&["target"]), "`scalingModifiers` needs a target", "no `target`"),
         Some(text) if !text.parse::<f64>().is_ok_and(|target| target > 0.0 && target.is_finite()) => {

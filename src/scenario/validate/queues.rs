@@ -3,11 +3,12 @@
 use super::context::{At, Context};
 use crate::api::decode::{Problems, closest};
 use crate::api::tree::Span;
-use crate::scenario::arrivals::Arrivals;
+use crate::scenario::arrivals::{Arrivals, Trace};
 use crate::scenario::consumers::ConsumerSpec;
 use crate::scenario::kind::Kind;
 use crate::scenario::lint::Rule;
 use crate::scenario::queues::QueueSpec;
+use crate::scenario::trace;
 use crate::time::Duration;
 
 pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
@@ -18,7 +19,6 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
             check_arrivals(arrivals, queue, at.into(&["arrivals", &index.to_string()]), cx, problems);
         }
     }
-    too_many_messages(cx, problems);
     for (consumer, at) in cx.elements("consumers", &cx.scenario.consumers) {
         check_consumer(consumer, at, cx, problems);
     }
@@ -211,7 +211,7 @@ fn check_arrivals(arrivals: &Arrivals, queue: &QueueSpec, at: At<'_>, cx: &Conte
             problems.error(at.span(&["pattern"]), "`batch` needs one of `rate` and `every`", "both or none are given");
         }
         Arrivals::Trace(pattern) if !cx.unreadable.contains(&pattern.file.span) => {
-            check_trace(&pattern.file.text, pattern.file.span, at, pattern.scale, pattern.stretch, problems)
+            check_trace(pattern, at, problems);
         }
         Arrivals::List(pattern) => {
             for (index, send) in pattern.sends.iter().enumerate() {
@@ -228,51 +228,19 @@ fn positive_rate(per_second: f64, at: At<'_>, field: &str, problems: &mut Proble
     }
 }
 
-fn check_trace(text: &str, span: Span, at: At<'_>, scale: f64, stretch: f64, problems: &mut Problems) {
+fn check_trace(pattern: &Trace, at: At<'_>, problems: &mut Problems) {
+    let (text, span, scale, stretch) = (&pattern.file.text, pattern.file.span, pattern.scale, pattern.stretch);
     let rows = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).skip(1).count();
     if rows == 0 {
         let label = if text.trim().is_empty() { "this file is empty" } else { "this file has a heading only" };
         problems.error(span, "an empty trace", label);
+    } else if let Err(error) = trace::read(pattern) {
+        problems.error(span, format!("`{}` is no trace that can be played", pattern.file.path), error.to_string());
     }
     for (field, value) in [("scale", scale), ("stretch", stretch)] {
         if value <= 0.0 || !value.is_finite() {
             problems.error(at.span(&[field]), format!("{field} must be above 0"), format!("is {value}"));
         }
-    }
-}
-
-/// Rough count of what the sources send: the run would end before its time.
-fn too_many_messages(cx: &Context<'_>, problems: &mut Problems) {
-    let limit = cx.scenario.simulation.max_messages;
-    let length = cx.scenario.simulation.duration;
-    let mut total = 0.0;
-    for queue in &cx.scenario.queues {
-        total += queue.backlog as f64;
-        for arrivals in &queue.arrivals {
-            let common = arrivals.common();
-            let span = (common.end.unwrap_or(length).min(length) - common.start).max_zero().as_secs_f64();
-            total += match arrivals {
-                Arrivals::Poisson(pattern) => pattern.rate.per_second * span,
-                Arrivals::Constant(pattern) => pattern.rate.per_second * span,
-                Arrivals::Sine(pattern) => pattern.rate.per_second * span,
-                Arrivals::Ramp(pattern) => pattern.from.per_second.min(pattern.to.per_second) * span,
-                Arrivals::Burst(pattern) => {
-                    pattern.messages as f64
-                        * pattern.every.map_or(1.0, |every| (span / every.as_secs_f64().max(1e-6)).ceil())
-                }
-                _ => 0.0,
-            };
-        }
-    }
-    if total > limit as f64 {
-        let span = cx.section("queues").map_or(Span::default(), |at| at.span(&["0"]));
-        let help = "raise `simulation.maxMessages`, shorten the run, or lower the rates";
-        problems.error_with_help(
-            span,
-            "too many messages",
-            format!("about {total:.0} messages, more than {limit}"),
-            help,
-        );
     }
 }
 

@@ -1,0 +1,151 @@
+//! Inputs that are made to be too much: each gets an error that names the limit, quickly, and none ends the program.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use forescale::scenario::Options;
+use forescale::scenario::load::load_texts;
+
+const START: &str = "[simulation]\nduration = \"1m\"\n";
+
+/// What a user is told about a scenario file and the manifest `all.yaml` that it names, if there is one.
+fn told(toml: &str, yaml: &str) -> String {
+    let texts =
+        BTreeMap::from([("scenario.toml".to_owned(), toml.to_owned()), ("all.yaml".to_owned(), yaml.to_owned())]);
+    match load_texts("scenario.toml", texts, &Options::default()) {
+        Ok(_) => "valid".to_owned(),
+        Err(invalid) => invalid.to_string(),
+    }
+}
+
+fn assert_told(toml: &str, yaml: &str, expected: &str) {
+    let told = told(toml, yaml);
+    assert!(told.contains(expected), "expected `{expected}` for `{}...`, got\n{told}", &toml[..toml.len().min(200)]);
+}
+
+fn in_yaml(yaml: &str, expected: &str) {
+    assert_told(&format!("{START}manifests = [\"*.yaml\"]\n"), yaml, expected);
+}
+
+#[test]
+fn nesting_of_toml_is_limited() {
+    let many = 100_000;
+    let keys = vec!["a"; many].join(".");
+    for text in [
+        format!("{keys} = 1\n"),
+        format!("[{keys}]\nb = 1\n"),
+        format!("[[{keys}]]\nb = 1\n"),
+        format!("x = {{ {keys} = 1 }}\n"),
+    ] {
+        assert_told(&format!("{START}{text}"), "", "recursion limit");
+    }
+    let arrays = format!("{START}x = {}{}\n", "[".repeat(many), "]".repeat(many));
+    assert_told(&arrays, "", "nested too deeply");
+    let tables = format!("{START}x = {}1{}\n", "{a=".repeat(many), "}".repeat(many));
+    assert_told(&tables, "", "nested too deeply");
+}
+
+#[test]
+fn nesting_and_repetition_of_yaml_are_limited() {
+    let many = 200_000;
+    in_yaml(&format!("a: {}", "[".repeat(many)), "this is not valid YAML");
+    in_yaml(&format!("a: {}", "{a: ".repeat(many)), "nested too deeply");
+    in_yaml(&format!("{}a\n", "- ".repeat(many)), "nested too deeply");
+    in_yaml(&"[".repeat(60).replace('[', "- "), "expected a Kubernetes object");
+    let block = (0..2000).fold(String::new(), |mut text, depth| {
+        let _ = writeln!(text, "{}a:", " ".repeat(depth));
+        text
+    });
+    in_yaml(&block, "nested too deeply");
+    // Each anchor keeps all that is within it.
+    let opened = (0..60).fold(String::new(), |mut text, number| {
+        let _ = write!(text, "&a{number} [");
+        text
+    });
+    in_yaml(&format!("a: {opened}{}{}\nb: 1\n", "1,".repeat(100_000), "]".repeat(60)), "too many values in one file");
+    let merges = (0..600).fold("a: &a {x: 1}\n".to_owned(), |mut text, number| {
+        let _ = writeln!(text, "b{number}: {{<<: [{}]}}", vec!["*a"; 1000].join(","));
+        text
+    });
+    in_yaml(&merges, "too many values in one file");
+}
+
+#[test]
+fn numbers_of_objects_are_limited() {
+    let queues = (0..1001).fold(START.to_owned(), |mut text, number| {
+        let _ = writeln!(text, "[[queues]]\nname = \"q{number}\"");
+        text
+    });
+    assert_told(&queues, "", "too many queues");
+    let fault = "[[faults]]\nat = \"1s\"\nkind = \"kedaDown\"\nduration = \"1s\"\n";
+    let queue = "[[queues]]\nname = \"work\"\n";
+    assert_told(&format!("{START}{queue}{}", fault.repeat(10_001)), "", "too many faults");
+    let object = "---\napiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: a}\nvalue: 1\n";
+    in_yaml(&object.repeat(10_001), "too many objects");
+}
+
+fn formula(text: &str) -> String {
+    format!(
+        r#"{START}[[queues]]
+name = "work"
+[[consumers]]
+deployment = "worker"
+queue = "work"
+processing = "1s"
+[[deployments]]
+metadata = {{ name = "worker" }}
+spec = {{ replicas = 0, selector = {{ matchLabels = {{ app = "worker" }} }}, template = {{ metadata = {{ labels = {{ app = "worker" }} }}, spec = {{ containers = [{{ name = "c", image = "worker:1", resources = {{ requests = {{ cpu = "1", memory = "64Mi" }} }} }}] }} }} }}
+[[nodeGroups]]
+name = "fixed"
+capacity = {{ cpu = "29", memory = "64Gi", pods = 110 }}
+[[scaledObjects]]
+metadata = {{ name = "worker" }}
+[scaledObjects.spec]
+scaleTargetRef = {{ name = "worker" }}
+triggers = [{{ type = "aws-sqs-queue", name = "t", metadata = {{ queueURL = "https://sqs.us-east-1.amazonaws.com/123456789012/work", awsRegion = "us-east-1", queueLength = "5" }} }}]
+[scaledObjects.spec.advanced]
+scalingModifiers = {{ target = "1", formula = "{text}" }}
+"#
+    )
+}
+
+#[test]
+fn formulas_are_limited() {
+    let nested = |depth: usize, open: &str, close: &str| format!("{}t{}", open.repeat(depth), close.repeat(depth));
+    let too_long = [
+        nested(20_000, "(", ")"),
+        nested(300, "(", ")"),
+        nested(2000, "abs(", ")"),
+        nested(20_000, "[", "]"),
+        nested(5000, "true ? ", " : t"),
+        vec!["t"; 20_000].join("+"),
+        "a".repeat(5001),
+    ];
+    for text in too_long {
+        assert_told(&formula(&text), "", "this formula is too long");
+    }
+    assert_told(&formula("len(map(1..100000000, # * 2))"), "", "ranges (`..`) are not simulated");
+    assert_eq!(told(&formula("max([t * 1.5, t / 2]) + (t > 3 ? 1 : 0)"), ""), "valid");
+    // The most that is allowed is read and run on the small stack of a thread.
+    for text in [nested(240, "(", ")"), nested(120, "abs(", ")"), vec!["t"; 250].join("+")] {
+        let scenario = std::thread::spawn(move || {
+            let texts = BTreeMap::from([("scenario.toml".to_owned(), formula(&text))]);
+            let loaded = load_texts("scenario.toml", texts, &Options::default()).expect("a valid scenario");
+            forescale::simulation::run(&loaded.scenario, forescale::simulation::Options::replication(0)).is_ok()
+        });
+        assert!(scenario.join().expect("no overflow"));
+    }
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "holds 25 million messages: seconds and gigabytes, for `--release`")]
+fn a_run_that_fills_the_queues_without_end_is_cut_off() {
+    let text = "[simulation]\nduration = \"10h\"\n[[queues]]\nname = \"work\"\n[[queues.arrivals]]\npattern = \"poisson\"\nrate = \"900k/s\"\nend = \"18m\"\n";
+    let texts = BTreeMap::from([("scenario.toml".to_owned(), text.to_owned())]);
+    let loaded = load_texts("scenario.toml", texts, &Options::default()).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let options =
+        forescale::simulation::Options { check_invariants: false, ..forescale::simulation::Options::replication(0) };
+    let outcome = forescale::simulation::run(&loaded.scenario, options).expect("an outcome");
+    assert_eq!(outcome.ended.key(), "too_many_at_once");
+    assert!(outcome.end < forescale::time::Time::ZERO + forescale::time::Duration::from_mins(2));
+}
