@@ -147,6 +147,7 @@ fn nodeclaim(now: Time, options: Vec<TypeId>, capacity_types: &[CapacityType]) -
         has_min_values: false,
         requests: Resources::new(Cpu::from_milli(1000), Memory::from_mib(1024)),
         labels: Default::default(),
+        annotations: Default::default(),
         taints: Vec::new(),
         startup_taints: Vec::new(),
         expire_after: None,

@@ -60,6 +60,8 @@ pub struct NodeClaim {
     pub requests: Resources,
     /// Labels it and its Node carry (custom labels resolved).
     pub labels: Labels,
+    /// Annotations it and its Node carry.
+    pub annotations: Labels,
     /// Taints.
     pub taints: Vec<Taint>,
     /// Startup taints.

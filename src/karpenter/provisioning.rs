@@ -544,6 +544,7 @@ pub fn node_claim(cluster: &Cluster, pool: NodePoolId, claim: &NewClaim, now: Ti
         has_min_values: claim.requirements.has_min_values(),
         requests: claim.requests,
         labels: all,
+        annotations: template.metadata.annotations.clone(),
         taints: template.spec.taints.clone(),
         startup_taints: template.spec.startup_taints.clone(),
         expire_after: template.spec.expire_after.0,

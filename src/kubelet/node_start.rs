@@ -110,7 +110,7 @@ impl NodeStart {
             instance: claim.instance,
             instance_type: claim.instance_type,
             capacity_type: claim.capacity_type,
-            annotations: Labels::new(),
+            annotations: claim.annotations.clone(),
             taints,
             capacity: claim.capacity,
             allocatable: claim.allocatable,

@@ -441,6 +441,7 @@ fn nodeclaim(now: Time, step: &Value) -> NodeClaim {
         has_min_values: false,
         requests: Resources::new(Cpu::from_milli(1000), Memory::from_mib(1024)),
         labels: Labels::new(),
+        annotations: Labels::new(),
         taints: Vec::new(),
         startup_taints: keys.map(|key| taint(text(key))).collect(),
         expire_after: seconds(&step["expireAfter"]),

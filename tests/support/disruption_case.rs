@@ -5,7 +5,7 @@ use std::sync::Arc;
 use forescale::api::meta::Labels;
 use forescale::api::pod::PodSpec;
 use forescale::api::scalar::parse_go_duration;
-use forescale::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ZoneId};
+use forescale::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
 use forescale::engine::Streams;
 use forescale::karpenter::disruption::command::Command;
 use forescale::karpenter::disruption::model::{
@@ -388,13 +388,17 @@ impl Case {
         self.started.extend(commands);
     }
 
-    /// A node of the replacement's cheapest type that boots.
+    /// A node of the replacement's cheapest type that boots. One that is pinned to Spot may have no type that is sold as Spot: its
+    /// launch fails.
     fn launch(&mut self, replacement: &Replacement) {
+        let offered = |id: &TypeId| {
+            let instance_type = self.cluster.catalogue.get(*id);
+            let offering = instance_type.offerings.iter().find(|offering| replacement.allows(offering));
+            offering.map(|offering| (*id, instance_type.clone(), *offering))
+        };
+        let Some((id, instance_type, offering)) = replacement.types.iter().find_map(offered) else { return };
         self.replacements += 1;
         let name = format!("replacement-{}", self.replacements);
-        let id = replacement.types[0];
-        let instance_type = self.cluster.catalogue.get(id).clone();
-        let offering = instance_type.offerings.iter().find(|o| replacement.allows(o)).expect("an allowed offering");
         let mut view = NodeView::new(self.cluster.nodes.len() as u32, &name, replacement.pool);
         view.instance_type = Some(id);
         view.zone = Some(offering.zone);
