@@ -376,7 +376,6 @@ fn queue_sample(data: &mut Data<'_>, now: Time, index: usize) -> QueueSample {
     let depth = data.plane.true_counts(id);
     let window = data.plane.take_window(now, id);
     let areas = data.plane.areas(now, id);
-    let reached = |(at, count)| (at, count as i64);
     let oldest_age = data.plane.age_of_oldest(now, id);
     let group_blocked = data.plane.blocked(id) as i64;
     let lost_in_flight = data.plane.lost_in_flight(id) as i64;
@@ -384,8 +383,8 @@ fn queue_sample(data: &mut Data<'_>, now: Time, index: usize) -> QueueSample {
     QueueSample {
         visible: depth.visible as i64,
         in_flight: depth.in_flight as i64,
-        most_visible: reached(window.visible),
-        most_in_flight: reached(window.in_flight),
+        visible_between: window.visible,
+        in_flight_between: window.in_flight,
         areas,
         delayed: depth.delayed as i64,
         group_blocked,

@@ -30,7 +30,7 @@ mod throughput;
 mod timers;
 
 pub use attributes::QueueAttributes;
-pub use counts::{Counts, Depth, Window};
+pub use counts::{Counts, Depth, Extremes, Window};
 pub use glimpse::{Glimpse, Place};
 pub use maintenance::NewAttributes;
 pub use queue::Queue;

@@ -12,6 +12,7 @@ use forescale::sqs::{
     Deleted, NewAttributes, QueueId, QueueSettings, Receipt, ReceiveMessage, Received, SendMessage, Sent, Sqs, SqsError,
 };
 use forescale::time::{Duration, Time};
+use rayon::prelude::*;
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -19,14 +20,13 @@ fn main() -> ExitCode {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/sqs/vectors.json"), PathBuf::from);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let cases: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut passed = 0;
-    for case in &cases {
-        let id = case["id"].as_str().unwrap_or("?");
-        match play(case) {
-            Ok(()) => passed += 1,
-            Err(reason) => println!("{id}: {reason}"),
+    let results: Vec<_> = cases.par_iter().map(play).collect();
+    for (case, result) in cases.iter().zip(&results) {
+        if let Err(reason) = result {
+            println!("{}: {reason}", case["id"].as_str().unwrap_or("?"));
         }
     }
+    let passed = results.iter().filter(|result| result.is_ok()).count();
     println!("{passed} passed, {} failed", cases.len() - passed);
     println!("sqs_vectors: passed {passed} of {}", cases.len());
     if passed == cases.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -35,9 +35,10 @@ fn main() -> ExitCode {
 /// Plays a case: once, or as many times as it has trials.
 fn play(case: &Value) -> Result<(), String> {
     let trials = case["trials"].as_u64().unwrap_or(1);
+    let queues = queues(case)?;
     let mut tallies = Tallies::new();
     for trial in 0..trials {
-        let mut stage = Stage::new(case, trial)?;
+        let mut stage = Stage::new(&queues, trial);
         for step in list(&case["steps"]) {
             let at = time(&step["t"]).ok_or("a step without t")?;
             stage.play_until(at);
@@ -85,22 +86,24 @@ struct Stage {
     answers: BTreeMap<String, (Time, Vec<Received>)>,
 }
 
+fn queues(case: &Value) -> Result<Vec<QueueSpec>, String> {
+    let mut problems = Problems::default();
+    let specs: Option<Vec<QueueSpec>> =
+        list(&case["queues"]).iter().map(|queue| QueueSpec::decode(&tree(queue), &mut problems)).collect();
+    let messages: Vec<&str> = problems.list.iter().map(|problem| problem.message.as_str()).collect();
+    specs.filter(|_| messages.is_empty()).ok_or_else(|| messages.join("; "))
+}
+
 impl Stage {
-    fn new(case: &Value, trial: u64) -> Result<Self, String> {
-        let mut problems = Problems::default();
-        let specs: Option<Vec<QueueSpec>> =
-            list(&case["queues"]).iter().map(|queue| QueueSpec::decode(&tree(queue), &mut problems)).collect();
-        let messages: Vec<&str> = problems.list.iter().map(|problem| problem.message.as_str()).collect();
-        let specs = specs.filter(|_| messages.is_empty()).ok_or_else(|| messages.join("; "))?;
-        let sqs = Sqs::new(QueueSettings::from_specs(&specs), &Streams::new(1, trial));
-        Ok(Stage {
-            sqs,
+    fn new(queues: &[QueueSpec], trial: u64) -> Self {
+        Stage {
+            sqs: Sqs::new(QueueSettings::from_specs(queues), &Streams::new(1, trial)),
             names: BTreeMap::new(),
             receipts: BTreeMap::new(),
             words: BTreeMap::new(),
             polls: Vec::new(),
             answers: BTreeMap::new(),
-        })
+        }
     }
 
     /// Lets everything happen that happens by itself up to `until`, open polls included.

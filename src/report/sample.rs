@@ -209,8 +209,7 @@ fn queue(outcome: &Outcome) -> QueueRecord {
         ..QueueTotals::default()
     };
     (record.wait, record.sojourn, record.blame) = (wait, sojourn, blame);
-    let total =
-        |series: &Series| Total { warm_up: 0, whole: series.integral(outcome.end), largest: series.max(outcome.end) };
+    let total = |series: &Series| Total { warm_up: 0, whole: series.integral(outcome.end) };
     (record.visible_total, record.in_flight_total) = (total(&record.visible), total(&record.in_flight));
     record
 }

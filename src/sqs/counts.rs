@@ -31,23 +31,94 @@ impl Depth {
 /// A count at the instant at which it was reached.
 pub type Reached = (Time, u64);
 
-/// The largest counts in a span of time, each where it was first reached.
+/// The smallest and the largest count in a span of time, each where it was first reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extremes {
+    /// The smallest.
+    pub least: Reached,
+    /// The largest.
+    pub most: Reached,
+}
+
+impl Extremes {
+    /// Those of an instant.
+    const fn at(now: Time, count: u64) -> Extremes {
+        Extremes { least: (now, count), most: (now, count) }
+    }
+
+    #[inline]
+    fn rise(&mut self, now: Time, count: u64) {
+        if count > self.most.1 {
+            self.most = (now, count);
+        }
+    }
+
+    #[inline]
+    fn fall(&mut self, now: Time, count: u64) {
+        if count < self.least.1 {
+            self.least = (now, count);
+        }
+    }
+}
+
+/// What happened since the last look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     /// Visible messages.
-    pub visible: Reached,
+    pub visible: Extremes,
     /// Messages in flight.
-    pub in_flight: Reached,
+    pub in_flight: Extremes,
+}
+
+/// The integral of a count over time, in message-microseconds.
+///
+/// It is (count · now) less the instants at which the count rose plus those at which it fell. What is added for each message is
+/// counted modulo 2⁶⁴, which is exact as long as less than that comes together between two looks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Area {
+    /// Fallen less risen instants, in microseconds.
+    instants: u64,
+    /// The integral at the last look.
+    looked: i128,
+    /// The same modulo 2⁶⁴.
+    looked_low: u64,
+}
+
+impl Area {
+    #[inline]
+    fn rise(&mut self, now: Time) {
+        self.instants = self.instants.wrapping_sub(now.as_micros());
+    }
+
+    #[inline]
+    fn fall(&mut self, now: Time) {
+        self.instants = self.instants.wrapping_add(now.as_micros());
+    }
+
+    fn change(&mut self, now: Time, before: u64, after: u64) {
+        self.instants = self.instants.wrapping_sub(after.wrapping_sub(before).wrapping_mul(now.as_micros()));
+    }
+
+    fn low(&self, now: Time, count: u64) -> u64 {
+        count.wrapping_mul(now.as_micros()).wrapping_add(self.instants)
+    }
+
+    fn until(&self, now: Time, count: u64) -> i128 {
+        self.looked + i128::from(self.low(now, count).wrapping_sub(self.looked_low))
+    }
+
+    fn look(&mut self, now: Time, count: u64) {
+        self.looked = self.until(now, count);
+        self.looked_low = self.low(now, count);
+    }
 }
 
 /// Counts with their integrals over time.
 #[derive(Clone, Debug)]
 pub struct Counts {
     depth: Depth,
-    /// The integral of a count over time is (count · now) less the instants at which it rose plus those at which it fell; these
-    /// are the sums of those instants, in microseconds.
-    visible_instants: i128,
-    in_flight_instants: i128,
+    visible_area: Area,
+    in_flight_area: Area,
     window: Window,
     history: Option<VecDeque<(Time, Depth)>>,
 }
@@ -63,8 +134,8 @@ impl Counts {
         };
         Counts {
             depth: Depth::default(),
-            visible_instants: 0,
-            in_flight_instants: 0,
+            visible_area: Area::default(),
+            in_flight_area: Area::default(),
             window: Window::default(),
             history: history.then(remembered),
         }
@@ -80,43 +151,45 @@ impl Counts {
     /// Message-microseconds until `now`: integrals of visible and in-flight messages over time.
     #[must_use]
     pub fn areas(&self, now: Time) -> (i128, i128) {
-        let now = i128::from(now.as_micros());
-        let visible = i128::from(self.depth.visible) * now + self.visible_instants;
-        let in_flight = i128::from(self.depth.in_flight) * now + self.in_flight_instants;
-        (visible, in_flight)
+        (self.visible_area.until(now, self.depth.visible), self.in_flight_area.until(now, self.depth.in_flight))
     }
 
-    /// The largest counts since the last call; `now` begins a new window.
+    /// The extremes since the last call; `now` begins a new window.
     pub fn take_window(&mut self, now: Time) -> Window {
-        let next = Window { visible: (now, self.depth.visible), in_flight: (now, self.depth.in_flight) };
+        let Depth { visible, in_flight, .. } = self.depth;
+        self.visible_area.look(now, visible);
+        self.in_flight_area.look(now, in_flight);
+        let next = Window { visible: Extremes::at(now, visible), in_flight: Extremes::at(now, in_flight) };
         std::mem::replace(&mut self.window, next)
     }
 
     /// A message becomes visible that was not there before.
     #[inline]
     pub(crate) fn appear(&mut self, now: Time) {
-        self.visible_instants -= i128::from(now.as_micros());
+        self.visible_area.rise(now);
         self.depth.visible += 1;
-        rise(&mut self.window.visible, now, self.depth.visible);
+        self.window.visible.rise(now, self.depth.visible);
         self.keep(now);
     }
 
     /// A visible message goes into flight.
     #[inline]
     pub(crate) fn take(&mut self, now: Time) {
-        self.visible_instants += i128::from(now.as_micros());
-        self.in_flight_instants -= i128::from(now.as_micros());
+        self.visible_area.fall(now);
+        self.in_flight_area.rise(now);
         self.depth.visible -= 1;
         self.depth.in_flight += 1;
-        rise(&mut self.window.in_flight, now, self.depth.in_flight);
+        self.window.visible.fall(now, self.depth.visible);
+        self.window.in_flight.rise(now, self.depth.in_flight);
         self.keep(now);
     }
 
     /// A message in flight is deleted.
     #[inline]
     pub(crate) fn finish(&mut self, now: Time) {
-        self.in_flight_instants += i128::from(now.as_micros());
+        self.in_flight_area.fall(now);
         self.depth.in_flight -= 1;
+        self.window.in_flight.fall(now, self.depth.in_flight);
         self.keep(now);
     }
 
@@ -124,12 +197,12 @@ impl Counts {
     pub(crate) fn change(&mut self, now: Time, change: impl FnOnce(&mut Depth)) {
         let before = self.depth;
         change(&mut self.depth);
-        let growth = |before: u64, after: u64| i128::from(after) - i128::from(before);
-        let instant = i128::from(now.as_micros());
-        self.visible_instants -= growth(before.visible, self.depth.visible) * instant;
-        self.in_flight_instants -= growth(before.in_flight, self.depth.in_flight) * instant;
-        rise(&mut self.window.visible, now, self.depth.visible);
-        rise(&mut self.window.in_flight, now, self.depth.in_flight);
+        self.visible_area.change(now, before.visible, self.depth.visible);
+        self.in_flight_area.change(now, before.in_flight, self.depth.in_flight);
+        self.window.visible.rise(now, self.depth.visible);
+        self.window.visible.fall(now, self.depth.visible);
+        self.window.in_flight.rise(now, self.depth.in_flight);
+        self.window.in_flight.fall(now, self.depth.in_flight);
         self.keep(now);
     }
 
@@ -145,13 +218,6 @@ impl Counts {
         let Some(history) = &self.history else { return self.depth };
         let after = history.partition_point(|(from, _)| *from <= at);
         history.get(after.saturating_sub(1)).map_or(self.depth, |(_, depth)| *depth)
-    }
-}
-
-#[inline]
-fn rise(reached: &mut Reached, now: Time, count: u64) {
-    if count > reached.1 {
-        *reached = (now, count);
     }
 }
 
@@ -184,8 +250,14 @@ mod tests {
         counts.change(at(15), |depth| depth.visible = 1);
         // 4 messages for 5 s and 1 message for 5 s.
         assert_eq!(counts.areas(at(20)), (25_000_000, 0));
-        assert_eq!(counts.take_window(at(20)).visible, (at(10), 4));
-        assert_eq!(counts.take_window(at(30)).visible, (at(20), 1));
+        assert_eq!(counts.take_window(at(20)).visible, Extremes { least: (Time::ZERO, 0), most: (at(10), 4) });
+        counts.take(at(25));
+        counts.finish(at(27));
+        assert_eq!(counts.areas(at(30)), (30_000_000, 2_000_000));
+        let window = counts.take_window(at(30));
+        assert_eq!(window.visible, Extremes { least: (at(25), 0), most: (at(20), 1) });
+        assert_eq!(window.in_flight, Extremes { least: (at(20), 0), most: (at(25), 1) });
+        assert_eq!(counts.take_window(at(31)).visible, Extremes::at(at(30), 0));
         assert_eq!(counts.at(at(12)).visible, 4);
         assert_eq!(counts.at(at(9)).visible, 0);
     }

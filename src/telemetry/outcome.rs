@@ -3,7 +3,7 @@
 use crate::cluster::catalogue::CapacityType;
 use crate::cluster::{Controller, QueueId, Rule};
 use crate::engine::Durations;
-use crate::sqs::Unfinished;
+use crate::sqs::{Extremes, Unfinished};
 use crate::time::{Duration, Time};
 use crate::units::{Resources, Usd};
 
@@ -163,15 +163,13 @@ pub struct QueueRecord {
     pub blame: Blame,
 }
 
-/// The integral of a count over time, in value-microseconds, and its largest value.
+/// The integral of a count over time, in value-microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
     /// The integral until the end of the warm-up.
     pub warm_up: i128,
     /// The integral over the whole run.
     pub whole: i128,
-    /// The largest value of the whole run.
-    pub largest: i64,
 }
 
 impl Total {
@@ -192,10 +190,10 @@ pub struct QueueSample {
     pub visible: i64,
     /// Messages in flight.
     pub in_flight: i64,
-    /// Most visible messages since the last look, and when.
-    pub most_visible: (Time, i64),
-    /// Most messages in flight since the last look, and when.
-    pub most_in_flight: (Time, i64),
+    /// Fewest and most visible messages since the last look.
+    pub visible_between: Extremes,
+    /// Fewest and most messages in flight since the last look.
+    pub in_flight_between: Extremes,
     /// Exact integrals over time of visible messages and of those in flight so far, in message-microseconds.
     pub areas: (i128, i128),
     /// Delayed messages.

@@ -13,7 +13,7 @@ use crate::engine::Durations;
 use crate::scenario::Scenario;
 use crate::scenario::node_groups::NodeGroup;
 use crate::scenario::series::SeriesSpec;
-use crate::sqs::Unfinished;
+use crate::sqs::{Extremes, Unfinished};
 use crate::time::{Duration, Time};
 use crate::units::{Resources, Usd};
 
@@ -22,7 +22,7 @@ use super::ledger::{Bill, Weights};
 
 use super::Series;
 use super::outcome::{
-    Ended, Mark, MarkKind, Outcome, QueueRecord, QueueSample, QueueTotals, RunInfo, Total, WorkloadKey, WorkloadRecord,
+    Ended, Mark, MarkKind, Outcome, QueueRecord, QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
 };
 
 /// Requests bound to a node from an instant on.
@@ -262,8 +262,8 @@ impl Recorder {
     pub fn queue_sample(&mut self, now: Time, queue: QueueId, sample: &QueueSample, cluster: &Cluster) {
         let seen = self.snapshot(now, queue, sample, cluster);
         let record = &mut self.queues[queue.index()];
-        record_largest(&mut record.visible, &mut record.visible_total, sample.most_visible);
-        record_largest(&mut record.in_flight, &mut record.in_flight_total, sample.most_in_flight);
+        record_between(&mut record.visible, sample.visible_between);
+        record_between(&mut record.in_flight, sample.in_flight_between);
         record.visible.record(now, sample.visible);
         record.in_flight.record(now, sample.in_flight);
         if now <= self.run.warm_up {
@@ -321,12 +321,11 @@ impl Recorder {
     }
 }
 
-/// Records what was reached between two looks when it exceeds all that was reached before.
-fn record_largest(series: &mut Series, total: &mut Total, (at, most): (Time, i64)) {
-    if most > total.largest {
-        total.largest = most;
-        series.record(at, most);
-    }
+/// Records the fewest and the most between two looks where they were reached, so that neither a peak nor an empty queue is missed.
+fn record_between(series: &mut Series, Extremes { least, most }: Extremes) {
+    let (first, second) = if least.0 <= most.0 { (least, most) } else { (most, least) };
+    series.record(first.0, first.1 as i64);
+    series.record(second.0, second.1 as i64);
 }
 
 /// What to mark when a decision ran into a limit.

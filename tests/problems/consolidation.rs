@@ -4,6 +4,8 @@ use forescale::study::statistics::knee;
 use forescale::telemetry::Outcome;
 use forescale::time::Duration;
 
+use rayon::prelude::*;
+
 use crate::support::*;
 
 const AFTER: &str = "NodePool/pool.disruption.consolidateAfter";
@@ -43,16 +45,15 @@ fn problem_03_churn_falls_and_money_rises_with_consolidate_after() {
         ("1.14", "\"1.14\"", "WhenEmptyOrUnderutilized"),
         ("1.14 Balanced", "\"1.14\"", "Balanced"),
     ];
-    let mut lines = Vec::new();
-    let table = rows.map(|(title, version, policy)| {
-        ["30s", "2m", "5m", "10m", "20m", "30m"].map(|after| {
-            let settings = [("versions.karpenter", version), (POLICY, policy), (AFTER, after)];
-            let (line, made, money) = churn(&format!("{title}, {after}"), &settings);
-            lines.push(line);
-            (made, money)
-        })
-    });
-    in_comment("03-underutilised-churn", &lines);
+    const AFTERS: [&str; 6] = ["30s", "2m", "5m", "10m", "20m", "30m"];
+    let cells: Vec<_> = rows.into_iter().flat_map(|row| AFTERS.map(|after| (row, after))).collect();
+    let cell = |&((title, version, policy), after): &_| {
+        churn(&format!("{title}, {after}"), &[("versions.karpenter", version), (POLICY, policy), (AFTER, after)])
+    };
+    let results: Vec<_> = cells.par_iter().map(cell).collect();
+    in_comment("03-underutilised-churn", &results.iter().map(|(line, ..)| line.clone()).collect::<Vec<_>>());
+    let numbers: Vec<_> = results.iter().map(|&(_, made, money)| (made, money)).collect();
+    let table: Vec<_> = numbers.chunks(AFTERS.len()).collect();
     for row in &table {
         assert!(row.is_sorted_by(|a, b| a.0 >= b.0 && a.1 <= b.1), "fewer nodes and more money: {row:?}");
     }

@@ -9,6 +9,8 @@ use forescale::telemetry::Outcome;
 use forescale::time::Duration;
 use forescale::units::Resource;
 
+use rayon::prelude::*;
+
 use crate::support::*;
 
 const IDLE: &str = "clocks.batchIdle";
@@ -138,13 +140,15 @@ fn problem_26_headroom_pays_by_the_node_and_up_to_the_size_of_the_burst() {
 #[test]
 fn problem_27_packing_saves_little_where_karpenter_packs_anyway() {
     const RUNS: u32 = 5;
-    // Pods moved and USD, means of some runs.
+    // Pods moved and USD, sums over some runs.
     let of = |after: &str, scoring: &str| {
         let settings = [("NodePool/pool.disruption.consolidateAfter", after), ("scheduler.scoring", scoring)];
-        let outcomes = (0..RUNS).map(|replication| run_replication("27-scheduler-spread", &settings, replication));
-        let (moved, cost) = outcomes.fold((0.0, 0.0), |(moved, cost), outcome| {
-            (moved + pods_stopped(&outcome, "Evicted") as f64, cost + dollars(&outcome))
-        });
+        let of_run = |replication| {
+            let outcome = run_replication("27-scheduler-spread", &settings, replication);
+            (pods_stopped(&outcome, "Evicted") as f64, dollars(&outcome))
+        };
+        let runs: Vec<_> = (0..RUNS).into_par_iter().map(of_run).collect();
+        let (moved, cost) = runs.iter().fold((0.0, 0.0), |(moved, cost), run| (moved + run.0, cost + run.1));
         println!("{after} {scoring}: {:.1} moved, ${:.2}", moved / f64::from(RUNS), cost / f64::from(RUNS));
         (moved, cost)
     };

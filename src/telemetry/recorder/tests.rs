@@ -263,12 +263,12 @@ fn limits_are_marked_once_in_a_while() {
 #[test]
 fn what_comes_and_goes_between_two_looks_counts_in_the_mean_and_the_largest() {
     let mut run = Watched::new();
-    let look = |second: u64, most: (Time, i64), area: i128| {
-        let sample = QueueSample { most_visible: most, areas: (area, 0), ..QueueSample::default() };
-        (at(second), sample)
+    let look = |second: u64, begin: u64, most: (Time, u64), area: i128| {
+        let visible_between = Extremes { least: (at(begin), 0), most };
+        (at(second), QueueSample { visible_between, areas: (area, 0), ..QueueSample::default() })
     };
     // Four messages visible for a second, seven for two, all of it between looks.
-    for (now, sample) in [look(10, (at(4), 4), 4_000_000), look(20, (at(12), 7), 18_000_000)] {
+    for (now, sample) in [look(10, 0, (at(4), 4), 4_000_000), look(20, 10, (at(12), 7), 18_000_000)] {
         run.recorder.queue_sample(now, QueueId(0), &sample, &run.cluster);
     }
     let outcome = run.recorder.finish(at(20), Ended::Duration, &run.cluster);
