@@ -151,7 +151,9 @@ impl Stage {
         for message in received {
             let name = self.name_of(message.receipt);
             let known = self.receipts.entry(by.to_owned()).or_default();
-            known.retain(|(other, _, _)| *other != name);
+            if message.receive_count > 1 {
+                known.retain(|(other, _, _)| *other != name);
+            }
             known.push((name, queue, message.receipt));
         }
     }
