@@ -184,7 +184,7 @@ fn finish(
     write("means.csv", points::csv(&axes, &points))?;
     write("effects.csv", effects::csv(plan, table))?;
     if !arguments.no_charts {
-        let trade_off = TradeOff { title: title.clone(), points: &points, marked: Vec::new() };
+        let trade_off = TradeOff { title: title.clone(), axes: &axes, points: &points, marked: Vec::new() };
         draw(folder, "trade-off", &trade_off)?;
         draw(folder, "response", &Response::main(&title, plan, table))?;
         files.extend(["trade-off.svg", "response.svg"]);

@@ -178,6 +178,7 @@ fn write(loaded: &Loaded, found: &Found<'_>, folder: &Path) -> anyhow::Result<No
     let tried = tuning::points(space, tuned);
     let chart = chart::trade_off::TradeOff {
         title: format!("{name}: combinations tried"),
+        axes: &paths,
         points: &tried,
         marked: vec![
             ("present", place(&found.gain.present("wait_p95_s"), &found.gain.present("cost_usd"))),

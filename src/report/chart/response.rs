@@ -58,7 +58,8 @@ impl<'a> Response<'a> {
         let cell = |effect: &MainEffect| Cell {
             curves: vec![(0, effect.levels.clone())],
             knee: effect.knee.map(|index| effect.levels[index].0),
-            share: effect.share,
+            // With one setting there is nothing else to explain anything.
+            share: effect.share.filter(|_| plan.axes.len() > 1),
         };
         let row = |across: usize| {
             let cells = effects.iter().map(|effects| cell(&effects[across])).collect();

@@ -2,27 +2,30 @@
 
 use plotters::backend::DrawingBackend;
 
-use crate::report::points::Point;
+use crate::report::points::{Point, short_name};
 use crate::study::statistics::knee_below;
 
 use super::Drawing;
 use super::axis;
 use super::canvas::{Align, Canvas, ChartError};
 use super::graph::label;
-use super::palette::{BLUE, FRAME, GRID, INK, LIGHT, MUTED, ORANGE, VERMILLION};
+use super::palette::{BLUE, FRAME, GRID, INK, LIGHT, MUTED, ORANGE, SKY, VERMILLION};
 
 const SIZE: (f64, f64) = (1000.0, 640.0);
 const LEFT: f64 = 90.0;
 const RIGHT: f64 = 960.0;
-const TOP: f64 = 70.0;
+const TOP: f64 = 98.0;
 const BOTTOM: f64 = 570.0;
 /// Least distance of two labels.
 const APART: f64 = 16.0;
 
-/// Mean p95 wait and mean cost of every point; those that nothing beats are joined and labelled.
+/// Mean p95 wait and mean cost of every point; those that nothing beats are joined, labelled, and shown with the 95 % intervals of
+/// their means.
 pub struct TradeOff<'a> {
     /// What it is about.
     pub title: String,
+    /// Paths of the settings, of which labels give the values.
+    pub axes: &'a [String],
     /// All points.
     pub points: &'a [Point],
     /// Places to mark besides: name, wait and cost.
@@ -45,6 +48,12 @@ pub fn front(points: &[Point]) -> Vec<(f64, f64, &Point)> {
     front
 }
 
+/// Half widths of the intervals of wait and cost; 0 where a single run gives none.
+fn half_widths(point: &Point) -> (f64, f64) {
+    let of = |measure| point.estimate(measure).map(|e| e.half_width).filter(|width| width.is_finite()).unwrap_or(0.0);
+    (of("wait_p95_s"), of("cost_usd"))
+}
+
 fn places(points: &[Point]) -> Vec<(f64, f64, &Point)> {
     let place = |point: &'_ Point| Some((point.estimate("wait_p95_s")?.mean, point.estimate("cost_usd")?.mean));
     points.iter().filter_map(|point| place(point).map(|(wait, cost)| (wait, cost, point))).collect()
@@ -57,7 +66,13 @@ impl Drawing for TradeOff<'_> {
 
     fn draw<B: DrawingBackend>(&self, canvas: &Canvas<'_, B>) -> Result<(), ChartError> {
         let places = places(self.points);
-        let all = || places.iter().map(|(wait, cost, _)| (*wait, *cost)).chain(self.marked.iter().map(|mark| mark.1));
+        let corners = front(self.points).into_iter().flat_map(|(wait, cost, point)| {
+            let (of_wait, of_cost) = half_widths(point);
+            [(wait - of_wait, cost - of_cost), (wait + of_wait, cost + of_cost)]
+        });
+        let corners: Vec<(f64, f64)> = corners.map(|(wait, cost)| (wait.max(0.0), cost.max(0.0))).collect();
+        let means = || places.iter().map(|(wait, cost, _)| (*wait, *cost));
+        let all = || means().chain(self.marked.iter().map(|mark| mark.1)).chain(corners.iter().copied());
         let ends = |of: fn((f64, f64)) -> f64| {
             all().map(of).fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)))
         };
@@ -69,6 +84,7 @@ impl Drawing for TradeOff<'_> {
             (x, BOTTOM - (cost - y_span.low) / (y_span.high - y_span.low) * (BOTTOM - TOP))
         };
         canvas.text(&canvas.fitted(&self.title, 20.0, RIGHT - LEFT), (LEFT, 26.0), 20.0, INK, Align::Left)?;
+        canvas.text(&canvas.fitted(&self.caption(), 13.0, RIGHT - LEFT), (LEFT, 50.0), 13.0, MUTED, Align::Left)?;
         canvas.text("Cost of a run", (LEFT - 60.0, TOP - 18.0), 14.0, MUTED, Align::Left)?;
         let below = ((LEFT + RIGHT) / 2.0, BOTTOM + 46.0);
         canvas.text("95th percentile of the wait", below, 14.0, MUTED, Align::Center)?;
@@ -105,6 +121,14 @@ impl Drawing for TradeOff<'_> {
 }
 
 impl TradeOff<'_> {
+    fn caption(&self) -> String {
+        let names: Vec<String> = self.axes.iter().map(|axis| short_name(axis, self.axes)).collect();
+        format!(
+            "Blue: nothing is both cheaper and faster · bars: 95 % intervals of the means · labels: {}",
+            names.join(", ")
+        )
+    }
+
     /// The points that nothing beats, joined; as many labels as do not touch each other.
     fn front<B: DrawingBackend>(
         &self,
@@ -116,6 +140,11 @@ impl TradeOff<'_> {
         let path: Vec<_> = front.iter().map(|(wait, cost, _)| at(*wait, *cost)).collect();
         if path.len() > 1 {
             canvas.line(&path, BLUE, 1.0)?;
+        }
+        for (wait, cost, point) in &front {
+            let (of_wait, of_cost) = half_widths(point);
+            canvas.line(&[at((wait - of_wait).max(0.0), *cost), at(wait + of_wait, *cost)], SKY, 2.0)?;
+            canvas.line(&[at(*wait, (cost - of_cost).max(0.0)), at(*wait, cost + of_cost)], SKY, 2.0)?;
         }
         let bend = front_knee(&front.iter().map(|(wait, cost, _)| (*wait, *cost)).collect::<Vec<_>>());
         // The knee's label first, so that it is never the one left out.
