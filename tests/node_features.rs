@@ -1,11 +1,12 @@
 //! Parts of the node layer that are off by default, each in a small run: static NodePools, default add-ons, NodeOverlays,
 //! CapacityBuffers.
 
+use forescale::cluster::Rule;
 use forescale::telemetry::Outcome;
 
 #[path = "support/small_cluster.rs"]
 mod small_cluster;
-use small_cluster::{class, deployment, nodes_of, pool, run, running_at};
+use small_cluster::{class, deployment, nodes_of, pool, run, run_with, running_at};
 
 #[test]
 fn a_static_pool_keeps_its_size_and_takes_no_part_in_planning() {
@@ -87,4 +88,18 @@ fn a_buffer_keeps_room_that_pods_take_at_once_and_buys_it_again() {
     assert!(slowest(&with) < 2.0 && slowest(&without) > 40.0, "{} {}", slowest(&with), slowest(&without));
     // No pod is moved for the buffer's sake.
     assert!(with.pods.iter().all(|pod| pod.reason != "Evicted"));
+}
+
+#[test]
+fn a_pool_whose_nodes_do_not_join_in_time_is_unhealthy() {
+    let pools = pool("workers", &["m5.large"], &["on-demand"], "");
+    let text = format!("{pools}{}{}", class(""), deployment("web", 1, "1"));
+    let outcome = run_with("40m", &text, &[("latencies.nodeRegistered", "16m")]);
+    let of = |rule: Rule| outcome.decisions.iter().filter(move |decision| decision.rule == rule);
+    let timeouts: Vec<_> = of(Rule::RegistrationTimeout).collect();
+    let health: Vec<_> = of(Rule::NodeRegistrationHealthy).collect();
+    assert!(timeouts.len() >= 2, "{} timeouts", timeouts.len());
+    assert_eq!(health.len(), 1);
+    assert_eq!((health[0].action, health[0].subject.as_str()), ("unhealthy", "NodePool/workers"));
+    assert_eq!(health[0].at, timeouts[1].at);
 }

@@ -8,6 +8,7 @@ use forescale::api::karpenter::NodePoolSpec;
 use forescale::api::meta::Labels;
 use forescale::api::pod::{PodSpec, Taint};
 use forescale::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+use forescale::ec2::launch::{FleetRequest, LaunchRequest, Override, plan};
 use forescale::engine::{Stream, Streams};
 use forescale::karpenter::batcher::Batcher;
 use forescale::karpenter::scheduling::{
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         total += 1;
         let differences = match vector["kind"].as_str() {
             Some("batcher") => batcher(&vector["in"], &vector["want"]),
+            Some("launch") => launch(&vector["in"], &document["catalogues"], &vector["want"]),
             Some("schedule") => schedule(&vector["in"], &document["catalogues"], &vector["want"]),
             other => vec![format!("unknown kind {other:?}")],
         };
@@ -83,6 +85,91 @@ fn batcher(input: &Value, want: &Value) -> Vec<String> {
     close(&mut batcher, None);
     let got = Value::Array(closed);
     if got == want["closes_s"] { Vec::new() } else { vec![format!("closes_s {got}, wanted {}", want["closes_s"])] }
+}
+
+/// The types of a vector, which may name a catalogue of the file.
+fn types<'a>(input: &'a Value, catalogues: &'a Value) -> &'a Value {
+    match &input["catalogue"] {
+        Value::String(name) => &catalogues[name.as_str()],
+        inline => inline,
+    }
+}
+
+/// CreateFleet requests of one NodeClaim that is tried again and again: pools without capacity are marked unavailable.
+fn launch(input: &Value, catalogues: &Value, want: &Value) -> Vec<String> {
+    let mut catalogue = catalogue(types(input, catalogues));
+    let zone =
+        |name: &Value| ZoneId(catalogue.zones.iter().position(|zone| zone == text(name)).expect("a zone") as u16);
+    let zones: Vec<ZoneId> = list(&input["zones"]).iter().map(zone).collect();
+    let capacity_types = list(&input["capacityTypes"]).iter().map(|name| CapacityType::parse(text(name)));
+    let capacity_types: Vec<CapacityType> = capacity_types.map(|known| known.expect("a capacity type")).collect();
+    let options: Vec<TypeId> = (0..catalogue.types.len()).map(|index| TypeId(index as u32)).collect();
+    let (attempts, wanted) = (list(&input["attempts"]).len(), list(want));
+    let mut differences = Vec::new();
+    for (number, wanted) in wanted.iter().enumerate() {
+        let request = LaunchRequest {
+            options: &options,
+            zones: &zones,
+            capacity_types: &capacity_types,
+            requests: resources(&input["requests"]),
+            has_min_values: false,
+        };
+        let fleet = plan(&catalogue, &request);
+        let got = attempt(&mut catalogue, fleet.as_ref(), &input["ice"]);
+        let differs = fields(wanted).filter(|(key, wanted)| got[key.as_str()] != **wanted);
+        differences.extend(
+            differs.map(|(key, wanted)| format!("attempt {number}: {key} {}, wanted {wanted}", got[key.as_str()])),
+        );
+    }
+    if attempts != wanted.len() {
+        differences.push(format!("{attempts} attempts, {} wanted outcomes", wanted.len()));
+    }
+    differences
+}
+
+/// What one request looks like and what became of it; its pools in `ice` fail.
+fn attempt(catalogue: &mut Catalogue, fleet: Option<&FleetRequest>, ice: &Value) -> Value {
+    let pools = fleet.map_or(&[][..], |fleet| &fleet.overrides[..]);
+    let name = |pool: &Override| catalogue.get(pool.instance_type).name.clone();
+    let shown: Vec<Value> = pools.iter().map(|pool| json!([name(pool), catalogue.zone(pool.zone)])).collect();
+    let mut names: Vec<String> = pools.iter().map(name).collect();
+    names.dedup();
+    let capacity_type = fleet.map(|fleet| fleet.capacity_type);
+    let is_short = |pool: &Value| {
+        list(ice).iter().any(|entry| {
+            entry[0] == pool[0]
+                && entry[1] == pool[1]
+                && Some(text(&entry[2])) == capacity_type.map(CapacityType::as_str)
+        })
+    };
+    let failed = shown.iter().all(is_short);
+    let short: Vec<(TypeId, ZoneId)> = pools
+        .iter()
+        .zip(&shown)
+        .filter(|(_, shown)| is_short(shown))
+        .map(|(pool, _)| (pool.instance_type, pool.zone))
+        .collect();
+    for (id, zone) in short {
+        let offerings = &mut catalogue.types[id.0 as usize].offerings;
+        offerings
+            .iter_mut()
+            .filter(|o| o.zone == zone && Some(o.capacity_type) == capacity_type)
+            .for_each(|o| o.available = false);
+    }
+    let unavailable: Vec<Value> = catalogue
+        .types
+        .iter()
+        .flat_map(|instance_type| {
+            let closed = instance_type.offerings.iter().filter(|offering| !offering.available);
+            closed
+                .map(|o| json!([instance_type.name, catalogue.zone(o.zone), o.capacity_type.as_str()]))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    json!({
+        "capacityType": capacity_type.map(CapacityType::as_str), "pools": shown, "overrides": shown.len(), "types": names.len(),
+        "first": names.first(), "last": names.last(), "unavailable": unavailable, "error": failed.then_some("InsufficientCapacity"),
+    })
 }
 
 /// A node of a vector.
@@ -137,10 +224,7 @@ fn schedule(input: &Value, catalogues: &Value, want: &Value) -> Vec<String> {
 
 impl Bench {
     fn new(input: &Value, catalogues: &Value) -> Self {
-        let types = match &input["catalogue"] {
-            Value::String(name) => &catalogues[name.as_str()],
-            inline => inline,
-        };
+        let types = types(input, catalogues);
         let pools = list(&input["pools"]).iter().map(|pool| {
             let mut spec = pool.as_object().cloned().expect("a pool");
             let name = spec.remove("name").expect("a name");

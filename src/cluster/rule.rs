@@ -347,6 +347,10 @@ rules! {
     RegistrationTimeout = "registration_timeout", Karpenter,
         "pkg/controllers/nodeclaim/lifecycle/liveness.go: Reconcile",
         "it would have stayed with a node that joins within 15 minutes";
+    /// How many of the last four NodeClaims of the NodePool became nodes: with two failures it is unhealthy. Nothing acts on it.
+    NodeRegistrationHealthy = "NodeRegistrationHealthy", Karpenter,
+        "pkg/state/nodepoolhealth/tracker.go: Tracker.Status",
+        "the condition would be another if more, or fewer, of the last four NodeClaims had become nodes in time";
     /// The cloud has no capacity for any instance type of the NodeClaim.
     InsufficientCapacityDelete = "insufficient_capacity", Karpenter,
         "pkg/controllers/nodeclaim/lifecycle/launch.go: launchNodeClaim",

@@ -8,6 +8,7 @@ pub mod garbage;
 pub mod interruption;
 pub mod launch;
 pub mod progress;
+pub mod registration_health;
 pub mod repair;
 pub mod taints;
 pub mod termination;

@@ -31,9 +31,16 @@ pub fn run(text: &str) -> Outcome {
 }
 
 pub fn run_for(duration: &str, text: &str) -> Outcome {
+    run_with(duration, text, &[])
+}
+
+/// With settings changed, as `--set` takes them.
+pub fn run_with(duration: &str, text: &str, settings: &[(&str, &str)]) -> Outcome {
     let base = BASE.replace("{duration}", duration);
+    let settings = settings.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned()));
+    let options = Options { settings: settings.collect(), ..Options::default() };
     let texts = BTreeMap::from([("scenario.toml".to_owned(), format!("{text}\n{base}"))]);
-    let loaded = load_texts("scenario.toml", texts, &Options::default()).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let loaded = load_texts("scenario.toml", texts, &options).unwrap_or_else(|invalid| panic!("{invalid}"));
     simulation::run(&loaded.scenario, simulation::Options::replication(0)).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::expiration::Worker;
 use super::launch::{AfterFailure, after_failure};
 use super::progress::{self, Liveness, NodeView};
+use super::registration_health::RegistrationHealth;
 use super::taints::{DO_NOT_SYNC_TAINTS_LABEL, INITIALIZED_LABEL, REGISTERED_LABEL};
 use super::termination::{ClaimStep, INSTANCE_POLL, deadline, finalize_claim};
 use crate::api::meta::Labels;
@@ -98,6 +99,7 @@ pub struct Lifecycle {
     /// Pods in the eviction queue and how often they were refused.
     evictions: BTreeMap<PodId, u32>,
     expiration: Worker,
+    health: RegistrationHealth,
 }
 
 impl Lifecycle {
@@ -110,6 +112,7 @@ impl Lifecycle {
             nodes: Vec::new(),
             evictions: BTreeMap::new(),
             expiration: Worker::default(),
+            health: RegistrationHealth::default(),
         }
     }
 
@@ -165,6 +168,7 @@ impl Lifecycle {
             Change::NodeClaimLaunched(id) => self.launched(id, world, agenda),
             Change::NodeClaimLaunchFailed(id, error) => self.launch_failed(id, error, world, agenda),
             Change::NodeClaimDeleting(id) => self.wake_claim(id, world.now, agenda),
+            Change::NodePoolSpec(pool) => self.health.reset(pool),
             Change::NodeCreated(id) | Change::NodeUpdated(id) | Change::NodeTaints(id) => {
                 self.node_changed(id, world, agenda);
             }
@@ -251,9 +255,24 @@ impl Lifecycle {
         match progress::liveness(claim.created, launched, registered, world.now) {
             Liveness::Alive => {}
             Liveness::CheckAt(at) => self.wake_claim(id, at, agenda),
-            Liveness::LaunchTimeout => delete(id, "Liveness", Rule::LaunchTimeout, world),
-            Liveness::RegistrationTimeout => delete(id, "Liveness", Rule::RegistrationTimeout, world),
+            Liveness::LaunchTimeout => {
+                self.note_registration(id, false, world);
+                delete(id, "Liveness", Rule::LaunchTimeout, world);
+            }
+            Liveness::RegistrationTimeout => {
+                self.note_registration(id, false, world);
+                delete(id, "Liveness", Rule::RegistrationTimeout, world);
+            }
         }
+    }
+
+    /// `registration.go: updateNodePoolRegistrationHealth`, and likewise `liveness.go`.
+    fn note_registration(&mut self, id: NodeClaimId, registered: bool, world: &mut World<'_>) {
+        let pool = world.cluster.nodeclaims[id.index()].pool;
+        let Some(failures) = self.health.update(pool, registered) else { return };
+        let action = if registered { "healthy" } else { "unhealthy" };
+        let detail = format!("{failures} of the last 4 NodeClaims did not become nodes");
+        log(world, Subject::NodePool(pool), action, Rule::NodeRegistrationHealthy, detail);
     }
 
     /// Registration and initialization; whether anything was written.
@@ -266,6 +285,7 @@ impl Lifecycle {
         let registers = claim.registered.is_none();
         if registers {
             register(id, node, world);
+            self.note_registration(id, true, world);
         }
         let claim = &world.cluster.nodeclaims[id.index()];
         if claim.initialized.is_some() {
