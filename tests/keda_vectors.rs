@@ -319,11 +319,11 @@ fn formula(input: &Value) -> Value {
         .as_object()
         .map(|all| all.iter().map(|(name, failures)| (name.clone(), int(failures) as u32)).collect())
         .unwrap_or_default();
-    let named: Vec<NamedValue> = values
+    let named: Vec<NamedValue<'_>> = values
         .iter()
         .map(|(name, value)| NamedValue {
-            trigger: name.clone(),
-            metric: name.clone(),
+            trigger: name,
+            metric: name,
             value_milli: (value.as_f64().unwrap_or(f64::NAN) * 1000.0).round() as i64,
         })
         .collect();
@@ -335,7 +335,7 @@ fn formula(input: &Value) -> Value {
         .iter()
         .map(|value| {
             let shown = trigger_value(&spec, &health, value);
-            (value.trigger.clone(), shown.as_float().map_or(Value::Null, |number| json!(number as i64)))
+            (value.trigger.to_owned(), shown.as_float().map_or(Value::Null, |number| json!(number as i64)))
         })
         .collect();
     match compiled.evaluate(&spec, &health, &named) {

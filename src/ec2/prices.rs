@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::data::RegionalType;
 use crate::cluster::catalogue::CapacityType;
+use crate::engine::stream::fnv1a;
 use crate::engine::{Distribution, Stream, Streams};
 use crate::scenario::market::Market;
 use crate::time::{Duration, Time};
@@ -19,6 +20,10 @@ const MEMORY: Duration = Duration::from_hours(48);
 pub struct Prices {
     market: Market,
     streams: Streams,
+    /// The share of a deviation that is left after a step.
+    kept: f64,
+    /// The size of what a step adds to it, in standard deviations.
+    fresh: f64,
     /// By type: of each zone that was asked for.
     noise: FxHashMap<&'static str, Vec<(String, Noise)>>,
 }
@@ -35,7 +40,9 @@ impl Prices {
     /// The prices of a scenario.
     #[must_use]
     pub fn new(market: &Market, streams: Streams) -> Self {
-        Prices { market: market.clone(), streams, noise: FxHashMap::default() }
+        let kept = (-(market.spot_price_step.as_micros().max(1) as f64) / MEMORY.as_micros() as f64).exp();
+        let fresh = (1.0 - kept * kept).sqrt();
+        Prices { market: market.clone(), streams, kept, fresh, noise: FxHashMap::default() }
     }
 
     /// Price in USD per hour at `now`; `None` when the type has no Spot. Asked in the order of time.
@@ -71,16 +78,15 @@ impl Prices {
         }
         let zones = self.noise.entry(name).or_default();
         let known = zones.iter().position(|(known, _)| known == zone).unwrap_or_else(|| {
-            let mut stream = self.streams.open_named("spot price", &format!("{name}/{zone}"));
-            let log = Distribution::lognormal_factor(sigma, &mut stream).ln();
+            let mut stream = self.streams.open("spot price", fnv1a([name, "/", zone]));
+            let log = sigma * Distribution::standard_normal(&mut stream);
             zones.push((zone.to_owned(), Noise { stream, step: 0, log }));
             zones.len() - 1
         });
         let noise = &mut zones[known].1;
-        let kept = (-(length as f64) / MEMORY.as_micros() as f64).exp();
         while noise.step < now.as_micros() / length {
-            let fresh = Distribution::lognormal_factor(sigma, &mut noise.stream).ln();
-            noise.log = kept * noise.log + (1.0 - kept * kept).sqrt() * fresh;
+            let fresh = sigma * Distribution::standard_normal(&mut noise.stream);
+            noise.log = self.kept * noise.log + self.fresh * fresh;
             noise.step += 1;
         }
         noise.log.exp()

@@ -86,7 +86,7 @@ impl Distribution {
             Distribution::Exponential { mean } => stream.exponential() * mean.as_secs_f64(),
             Distribution::Uniform { min, max } => min.as_secs_f64() + stream.unit() * (*max - *min).as_secs_f64(),
             Distribution::Lognormal { median, sigma } => {
-                let normal: f64 = StandardNormal.sample(stream.generator());
+                let normal = Distribution::standard_normal(stream);
                 median.as_secs_f64() * (sigma * normal).exp()
             }
             Distribution::Gamma { mean, shape } => Gamma::new(*shape, mean.as_secs_f64() / shape)
@@ -145,6 +145,12 @@ impl Distribution {
             Distribution::Shifted { offset, of, max } => return (*offset + of.quantile(q)).min(*max),
         };
         Duration::from_secs_f64(seconds)
+    }
+
+    /// Normal with mean 0 and standard deviation 1.
+    #[must_use]
+    pub fn standard_normal(stream: &mut Stream) -> f64 {
+        StandardNormal.sample(stream.generator())
     }
 
     /// Lognormal with a mean of its own, for callers that draw factors rather than durations.

@@ -29,18 +29,18 @@ impl Streams {
     /// A family of streams for one purpose, whose members are those of one named entity (the messages of a queue, say).
     #[must_use]
     pub fn family(&self, label: &str, name: &str) -> Family {
-        Family(self.seed_of(label, fnv1a(name.as_bytes())))
+        Family(self.seed_of(label, fnv1a([name])))
     }
 
     fn seed_of(&self, label: &str, entity: u64) -> u64 {
-        let words = [self.seed, self.replication, fnv1a(label.as_bytes()), entity];
+        let words = [self.seed, self.replication, fnv1a([label]), entity];
         words.into_iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, word| split_mix(state ^ split_mix(word)))
     }
 
     /// A stream for one entity known by its name.
     #[must_use]
     pub fn open_named(&self, label: &str, name: &str) -> Stream {
-        self.open(label, fnv1a(name.as_bytes()))
+        self.open(label, fnv1a([name]))
     }
 }
 
@@ -102,10 +102,11 @@ impl Stream {
     }
 }
 
-/// The FNV-1a hash, the same on every machine.
+/// The FNV-1a hash of texts one after the other, the same on every machine.
 #[must_use]
-pub fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+pub fn fnv1a<const N: usize>(texts: [&str; N]) -> u64 {
+    let bytes = texts.into_iter().flat_map(str::bytes);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood 2014).

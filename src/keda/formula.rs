@@ -20,12 +20,12 @@ impl PartialEq for Formula {
 }
 
 /// A trigger's value on its way into the formula.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NamedValue {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NamedValue<'a> {
     /// The trigger's name.
-    pub trigger: String,
+    pub trigger: &'a str,
     /// Its metric's name.
-    pub metric: String,
+    pub metric: &'a str,
     /// Value in thousandths.
     pub value_milli: i64,
 }
@@ -62,10 +62,10 @@ impl Formula {
     ///
     /// # Errors
     /// When the formula cannot be evaluated with these values.
-    pub fn evaluate(&self, spec: &ScaledObjectSpec, health: &Health, values: &[NamedValue]) -> Result<i64, String> {
+    pub fn evaluate(&self, spec: &ScaledObjectSpec, health: &Health, values: &[NamedValue<'_>]) -> Result<i64, String> {
         let mut context = expr::Context::default();
         for value in values {
-            context.insert(value.trigger.clone(), trigger_value(spec, health, value));
+            context.insert(value.trigger.to_owned(), trigger_value(spec, health, value));
         }
         let result = expr::run(&self.program, &context).map_err(|error| error.to_string())?;
         let composite = match result {
@@ -79,10 +79,10 @@ impl Formula {
 
 /// The value, or nil once the trigger has failed too often under `behavior: scalingModifiers` (`scalingModifierTriggerValue`).
 #[must_use]
-pub fn trigger_value(spec: &ScaledObjectSpec, health: &Health, value: &NamedValue) -> expr::Value {
+pub fn trigger_value(spec: &ScaledObjectSpec, health: &Health, value: &NamedValue<'_>) -> expr::Value {
     let fallback = spec.fallback.as_ref().filter(|fallback| fallback.behavior == FallbackBehavior::ScalingModifiers);
     let failed = fallback.is_some_and(|fallback| {
-        health.get(&value.metric).is_some_and(|failures| *failures > fallback.failure_threshold)
+        health.get(value.metric).is_some_and(|failures| *failures > fallback.failure_threshold)
     });
     if failed { expr::Value::Nil } else { expr::Value::Float(value.value_milli as f64 / 1000.0) }
 }

@@ -183,12 +183,19 @@ impl Scaler {
     }
 }
 
+/// Whole numbers below this have exact thousandths.
+const LARGEST_COUNT: f64 = 9e15;
+
 /// A number with three decimals in thousandths; what is no number, infinite or negative becomes 0
 /// (`pkg/scalers/scaler.go: GenerateMetricInMili, GetMetricTargetMili`).
 #[must_use]
 pub fn generate_metric_in_milli(value: f64) -> i64 {
     if !value.is_finite() || value < 0.0 {
         return 0;
+    }
+    // Most values are counts: spare them the way through a text.
+    if value.fract() == 0.0 && value < LARGEST_COUNT {
+        return value as i64 * 1000;
     }
     let text = format!("{value:.3}");
     text.replace('.', "").parse().unwrap_or(i64::MAX)

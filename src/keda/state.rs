@@ -139,7 +139,7 @@ pub fn get_scaled_object_state(
     mut query: impl FnMut(usize) -> QueryResult,
 ) -> ObjectState {
     let mut state = ObjectState::default();
-    let mut values: Vec<NamedValue> = Vec::new();
+    let mut values: Vec<NamedValue<'_>> = Vec::new();
     let mut substitutes: Vec<i64> = Vec::new();
     for (index, trigger, metric) in cache.external() {
         let sample = match query(index) {
@@ -171,8 +171,7 @@ pub fn get_scaled_object_state(
                     state.active = true;
                     state.active_triggers.push(metric.name.clone());
                 }
-                let (trigger, metric) = (trigger.name.clone(), metric.name.clone());
-                values.push(NamedValue { trigger, metric, value_milli });
+                values.push(NamedValue { trigger: &trigger.name, metric: &metric.name, value_milli });
             }
         }
     }
@@ -190,11 +189,11 @@ fn apply_modifiers_to_state(
     spec: &ScaledObjectSpec,
     health: &Health,
     state: &mut ObjectState,
-    values: &[NamedValue],
+    values: &[NamedValue<'_>],
     substitutes: &[i64],
 ) {
     let Some(modifiers) = scaling_modifiers(spec) else {
-        state.values = values.iter().map(|value| (value.metric.clone(), value.value_milli)).collect();
+        state.values = values.iter().map(|value| (value.metric.to_owned(), value.value_milli)).collect();
         return;
     };
     state.active = false;
@@ -224,7 +223,7 @@ fn handle_scaling_modifiers(
     cache: &ScalersCache,
     spec: &ScaledObjectSpec,
     health: &Health,
-    values: &[NamedValue],
+    values: &[NamedValue<'_>],
     substitutes: &[i64],
 ) -> Option<i64> {
     if let Some(substitute) = substitutes.first() {
@@ -252,7 +251,7 @@ pub fn get_scaled_object_metrics(
     mut query: impl FnMut(usize) -> QueryResult,
 ) -> Pull {
     let composite = scaling_modifiers(context.spec).is_some();
-    let mut values: Vec<NamedValue> = Vec::new();
+    let mut values: Vec<NamedValue<'_>> = Vec::new();
     let mut substitutes = Vec::new();
     let mut scaler_error = false;
     for (index, trigger, metric) in cache.external() {
@@ -274,8 +273,7 @@ pub fn get_scaled_object_metrics(
                 if fallback_active {
                     substitutes.push(value_milli);
                 }
-                let (trigger, metric) = (trigger.name.clone(), metric.name.clone());
-                values.push(NamedValue { trigger, metric, value_milli });
+                values.push(NamedValue { trigger: &trigger.name, metric: &metric.name, value_milli });
             }
         }
     }

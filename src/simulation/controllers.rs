@@ -45,8 +45,10 @@ macro_rules! controllers {
 
             /// Puts what the controllers want on the calendar.
             pub fn collect(&mut self, calendar: &mut Calendar<Event>) {
-                $( for (at, event) in self.$field.1.drain() {
-                    calendar.schedule(at, Event::$variant(event));
+                $( if !self.$field.1.is_empty() {
+                    for (at, event) in self.$field.1.drain() {
+                        calendar.schedule(at, Event::$variant(event));
+                    }
                 } )*
             }
         }

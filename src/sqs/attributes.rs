@@ -43,9 +43,9 @@ impl Sqs {
         queue.statistics.counters.requests.attributes_parts += PARTS;
         let depth = queue.counts.depth();
         let exact = QueueAttributes { visible: depth.visible, not_visible: depth.in_flight, delayed: depth.delayed };
-        let Some(lag) = queue.settings.counter_lag.clone() else { return Ok(exact) };
+        let Some(lag) = &queue.settings.counter_lag else { return Ok(exact) };
         let stream = &mut queue.attributes_stream;
-        let [visible, not_visible, delayed] = [0; 3].map(|_| past(now, &lag, stream));
+        let [visible, not_visible, delayed] = [0; 3].map(|_| past(now, lag, stream));
         let phantom = if depth.total() == 0 { phantom(queue, now) } else { 0 };
         Ok(QueueAttributes {
             visible: queue.counts.at(visible).visible + phantom,

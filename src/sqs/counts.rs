@@ -120,24 +120,18 @@ pub struct Counts {
     visible_area: Area,
     in_flight_area: Area,
     window: Window,
-    history: Option<VecDeque<(Time, Depth)>>,
+    history: Option<History>,
 }
 
 impl Counts {
     /// Zero counts; `history` keeps what [`Counts::at`] needs.
     pub(crate) fn new(history: bool) -> Self {
-        let remembered = || {
-            let capacity = (HISTORY_SPAN.as_micros() / HISTORY_STEP.as_micros() + 2) as usize;
-            let mut past = VecDeque::with_capacity(capacity);
-            past.push_back((Time::ZERO, Depth::default()));
-            past
-        };
         Counts {
             depth: Depth::default(),
             visible_area: Area::default(),
             in_flight_area: Area::default(),
             window: Window::default(),
-            history: history.then(remembered),
+            history: history.then(History::new),
         }
     }
 
@@ -166,35 +160,36 @@ impl Counts {
     /// A message becomes visible that was not there before.
     #[inline]
     pub(crate) fn appear(&mut self, now: Time) {
+        self.keep(now);
         self.visible_area.rise(now);
         self.depth.visible += 1;
         self.window.visible.rise(now, self.depth.visible);
-        self.keep(now);
     }
 
     /// A visible message goes into flight.
     #[inline]
     pub(crate) fn take(&mut self, now: Time) {
+        self.keep(now);
         self.visible_area.fall(now);
         self.in_flight_area.rise(now);
         self.depth.visible -= 1;
         self.depth.in_flight += 1;
         self.window.visible.fall(now, self.depth.visible);
         self.window.in_flight.rise(now, self.depth.in_flight);
-        self.keep(now);
     }
 
     /// A message in flight is deleted.
     #[inline]
     pub(crate) fn finish(&mut self, now: Time) {
+        self.keep(now);
         self.in_flight_area.fall(now);
         self.depth.in_flight -= 1;
         self.window.in_flight.fall(now, self.depth.in_flight);
-        self.keep(now);
     }
 
     /// Any other change.
     pub(crate) fn change(&mut self, now: Time, change: impl FnOnce(&mut Depth)) {
+        self.keep(now);
         let before = self.depth;
         change(&mut self.depth);
         self.visible_area.change(now, before.visible, self.depth.visible);
@@ -203,36 +198,58 @@ impl Counts {
         self.window.visible.fall(now, self.depth.visible);
         self.window.in_flight.rise(now, self.depth.in_flight);
         self.window.in_flight.fall(now, self.depth.in_flight);
-        self.keep(now);
     }
 
+    /// To be called before a change.
     #[inline]
     fn keep(&mut self, now: Time) {
-        if let Some(history) = &mut self.history {
-            remember(history, now, self.depth);
+        if let Some(history) = &mut self.history
+            && now >= history.ends
+        {
+            history.begin_step(now, self.depth);
         }
     }
 
     /// The counts as they were at `at` (to the nearest 0.1 s, at most a minute back).
     pub(crate) fn at(&self, at: Time) -> Depth {
-        let Some(history) = &self.history else { return self.depth };
-        let after = history.partition_point(|(from, _)| *from <= at);
-        history.get(after.saturating_sub(1)).map_or(self.depth, |(_, depth)| *depth)
+        self.history.as_ref().and_then(|history| history.at(at)).unwrap_or(self.depth)
     }
 }
 
-#[inline]
-fn remember(history: &mut VecDeque<(Time, Depth)>, now: Time, depth: Depth) {
-    if let Some((from, last)) = history.back_mut()
-        && now.since(*from) < HISTORY_STEP
-    {
-        *last = depth;
-        return;
+/// Counts of the past in steps: each begins with a change and holds the counts after the last change in it.
+#[derive(Clone, Debug)]
+struct History {
+    /// The steps that are over: where they began, and their counts.
+    past: VecDeque<(Time, Depth)>,
+    /// Where the present step began; its counts are those of now.
+    began: Time,
+    /// From where on a change begins a new step.
+    ends: Time,
+}
+
+impl History {
+    fn new() -> Self {
+        let capacity = (HISTORY_SPAN.as_micros() / HISTORY_STEP.as_micros() + 2) as usize;
+        History { past: VecDeque::with_capacity(capacity), began: Time::ZERO, ends: Time::ZERO + HISTORY_STEP }
     }
-    while history.len() > 1 && history[1].0 + HISTORY_SPAN < now {
-        history.pop_front();
+
+    fn begin_step(&mut self, now: Time, depth: Depth) {
+        self.past.push_back((self.began, depth));
+        while self.past.len() > 1 && self.past[1].0 + HISTORY_SPAN < now {
+            self.past.pop_front();
+        }
+        self.began = now;
+        self.ends = now + HISTORY_STEP;
     }
-    history.push_back((now, depth));
+
+    /// The counts at an instant; `None` = those of now.
+    fn at(&self, at: Time) -> Option<Depth> {
+        if at >= self.began {
+            return None;
+        }
+        let after = self.past.partition_point(|(from, _)| *from <= at);
+        self.past.get(after.saturating_sub(1)).map(|(_, depth)| *depth)
+    }
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ impl Plan {
         for file in base.files().list().iter().filter(|file| !file.path.is_empty() && !is_tree(&file.path)) {
             text.push_str(&format!("{} {}\n", file.path, file.text));
         }
-        format!("{:016x}", fnv1a(text.as_bytes()))
+        format!("{:016x}", fnv1a([&text]))
     }
 
     /// The runs of one shard, in order.

@@ -99,7 +99,9 @@ impl Watched {
     }
 
     fn waiting(&mut self, now: Time, visible: i64) {
-        let sample = QueueSample { visible, ..QueueSample::default() };
+        let at = |count| Extremes { least: (now, count), most: (now, count) };
+        let (visible_between, in_flight_between) = (at(visible as u64), at(0));
+        let sample = QueueSample { visible, visible_between, in_flight_between, ..QueueSample::default() };
         self.recorder.queue_sample(now, QueueId(0), &sample, &self.cluster);
     }
 
@@ -265,7 +267,8 @@ fn what_comes_and_goes_between_two_looks_counts_in_the_mean_and_the_largest() {
     let mut run = Watched::new();
     let look = |second: u64, begin: u64, most: (Time, u64), area: i128| {
         let visible_between = Extremes { least: (at(begin), 0), most };
-        (at(second), QueueSample { visible_between, areas: (area, 0), ..QueueSample::default() })
+        let in_flight_between = Extremes { least: (at(begin), 0), most: (at(begin), 0) };
+        (at(second), QueueSample { visible_between, in_flight_between, areas: (area, 0), ..QueueSample::default() })
     };
     // Four messages visible for a second, seven for two, all of it between looks.
     for (now, sample) in [look(10, 0, (at(4), 4), 4_000_000), look(20, 10, (at(12), 7), 18_000_000)] {
