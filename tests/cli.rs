@@ -391,7 +391,7 @@ fn decisions_are_explained() -> Checked {
     let nodes = std::fs::read_to_string(folder.path().join("output/chain/nodes.csv"))?;
     let node = nodes.lines().last().and_then(|line| line.split(',').next()).ok_or("no node")?;
     assert!(explain(&["chain.toml", "node", node])?.contains("ready for pods"));
-    assert!(explain(&["chain.toml", "at", "5m"])?.contains("messages visible"));
+    assert!(explain(&["chain.toml", "at", "5m"])?.contains("\nmessages  "));
     assert!(explain(&["chain.toml", "hpa"])?.contains("horizontal.go"));
     let unknown = forescale()?.current_dir(folder.path()).args(["explain", "chain.toml", "pod", "nobody"]).output()?;
     assert_eq!(unknown.status.code(), Some(2));

@@ -249,25 +249,27 @@ fn node<'a>(folder: &Path, name: &str, decisions: &'a [Decision]) -> anyhow::Res
 fn at<'a>(folder: &Path, time: Duration, decisions: &'a [Decision]) -> anyhow::Result<Story<'a>> {
     let timeline = rows(folder, "timeline.csv")?;
     let row = timeline.iter().rev().find(|row| instant(row, "time_s").is_some_and(|at| at <= time));
-    let title = row.map_or_else(String::new, |row| {
+    let summary = row.map_or_else(String::new, |row| {
         let known = Factor::ALL.into_iter().find(|factor| factor.key() == field(row, "limiting_factor"));
         let factor = known.map_or("nothing waits".to_owned(), |factor| {
             format!("the backlog waits for: {} (less with {})", factor.label(), factor.advice())
         });
-        let messages = |key: &str| field(row, key).parse().map_or_else(|_| field(row, key).to_owned(), count);
-        format!(
-            "At {}: {} messages visible, {} in flight; pods: {} wanted, {} pending, {} starting, {} ready; nodes: {} booting, {} ready; {factor}",
-            span(time),
-            messages("visible_messages"),
-            messages("in_flight_messages"),
-            field(row, "desired_pods"),
-            field(row, "pending_pods"),
-            field(row, "starting_pods"),
-            field(row, "ready_pods"),
-            field(row, "booting_nodes"),
-            field(row, "ready_nodes"),
-        )
+        let number = |key: &str| field(row, key).parse().map_or_else(|_| field(row, key).to_owned(), count);
+        let counts = |what: &str, keys: &[(&str, &str)]| {
+            let all: Vec<String> = keys.iter().map(|(key, name)| format!("{} {name}", number(key))).collect();
+            format!("{what:<9} {}\n", all.join(", "))
+        };
+        let messages = counts("messages", &[("visible_messages", "visible"), ("in_flight_messages", "in flight")]);
+        let pods = [
+            ("desired_pods", "wanted"),
+            ("pending_pods", "pending"),
+            ("starting_pods", "starting"),
+            ("ready_pods", "ready"),
+        ];
+        let nodes = counts("nodes", &[("booting_nodes", "booting"), ("ready_nodes", "ready")]);
+        format!("{messages}{}{nodes}{:<9} {factor}\n", counts("pods", &pods), "limit")
     });
+    let title = format!("At {}", span(time));
     let mut last: BTreeMap<(&str, &str), &Decision> = BTreeMap::new();
     for decision in decisions.iter().filter(|decision| decision.at <= time) {
         // Single pods, nodes and Jobs are many: of these the last of each controller stands for all.
@@ -275,7 +277,7 @@ fn at<'a>(folder: &Path, time: Duration, decisions: &'a [Decision]) -> anyhow::R
         let group = single.iter().find(|kind| decision.subject.starts_with(**kind));
         last.insert((&decision.controller, group.copied().unwrap_or(&decision.subject)), decision);
     }
-    Ok(Story { title, summary: String::new(), steps: Vec::new(), decisions: last.into_values().collect() })
+    Ok(Story { title, summary, steps: Vec::new(), decisions: last.into_values().collect() })
 }
 
 fn autoscalers<'a>(
