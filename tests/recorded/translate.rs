@@ -102,10 +102,11 @@ fn deployments(folder: &Folder, manifests: &mut Vec<String>, applied: &mut Vec<(
             ),
         };
         let spec = pod_spec(entry.get("podspec"));
+        let annotations = entry.get("annotations").map_or_else(|| "{}".to_owned(), |node| inline(node, ": "));
         let grace =
             if spec.contains("terminationGracePeriodSeconds") { "" } else { "\"terminationGracePeriodSeconds\": 60, " };
         manifests.push(format!(
-            r#"{{"apiVersion": "apps/v1", "kind": "{kind}", "metadata": {{"name": "{name}"}}, "spec": {{{replicas}"selector": {{"matchLabels": {{"app": "{name}"}}}}, "template": {{"metadata": {{"labels": {{"app": "{name}"}}}}, "spec": {{{tolerate}{spec}{grace}"containers": [{{"name": "c", "image": "w", "resources": {{"requests": {{"cpu": "{cpu}", "memory": "{memory}"}}}}}}]}}}}}}}}"#
+            r#"{{"apiVersion": "apps/v1", "kind": "{kind}", "metadata": {{"name": "{name}"}}, "spec": {{{replicas}"selector": {{"matchLabels": {{"app": "{name}"}}}}, "template": {{"metadata": {{"labels": {{"app": "{name}"}}, "annotations": {annotations}}}, "spec": {{{tolerate}{spec}{grace}"containers": [{{"name": "c", "image": "w", "resources": {{"requests": {{"cpu": "{cpu}", "memory": "{memory}"}}}}}}]}}}}}}}}"#
         ));
         applied.push((format!("{kind}/{name}"), at));
     }
