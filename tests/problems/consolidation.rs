@@ -61,7 +61,8 @@ fn problem_03_churn_falls_and_money_rises_with_consolidate_after() {
         let settings = [("versions.karpenter", version), (POLICY, policy), (AFTER, after)];
         let (outcome, title) = (run("03-underutilised-churn", &settings), format!("{title}, {after}"));
         let ((line, made, money), (bars, lived)) = (churn(&title, &outcome), lives(&title, &outcome));
-        (line, bars, (made, money, lived[0] + lived[1]))
+        let (removed, moved) = (nodes_gone(&outcome, "Underutilized"), pods_stopped(&outcome, "Evicted"));
+        (line, bars, (made, money, lived[0] + lived[1], removed, moved))
     };
     let results: Vec<_> = cells.par_iter().map(cell).collect();
     let lines = results.iter().map(|(line, ..)| line.clone());
@@ -78,7 +79,9 @@ fn problem_03_churn_falls_and_money_rises_with_consolidate_after() {
     }
     for (index, old) in table[0].iter().enumerate() {
         let (new, balanced) = (table[1][index], table[2][index]);
-        assert!(old.0 >= new.0 && new.0 >= balanced.0 && new.1 >= balanced.1, "{old:?} {new:?} {balanced:?}");
+        assert!(old.3 >= new.3 && new.3 >= balanced.3, "nodes removed: {old:?} {new:?} {balanced:?}");
+        assert!(old.4 >= 2 * new.4 && new.4 >= balanced.4, "pods moved: {old:?} {new:?} {balanced:?}");
+        assert!(new.1 >= balanced.1, "money: {new:?} {balanced:?}");
     }
 }
 
