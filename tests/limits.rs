@@ -84,6 +84,27 @@ fn numbers_of_objects_are_limited() {
     in_yaml(&object.repeat(10_001), "too many objects");
 }
 
+#[test]
+fn traces_are_limited_in_length() {
+    let load = |last: &str, more: &str| {
+        let toml = format!(
+            "{START}[[queues]]\nname = \"work\"\n[[queues.arrivals]]\npattern = \"trace\"\nfile = \"t.csv\"\ncountColumn = \"n\"\nrepeat = true\n"
+        );
+        let csv = format!("t,n\n0,{more}\n0,0\n5,{more}\n{last},0\n");
+        let texts = BTreeMap::from([("scenario.toml".to_owned(), toml), ("t.csv".to_owned(), csv)]);
+        load_texts("scenario.toml", texts, &Options::default()).map(|loaded| loaded.scenario)
+    };
+    let told = load("5e30", "7").map_err(|invalid| invalid.to_string()).expect_err("too long");
+    assert!(told.contains("row 4: more than ten years after the first"), "{told}");
+    let told = load("10", "1e-300").map_err(|invalid| invalid.to_string()).expect_err("too few");
+    assert!(told.contains("less than one message in all"), "{told}");
+    // One of ten years is played at once.
+    let scenario = load("3e8", "700").unwrap_or_else(|invalid| panic!("{invalid}"));
+    let streams = forescale::engine::Streams::new(1, 0);
+    let plane = forescale::consumer::DataPlane::new(&scenario.queues, &[], &streams);
+    assert!(plane.next_arrival().is_some());
+}
+
 fn formula(text: &str) -> String {
     format!(
         r#"{START}[[queues]]

@@ -6,6 +6,8 @@ use super::arrivals::Trace as TraceSpec;
 
 /// Most rows of a trace.
 pub const MAX_ROWS: usize = 1_000_000;
+/// Longest trace, in seconds: ten years.
+pub const MAX_SECONDS: f64 = 10.0 * 366.0 * 86_400.0;
 /// Most messages a second of a trace of counts.
 pub const MAX_PER_SECOND: f64 = 1e6;
 
@@ -56,6 +58,12 @@ pub enum TraceError {
     /// More messages a second than [`MAX_PER_SECOND`].
     #[error("row {0}: more than {MAX_PER_SECOND} messages a second")]
     TooFast(usize),
+    /// Longer than [`MAX_SECONDS`].
+    #[error("row {0}: more than ten years after the first")]
+    TooFar(usize),
+    /// A trace repeats that hardly has a message.
+    #[error("less than one message in all: this cannot repeat")]
+    TooFew,
     /// A trace without length repeats.
     #[error("all rows have the same time: this cannot repeat")]
     NoLength,
@@ -98,6 +106,9 @@ pub(crate) fn read(spec: &TraceSpec) -> Result<Rows, TraceError> {
         let stamp = record.get(time).and_then(|text| seconds_of(text.trim())).ok_or_else(|| bad(time))?;
         let zero = *first.get_or_insert(stamp);
         let at = (stamp - zero) as f64 / 1e9;
+        if at > MAX_SECONDS {
+            return Err(TraceError::TooFar(row));
+        }
         if rows.last().is_some_and(|(last, _, _)| at < *last) {
             return Err(TraceError::Order(row));
         }
@@ -133,6 +144,10 @@ pub(crate) fn read(spec: &TraceSpec) -> Result<Rows, TraceError> {
     }
     if spec.repeat && buckets.last().is_some_and(|(at, length, _)| at + length <= 0.0) {
         return Err(TraceError::NoLength);
+    }
+    // Whoever looks for the next message would look through repetitions without end.
+    if spec.repeat && buckets.iter().map(|(_, _, count)| count).sum::<f64>() < 1.0 {
+        return Err(TraceError::TooFew);
     }
     Ok(Rows::Buckets(buckets.into()))
 }
