@@ -135,7 +135,7 @@ fn formulas_are_limited() {
     let nested = |depth: usize, open: &str, close: &str| format!("{}t{}", open.repeat(depth), close.repeat(depth));
     let too_long = [
         nested(20_000, "(", ")"),
-        nested(300, "(", ")"),
+        nested(110, "(", ")"),
         nested(2000, "abs(", ")"),
         nested(20_000, "[", "]"),
         nested(5000, "true ? ", " : t"),
@@ -148,7 +148,7 @@ fn formulas_are_limited() {
     assert_told(&formula("len(map(1..100000000, # * 2))"), "", "ranges (`..`) are not simulated");
     assert_eq!(told(&formula("max([t * 1.5, t / 2]) + (t > 3 ? 1 : 0)"), ""), "valid");
     // The most that is allowed is read and run on the small stack of a thread.
-    for text in [nested(240, "(", ")"), nested(120, "abs(", ")"), vec!["t"; 250].join("+")] {
+    for text in [nested(99, "(", ")"), nested(49, "abs(", ")"), vec!["t"; 100].join("+")] {
         let scenario = std::thread::spawn(move || {
             let texts = BTreeMap::from([("scenario.toml".to_owned(), formula(&text))]);
             let loaded = load_texts("scenario.toml", texts, &Options::default()).expect("a valid scenario");

@@ -27,7 +27,7 @@ const MAX_HANDLERS: u64 = 10_000;
 /// Longest formula, in bytes.
 const MAX_FORMULA_BYTES: usize = 5000;
 /// Most words, numbers and signs of a formula: it is read and evaluated by recursion.
-const MAX_FORMULA_PARTS: usize = 500;
+const MAX_FORMULA_PARTS: usize = 200;
 
 pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
     for (key, value) in cx.root.entries().unwrap_or_default() {
