@@ -1,5 +1,7 @@
 //! Choosing a node: filters, scores, and the draw among equals (`pkg/scheduler/schedule_one.go: schedulePod`).
 
+use std::cmp::Ordering;
+
 use crate::api::pod::TaintEffect;
 use crate::engine::Stream;
 use crate::units::{Resource, Resources};
@@ -209,20 +211,46 @@ impl Chooser {
         self.feasible.clear();
         self.scores.clear();
         let start = self.next_start % nodes;
-        let mut examined = 0;
         let alone = self.stands_alone(attempt);
-        for slot in order[start..].iter().chain(&order[..start]) {
-            examined += 1;
-            let verdict = if alone { self.own_verdict(attempt, *slot) } else { self.verdict(attempt, *slot) };
+        let mut examined = 0;
+        for part in [&order[start..], &order[..start]] {
+            examined += if alone { self.add_own(attempt, part, want) } else { self.add(attempt, part, want) };
+        }
+        self.next_start = (start + examined) % nodes;
+    }
+
+    /// Adds feasible nodes until there are as many as wanted; gives how many were examined.
+    fn add(&mut self, attempt: &Attempt<'_>, part: &[Slot], want: usize) -> usize {
+        for (examined, slot) in part.iter().enumerate() {
+            if self.feasible.len() == want {
+                return examined;
+            }
+            let verdict = self.verdict(attempt, *slot);
             if verdict >= 0 {
                 self.feasible.push(*slot);
                 self.scores.push(i64::from(verdict));
-                if self.feasible.len() == want {
-                    break;
-                }
             }
         }
-        self.next_start = (start + examined) % nodes;
+        part.len()
+    }
+
+    /// The same where a node's own state decides: most attempts of a run, so nothing is looked up twice.
+    fn add_own(&mut self, attempt: &Attempt<'_>, part: &[Slot], want: usize) -> usize {
+        let memory = &mut self.memory[attempt.id.0 as usize];
+        let versions = &attempt.snapshot.versions[..];
+        for (examined, &slot) in part.iter().enumerate() {
+            if self.feasible.len() == want {
+                return examined;
+            }
+            let known = memory.verdicts[slot];
+            let same = known.version == versions[slot];
+            let verdict = if same { known.value } else { memory.renew(attempt, slot, &self.config) };
+            if verdict >= 0 {
+                self.feasible.push(slot);
+                self.scores.push(i64::from(verdict));
+            }
+        }
+        part.len()
     }
 
     /// Whether a node's own state decides whether it is feasible: no nominations, no spreading, no pod affinity.
@@ -239,9 +267,7 @@ impl Chooser {
         if known.version == version {
             return known.value;
         }
-        let value = memory.judge(attempt, slot, &self.config);
-        memory.verdicts[slot] = Verdict { version, value };
-        value
+        memory.renew(attempt, slot, &self.config)
     }
 
     /// The node's score by room if it is feasible, else an encoded rejection.
@@ -279,8 +305,11 @@ impl Chooser {
             }
         }
         self.add_image_scores(attempt);
-        let best = self.scores.iter().copied().max().unwrap_or(0);
-        let equals = self.scores.iter().filter(|score| **score == best).count();
+        let (best, equals) = self.scores.iter().fold((i64::MIN, 0), |(best, equals), &score| match score.cmp(&best) {
+            Ordering::Greater => (score, 1),
+            Ordering::Equal => (best, equals + 1),
+            Ordering::Less => (best, equals),
+        });
         let drawn = if equals > 1 { tie.below(equals) } else { 0 };
         let index =
             self.scores.iter().enumerate().filter(|(_, score)| **score == best).nth(drawn).map_or(0, |(i, _)| i);
@@ -383,6 +412,13 @@ impl Chooser {
 }
 
 impl ShapeMemory {
+    /// Finds out anew what the node's own state says.
+    fn renew(&mut self, attempt: &Attempt<'_>, slot: Slot, config: &ChooseConfig) -> i16 {
+        let value = self.judge(attempt, slot, config);
+        self.verdicts[slot] = Verdict { version: attempt.snapshot.versions[slot], value };
+        value
+    }
+
     fn judge(&mut self, attempt: &Attempt<'_>, slot: Slot, config: &ChooseConfig) -> i16 {
         let description = Some(attempt.snapshot.described[slot]);
         let node = attempt.snapshot.node(slot);
