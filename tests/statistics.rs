@@ -120,7 +120,7 @@ fn messages_of_the_warm_up_are_not_measured() {
     assert_eq!(calm.queues[0].totals, all.queues[0].totals, "what happens does not depend on what is measured");
 }
 
-/// `FORESCALE_PAIRS=100 cargo test --release --test statistics pairing -- --nocapture` makes the whole measurement.
+/// `FORESCALE_PAIRS=40 cargo test --release --test statistics pairing -- --nocapture` makes the whole measurement.
 #[test]
 fn pairing_saves_two_thirds_of_all_runs_and_more_on_reference_systems() {
     let pairs = std::env::var("FORESCALE_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
@@ -128,20 +128,19 @@ fn pairing_saves_two_thirds_of_all_runs_and_more_on_reference_systems() {
     let workers = "NodePool/batch-workers.disruption.consolidateAfter";
     let replicas = "ScaledObject/order-processor.maxReplicaCount";
     let cases = [
-        ("two-layer", consolidation, ["1m", "30s"], ["wait_p95_s", "cost_usd"]),
-        ("front-page", workers, ["30s", "1m"], ["wait_p95_s", "cost_usd"]),
-        ("front-page", replicas, ["100", "120"], ["wait_p95_s", "wait_mean_s"]),
+        ("two-layer", consolidation, ["1m", "30s"]),
+        ("front-page", workers, ["30s", "1m"]),
+        ("front-page", replicas, ["100", "120"]),
     ];
-    for (name, setting, values, measures) in cases.into_iter().take(if pairs < 20 { 1 } else { cases.len() }) {
+    for (name, setting, values) in cases.into_iter().take(if pairs < 20 { 1 } else { cases.len() }) {
         let runs = values.map(|value| replications(name, (setting, value), pairs));
-        for (index, measure) in measures.into_iter().enumerate() {
+        for (measure, least) in [("wait_p95_s", 3.0), ("wait_mean_s", 1.0), ("cost_usd", 0.9)] {
             let [a, b] =
                 [0, 1].map(|side| runs[side].iter().map(|outcome| value(outcome, measure)).collect::<Vec<_>>());
             let gain = pairing_gain(&a, &b);
             let [from, to] = values;
             println!("{name}, {setting} {from} against {to}, {measure}: {gain:.1?} times fewer of {pairs} runs");
             // Without a gain to name, the difference is the same in all runs: one pair says it all.
-            let least = if index == 0 { 3.0 } else { 1.0 };
             assert!(gain.is_none_or(|gain| gain >= least), "{name} {measure}: {gain:?}");
         }
     }
