@@ -13,12 +13,20 @@ mod control_plane;
 mod disruption_world;
 #[path = "../tests/support/json.rs"]
 mod json;
+#[path = "support/parse.rs"]
+mod parse;
+#[path = "support/placement.rs"]
+mod placement;
 #[path = "../tests/support/plain_pools.rs"]
 mod plain_pools;
 #[path = "../tests/support/plain_scheduler.rs"]
 mod plain_scheduler;
 #[path = "../tests/support/plain_topology.rs"]
 mod plain_topology;
+#[path = "support/provisioning.rs"]
+mod provisioning;
+#[path = "support/queue.rs"]
+mod queue;
 #[path = "figures/runs.rs"]
 mod runs;
 
@@ -94,7 +102,7 @@ fn main() {
         && let Ok(count) = count.parse()
     {
         match first.as_str() {
-            runs::PEAK_OF_MESSAGES => return runs::print_peak(&runs::queue_of(10, count, "")),
+            runs::PEAK_OF_MESSAGES => return runs::print_peak(&queue::queue_of(10, count, "")),
             runs::PEAK_OF_PODS => return runs::print_peak(&runs::pods(count)),
             _ => {}
         }

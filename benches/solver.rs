@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use forescale::api::decode::{Decode, Problems};
 use forescale::api::karpenter::NodePoolSpec;
 use forescale::api::meta::Labels;
 use forescale::api::pod::PodSpec;
@@ -14,6 +13,11 @@ use forescale::ec2::kwok;
 use forescale::engine::Streams;
 use forescale::karpenter::scheduling::{Input, Pod, Pool, Shape, solve};
 use forescale::time::Time;
+
+#[path = "support/parse.rs"]
+mod parse;
+
+use parse::parse;
 
 const PODS: usize = 10_000;
 
@@ -57,10 +61,4 @@ fn main() {
         }
         println!("{name:30} {:8.2} ms, {claims} claims", fastest * 1e3);
     }
-}
-
-fn parse<T: Decode>(toml: &str) -> T {
-    let mut problems = Problems::default();
-    let tree = forescale::scenario::toml::parse(toml, 0, &mut problems);
-    T::decode(&tree, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list))
 }

@@ -2,25 +2,13 @@
 
 use std::sync::Arc;
 
-use forescale::api::decode::{Decode, Problems, defaults};
-use forescale::api::karpenter::AmiFamily;
-use forescale::api::karpenter::NodePoolSpec;
-use forescale::api::meta::Labels;
-use forescale::api::pod::PodSpec;
 use forescale::cluster::catalogue::Catalogue;
-use forescale::ec2::capacity::NodeSettings;
-use forescale::ec2::catalogue::build;
-use forescale::ec2::prices::Prices;
-use forescale::engine::{Stream, Streams};
-use forescale::karpenter::scheduling::{Input, Pod, Pool, Shape, solve};
-use forescale::scheduler::choose::{Choice, Chooser};
-use forescale::scheduler::shape::{PodTraits, ShapeIndex};
-use forescale::scheduler::snapshot::{NodeSpec, Placed, Snapshot};
-use forescale::time::Time;
-use forescale::units::{Resource, Resources};
+use forescale::karpenter::scheduling::{Input, solve};
 use serde_json::json;
 
 use super::case::Case;
+use super::placement::Placement;
+use super::provisioning::{ties, whole_catalogue, with_pending};
 use super::{Figures, Goal, fastest, once, plain_scheduler};
 
 pub fn print(figures: &Figures) {
@@ -52,12 +40,6 @@ pub fn print(figures: &Figures) {
     }
 }
 
-/// All instance types of us-east-1, in three zones.
-fn whole_catalogue() -> Catalogue {
-    let mut prices = Prices::new(&defaults(), Streams::new(1, 0));
-    build("us-east-1", &[], &NodeSettings::of_family(AmiFamily::Al2023), &mut prices, Time::ZERO).expect("prices")
-}
-
 /// Milliseconds of one scheduling pass of Karpenter's that knows nothing of former ones.
 fn provision(catalogue: &Arc<Catalogue>, pods: usize, shapes: usize) -> f64 {
     let pass = |input: &Input<'_>| 1e3 * fastest(3, || assert!(!solve(input, &mut ties()).claims.is_empty()));
@@ -79,91 +61,13 @@ fn plain_over_production(catalogue: &Arc<Catalogue>, pods: usize, shapes: usize)
     })
 }
 
-fn ties() -> Stream {
-    Streams::new(1, 0).open("bench", 0)
-}
-
-/// What a measurement gives for so many pending pods of so many shapes, a pool of everything and no node.
-fn with_pending(
-    catalogue: &Arc<Catalogue>,
-    pods: usize,
-    shapes: usize,
-    measure: impl FnOnce(&Input<'_>) -> f64,
-) -> f64 {
-    let pool: NodePoolSpec = parse("template = { spec = { requirements = [] } }");
-    let labels = Labels::from([("app".to_owned(), "a".to_owned())]);
-    let spec = |i: usize| -> PodSpec {
-        let requests = format!("{{ cpu = \"{}m\", memory = \"{}Mi\" }}", 1000 + 10 * i, 1024 + 7 * i);
-        parse(&format!("containers = [{{ resources = {{ requests = {requests} }} }}]"))
-    };
-    let specs: Vec<PodSpec> = (0..shapes).map(spec).collect();
-    let pod = |i: usize| Pod { shape: i % shapes, created: Time::ZERO, uid: i as u64, gated: false };
-    let input = Input {
-        catalogues: vec![Arc::clone(catalogue)],
-        pools: vec![Pool { name: "workers", spec: &pool, catalogue: Some(0) }],
-        shapes: specs.iter().map(|spec| Shape { labels: &labels, spec, volumes: 0 }).collect(),
-        pods: (0..pods).map(pod).collect(),
-        ..Input::default()
-    };
-    measure(&input)
-}
-
 /// Milliseconds in which kube-scheduler's rules place pods of 200 sizes.
 fn place(pods: u32, nodes: usize) -> f64 {
-    const SIZES: usize = 200;
-    let mut milliseconds = f64::INFINITY;
-    for _ in 0..3 {
-        let mut stream = Streams::new(1, 0).open("bench", 0);
-        let mut snapshot = snapshot(nodes, &mut stream);
-        let shapes: Vec<ShapeIndex> = (0..SIZES)
-            .map(|size| {
-                let (cpu, mib) = (250 * (1 + stream.below(64)), 256 * (1 + stream.below(128)));
-                snapshot.shape(&traits(size, cpu, mib))
-            })
-            .collect();
-        let order: Vec<ShapeIndex> = (0..pods).map(|_| shapes[stream.below(SIZES)]).collect();
-        let mut chooser = Chooser::default();
-        let seconds = once(|| {
-            for (pod, &shape) in (0..).zip(&order) {
-                if let Choice::Node(slot) = chooser.choose(&mut snapshot, pod, shape, None, &mut stream) {
-                    let started = Time::ZERO;
-                    snapshot.place(slot, Placed { pod, shape, started, terminating: false, preempted: false });
-                }
-            }
-        });
-        milliseconds = milliseconds.min(1e3 * seconds);
-    }
-    milliseconds
-}
-
-fn snapshot(nodes: usize, stream: &mut Stream) -> Snapshot {
-    let mut snapshot = Snapshot::default();
-    for index in 0..nodes {
-        let name = format!("node-{index}");
-        let cpu = [16_000, 32_000, 64_000][stream.below(3)];
-        let labels = [
-            ("kubernetes.io/hostname".to_owned(), name.clone()),
-            ("topology.kubernetes.io/zone".to_owned(), format!("zone-{}", index % 3)),
-        ];
-        let allocatable =
-            Resources::ZERO.with(Resource::Cpu, cpu).with(Resource::Memory, cpu << 22).with(Resource::Pods, 110);
-        snapshot.add_node(NodeSpec {
-            name,
-            labels: labels.into(),
-            taints: Vec::new(),
-            unschedulable: false,
-            allocatable,
-            images: Vec::new(),
-        });
-    }
-    snapshot
-}
-
-fn traits(size: usize, cpu: usize, mib: usize) -> PodTraits {
-    let requests = format!("{{ cpu = \"{cpu}m\", memory = \"{mib}Mi\" }}");
-    let spec: PodSpec = parse(&format!("containers = [{{ resources = {{ requests = {requests} }} }}]"));
-    let labels = Labels::from([("app".to_owned(), format!("app-{size}"))]);
-    PodTraits { labels, spec, priority: 0, preempts: true, workload_selector: None }
+    let one = || {
+        let mut placement = Placement::new(pods, nodes, false);
+        1e3 * once(|| assert!(placement.place() > 0))
+    };
+    std::iter::repeat_with(one).take(3).fold(f64::INFINITY, f64::min)
 }
 
 /// Milliseconds of one disruption pass over full nodes with ten pods each, of 20 shapes: every search is made and finds nothing.
@@ -192,10 +96,4 @@ fn disrupt(nodes: usize) -> f64 {
         assert!(case.started.is_empty(), "nodes that are full are removed: {:?}", case.started);
     }
     milliseconds
-}
-
-fn parse<T: Decode>(toml: &str) -> T {
-    let mut problems = Problems::default();
-    let tree = forescale::scenario::toml::parse(toml, 0, &mut problems);
-    T::decode(&tree, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list))
 }

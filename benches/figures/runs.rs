@@ -7,21 +7,18 @@ use std::process::Command;
 use std::time::Instant;
 
 use forescale::engine::{Distribution, Streams};
-use forescale::scenario::load::load_texts;
-use forescale::scenario::{Options, Scenario};
+use forescale::scenario::Scenario;
 use forescale::simulation;
-use forescale::telemetry::Outcome;
 use forescale::time::Duration;
 use rayon::prelude::*;
 
+use super::queue::{LOAD, assert_about, load_text, load_with, queue_of, run};
 use super::{Figures, Goal, fastest};
 
 /// First argument of a process whose memory is measured; the second is the number of messages or pods.
 pub const PEAK_OF_MESSAGES: &str = "peak-memory-of-messages";
 pub const PEAK_OF_PODS: &str = "peak-memory-of-pods";
 const MESSAGES: u64 = 10_000_000;
-/// Load of a server.
-const LOAD: f64 = 0.8;
 
 pub fn print(figures: &Figures) {
     for servers in [10, 1000] {
@@ -109,17 +106,6 @@ fn sweep(threads: usize) -> f64 {
     f64::from(RUNS) / seconds
 }
 
-fn run(scenario: &Scenario) -> Outcome {
-    let options = simulation::Options { check_invariants: false, ..simulation::Options::replication(0) };
-    simulation::run(scenario, options).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// Almost all messages must have been processed: otherwise less work was measured than is said.
-fn assert_about(outcome: &Outcome, messages: u64) {
-    let processed = outcome.processed() as f64 / messages as f64;
-    assert!((0.97..1.03).contains(&processed), "{processed} of the messages were processed");
-}
-
 /// So many pods of one Deployment, all running.
 pub fn pods(count: u64) -> Scenario {
     load_text(&format!(
@@ -130,23 +116,6 @@ pub fn pods(count: u64) -> Scenario {
          template = {{ metadata = {{ labels = {{ app = \"d\" }} }}, spec = {{ containers = [{{ name = \"c\", image = \"c:1\", resources = {{ requests = {{ cpu = \"50m\" }} }} }}] }} }}\n\
          selector = {{ matchLabels = {{ app = \"d\" }} }}\n\
          [[nodeGroups]]\nname = \"fixed\"\ncount = 200\ncapacity = {{ cpu = \"64\", memory = \"256Gi\", pods = 600 }}\n"
-    ))
-}
-
-/// M/M/c on a Deployment of fixed size.
-pub fn queue_of(servers: u32, messages: u64, queue: &str) -> Scenario {
-    let rate = LOAD * f64::from(servers);
-    let seconds = messages as f64 / rate;
-    let nodes = servers.div_ceil(500);
-    load_text(&format!(
-        "[simulation]\nduration = \"{seconds}s\"\nmaxPods = 1000000\n\
-         [[queues]]\nname = \"q\"\n{queue}\n[[queues.arrivals]]\npattern = \"poisson\"\nrate = \"{rate}/s\"\n\
-         [[consumers]]\ndeployment = \"d\"\nqueue = \"q\"\nbatchSize = 1\nwaitTime = \"20s\"\nvisibilityTimeout = \"5m\"\n\
-         processing = {{ exponential = {{ mean = \"1s\" }} }}\n\
-         [[deployments]]\nmetadata = {{ name = \"d\" }}\n[deployments.spec]\nreplicas = {servers}\n\
-         template = {{ metadata = {{ labels = {{ app = \"d\" }} }}, spec = {{ containers = [{{ name = \"c\", image = \"c:1\", resources = {{ requests = {{ cpu = \"50m\" }} }} }}] }} }}\n\
-         selector = {{ matchLabels = {{ app = \"d\" }} }}\n\
-         [[nodeGroups]]\nname = \"fixed\"\ncount = {nodes}\ncapacity = {{ cpu = \"64\", memory = \"256Gi\", pods = 600 }}\n"
     ))
 }
 
@@ -173,10 +142,6 @@ fn two_layer_week() -> Scenario {
     )
 }
 
-fn load_text(toml: &str) -> Scenario {
-    load_with(toml, BTreeMap::new())
-}
-
 /// With the manifests of the shipped scenarios.
 fn load_folder(toml: &str) -> Scenario {
     let mut texts = BTreeMap::new();
@@ -188,14 +153,6 @@ fn load_folder(toml: &str) -> Scenario {
         }
     }
     load_with(toml, texts)
-}
-
-fn load_with(toml: &str, mut texts: BTreeMap<String, String>) -> Scenario {
-    texts.insert("bench.toml".to_owned(), toml.to_owned());
-    match load_texts("bench.toml", texts, &Options::default()) {
-        Ok(loaded) => loaded.scenario,
-        Err(invalid) => panic!("{invalid}"),
-    }
 }
 
 /// The same queue by hand: a heap, a list of waiting messages, a list of idle servers, and nothing else.
