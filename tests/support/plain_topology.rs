@@ -18,12 +18,36 @@ pub enum Kind {
 }
 
 /// Which nodes count.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Filter {
     pub alternatives: Vec<Requirements>,
     pub affinity: NodeInclusionPolicy,
     pub taints: NodeInclusionPolicy,
     pub tolerations: Vec<Toleration>,
+}
+
+/// The real hash takes of each alternative the names of its labels alone, and combines list members by exclusive or.
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        let odd = |texts: Vec<String>| {
+            let mut odd = BTreeSet::new();
+            for text in texts {
+                if !odd.remove(&text) {
+                    odd.insert(text);
+                }
+            }
+            odd
+        };
+        let labels = |filter: &Filter| {
+            let one = |alternative: &Requirements| alternative.iter().map(|(key, _)| format!("{key}|")).collect();
+            odd(filter.alternatives.iter().map(one).collect())
+        };
+        let tolerations =
+            |filter: &Filter| odd(filter.tolerations.iter().map(|toleration| format!("{toleration:?}")).collect());
+        (self.affinity, self.taints) == (other.affinity, other.taints)
+            && labels(self) == labels(other)
+            && tolerations(self) == tolerations(other)
+    }
 }
 
 /// What tells groups apart.

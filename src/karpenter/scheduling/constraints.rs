@@ -36,7 +36,7 @@ pub(super) struct Identity {
 }
 
 /// Which nodes count for a spread constraint (`topologynodefilter.go: TopologyNodeFilter`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct NodeFilter {
     /// Node selector with each alternative of the required node affinity: one must be met.
     pub(super) alternatives: Vec<Requirements>,
@@ -45,7 +45,28 @@ pub(super) struct NodeFilter {
     pub(super) tolerations: Vec<Toleration>,
 }
 
+/// As upstream's hash sees it: of the alternatives only the labels count, not what is required of them, and equal members of a
+/// list cancel each other in pairs. So constraints of pods that select different values of one label share the first one's filter.
+impl PartialEq for NodeFilter {
+    fn eq(&self, other: &Self) -> bool {
+        self.affinity == other.affinity
+            && self.taints == other.taints
+            && same_hash(&self.tolerations, &other.tolerations)
+            && same_hash(&self.labels(), &other.labels())
+    }
+}
+
+/// Whether lists whose members' hashes are combined by exclusive or have the same hash.
+fn same_hash<T: PartialEq>(a: &[T], b: &[T]) -> bool {
+    let all = || a.iter().chain(b);
+    all().all(|one| all().filter(|other| *other == one).count() % 2 == 0)
+}
+
 impl NodeFilter {
+    fn labels(&self) -> Vec<Vec<&str>> {
+        self.alternatives.iter().map(|alternative| alternative.iter().map(|(key, _)| key).collect()).collect()
+    }
+
     fn new(pod: &PodSpec, affinity: NodeInclusionPolicy, taints: NodeInclusionPolicy) -> Self {
         let selector = Requirements::of_labels(&pod.node_selector);
         let required = pod
