@@ -1,11 +1,14 @@
 //! Simulated time: integer microseconds, so that equal instants are equal and sums never round.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
 /// An instant of a run: microseconds since its beginning (t = 0). Range: 0 to about 292,000 years.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Time(u64);
+///
+/// It holds one more than the microseconds, so that `Option<Time>` takes no more room: pods and nodes remember many instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(NonZeroU64);
 
 /// A signed span of simulated time in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,15 +18,15 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 
 impl Time {
     /// The beginning of a run.
-    pub const ZERO: Time = Time(0);
+    pub const ZERO: Time = Time(NonZeroU64::MIN);
     /// Later than every instant of a run.
-    pub const MAX: Time = Time(i64::MAX as u64);
+    pub const MAX: Time = Time::from_micros(i64::MAX as u64 - 1);
 
     /// The instant `micros` microseconds after the beginning.
     #[inline]
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
-        Time(micros)
+        Time(NonZeroU64::MIN.saturating_add(micros))
     }
 
     /// The instant `seconds` seconds after the beginning, rounded to the microsecond. Negative and NaN give `ZERO`.
@@ -37,21 +40,21 @@ impl Time {
     #[inline]
     #[must_use]
     pub const fn as_micros(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Seconds since the beginning.
     #[inline]
     #[must_use]
     pub fn as_secs_f64(self) -> f64 {
-        self.0 as f64 / MICROS_PER_SECOND as f64
+        self.as_micros() as f64 / MICROS_PER_SECOND as f64
     }
 
     /// The span since `earlier`, negative if `earlier` is later.
     #[inline]
     #[must_use]
     pub const fn since(self, earlier: Time) -> Duration {
-        Duration(self.0 as i64 - earlier.0 as i64)
+        Duration(self.0.get() as i64 - earlier.0.get() as i64)
     }
 
     /// The last whole second of the wall clock at or before this instant, where `phase` is an instant of the run at which a
@@ -60,9 +63,10 @@ impl Time {
     #[inline]
     #[must_use]
     pub fn floor_second(self, phase: Time) -> Time {
-        let offset = phase.0 % MICROS_PER_SECOND as u64;
-        match self.0.checked_sub(offset) {
-            Some(since) => Time(offset + since / MICROS_PER_SECOND as u64 * MICROS_PER_SECOND as u64),
+        const SECOND: u64 = MICROS_PER_SECOND as u64;
+        let offset = phase.as_micros() % SECOND;
+        match self.as_micros().checked_sub(offset) {
+            Some(since) => Time::from_micros(offset + since / SECOND * SECOND),
             None => Time::ZERO,
         }
     }
@@ -146,11 +150,19 @@ fn round_half_away(x: f64) -> i64 {
     whole.saturating_add(i64::from(rest >= 0.5)).saturating_sub(i64::from(rest <= -0.5))
 }
 
+impl Default for Time {
+    /// The beginning of a run.
+    fn default() -> Time {
+        Time::ZERO
+    }
+}
+
 impl Add<Duration> for Time {
     type Output = Time;
     #[inline]
     fn add(self, rhs: Duration) -> Time {
-        Time((self.0 as i64).saturating_add(rhs.0).max(0) as u64)
+        let sum = (self.0.get() as i64).saturating_add(rhs.0).max(0) as u64;
+        Time(NonZeroU64::new(sum).unwrap_or(NonZeroU64::MIN))
     }
 }
 
@@ -241,7 +253,7 @@ impl std::iter::Sum for Duration {
 /// Seconds with up to three decimals, as in `12.345s`.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Duration(self.0 as i64))
+        write!(f, "{}", Duration(self.as_micros() as i64))
     }
 }
 
@@ -275,6 +287,16 @@ impl fmt::Display for Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instants_stay_between_the_beginning_and_the_end() {
+        assert_eq!(size_of::<Option<Time>>(), size_of::<Time>());
+        assert_eq!(Time::ZERO - Duration::from_secs(1), Time::ZERO);
+        assert_eq!(Time::from_micros(5) - Duration::from_micros(5), Time::ZERO);
+        assert_eq!(Time::from_micros(5).as_micros(), 5);
+        assert_eq!(Time::MAX + Duration::from_secs(1), Time::MAX);
+        assert_eq!(Time::from_micros(2).since(Time::from_micros(5)), Duration::from_micros(-3));
+    }
 
     #[test]
     fn whole_seconds_follow_the_phase_of_the_wall_clock() {

@@ -205,7 +205,7 @@ impl Pools {
         let name = format!("{}/{}/{}", key.capacity_type.as_str(), key.instance_type, key.zone);
         let rate = self.reclaim_rate(scarcity);
         let share = self.market.region_wide_share;
-        let family_rate = share * self.family_rate(row.family);
+        let family_rate = self.ensure_family(row.family);
         let family_part = if family_rate > 0.0 { (share * rate / family_rate).min(1.0) } else { 0.0 };
         let outage_hours = self.market.dry_time.mean().as_secs_f64() / 3600.0;
         let all = if outage_hours > 0.0 { -(1.0 - scarcity.unavailable.min(0.999)).ln() / outage_hours } else { 0.0 };
@@ -218,10 +218,16 @@ impl Pools {
             family: row.family,
         };
         self.pools.insert(key.clone(), pool);
-        let streams = self.streams;
-        self.families
-            .entry(row.family)
-            .or_insert_with(|| Occurrences::new(&streams, "family reclaims", row.family, family_rate));
+    }
+
+    /// How often reclaims strike the whole family, per hour.
+    fn ensure_family(&mut self, family: &'static str) -> f64 {
+        if let Some(known) = self.families.get(family) {
+            return known.per_hour;
+        }
+        let per_hour = self.market.region_wide_share * self.family_rate(family);
+        self.families.insert(family, Occurrences::new(&self.streams, "family reclaims", family, per_hour));
+        per_hour
     }
 
     /// Whether EC2 has an instance of the pool to give.
