@@ -88,6 +88,8 @@ pub struct SpotAdvice {
 /// What is known about the prices of one type in one region.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RegionalType {
+    /// Its place in [`types_of`] its region.
+    pub index: usize,
     /// The type.
     pub row: &'static TypeRow,
     /// On-demand price, USD per hour.
@@ -129,7 +131,7 @@ fn all_regions() -> &'static [Region] {
                 regions.push(Region { name: region, types: Vec::new() });
             }
             if let Some(last) = regions.last_mut() {
-                last.types.push(RegionalType { row, on_demand, spot });
+                last.types.push(RegionalType { index: last.types.len(), row, on_demand, spot });
             }
         }
         regions

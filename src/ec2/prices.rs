@@ -3,8 +3,6 @@
 //! A Spot price is on-demand less the advised saving, times the zone's factor, times a slow noise of its own per type and
 //! zone: the logarithm moves every `spotPriceStep` towards 0 and is normal with `spotPriceSigma` at all times.
 
-use rustc_hash::FxHashMap;
-
 use super::data::RegionalType;
 use crate::cluster::catalogue::CapacityType;
 use crate::engine::stream::fnv1a;
@@ -24,8 +22,8 @@ pub struct Prices {
     kept: f64,
     /// The size of what a step adds to it, in standard deviations.
     fresh: f64,
-    /// By type: of each zone that was asked for.
-    noise: FxHashMap<&'static str, Vec<(String, Noise)>>,
+    /// By zone that was asked for: of each type of the region, by its place.
+    noise: Vec<(String, Vec<Option<Noise>>)>,
 }
 
 /// The deviation of one pool's price, one value a step.
@@ -42,17 +40,14 @@ impl Prices {
     pub fn new(market: &Market, streams: Streams) -> Self {
         let kept = (-(market.spot_price_step.as_micros().max(1) as f64) / MEMORY.as_micros() as f64).exp();
         let fresh = (1.0 - kept * kept).sqrt();
-        Prices { market: market.clone(), streams, kept, fresh, noise: FxHashMap::default() }
+        Prices { market: market.clone(), streams, kept, fresh, noise: Vec::new() }
     }
 
     /// Price in USD per hour at `now`; `None` when the type has no Spot. Asked in the order of time.
     pub fn at(&mut self, now: Time, regional: &RegionalType, zone: &str, capacity_type: CapacityType) -> Option<f64> {
         let spot = capacity_type == CapacityType::Spot;
-        let mut price = if spot {
-            self.spot_mean(regional, zone)? * self.factor(now, regional.row.name, zone)
-        } else {
-            regional.on_demand
-        };
+        let mut price =
+            if spot { self.spot_mean(regional, zone)? * self.factor(now, regional, zone) } else { regional.on_demand };
         for change in &self.market.prices {
             if Time::ZERO + change.at <= now && change.offerings.matches(regional.row.name, zone, spot) {
                 price = change.per_hour.map_or(price, |quantity| quantity.milli as f64 / 1000.0);
@@ -70,20 +65,25 @@ impl Prices {
         Some(regional.on_demand * share * factor)
     }
 
-    fn factor(&mut self, now: Time, name: &'static str, zone: &str) -> f64 {
+    fn factor(&mut self, now: Time, regional: &RegionalType, zone: &str) -> f64 {
         let sigma = self.market.spot_price_sigma;
         let length = self.market.spot_price_step.as_micros().max(1) as u64;
         if sigma <= 0.0 {
             return 1.0;
         }
-        let zones = self.noise.entry(name).or_default();
-        let known = zones.iter().position(|(known, _)| known == zone).unwrap_or_else(|| {
-            let mut stream = self.streams.open("spot price", fnv1a([name, "/", zone]));
-            let log = sigma * Distribution::standard_normal(&mut stream);
-            zones.push((zone.to_owned(), Noise { stream, step: 0, log }));
-            zones.len() - 1
+        let known = self.noise.iter().position(|(known, _)| known == zone).unwrap_or_else(|| {
+            self.noise.push((zone.to_owned(), Vec::new()));
+            self.noise.len() - 1
         });
-        let noise = &mut zones[known].1;
+        let types = &mut self.noise[known].1;
+        if types.len() <= regional.index {
+            types.resize(regional.index + 1, None);
+        }
+        let noise = types[regional.index].get_or_insert_with(|| {
+            let mut stream = self.streams.open("spot price", fnv1a([regional.row.name, "/", zone]));
+            let log = sigma * Distribution::standard_normal(&mut stream);
+            Noise { stream, step: 0, log }
+        });
         while noise.step < now.as_micros() / length {
             let fresh = sigma * Distribution::standard_normal(&mut noise.stream);
             noise.log = self.kept * noise.log + self.fresh * fresh;

@@ -132,7 +132,7 @@ fn pod(index: usize) -> PodRecord {
         unready: Vec::new(),
         stopping: gone.then(|| at(stopping)),
         ended: gone.then(|| at(stopping + 12.0)),
-        reason: if gone { "ScaledDown".to_owned() } else { String::new() },
+        reason: if gone { "ScaledDown" } else { "" },
     }
 }
 

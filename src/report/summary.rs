@@ -401,7 +401,7 @@ fn summarize_pods(outcome: &Outcome, workload: Option<WorkloadKey>) -> Pods {
             scheduling.record(at - pod.created);
         }
         if pod.ended.is_some() && !pod.reason.is_empty() {
-            *ended.entry(pod.reason.clone()).or_default() += 1;
+            *ended.entry(pod.reason.to_owned()).or_default() += 1;
         }
     }
     Pods {

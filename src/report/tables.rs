@@ -212,6 +212,6 @@ fn pod_row(pod: &PodRecord, outcome: &Outcome) -> [String; POD_COLUMNS.len()] {
         seconds(pod.ready),
         seconds(pod.stopping),
         seconds(pod.ended),
-        pod.reason.clone(),
+        pod.reason.to_owned(),
     ]
 }

@@ -251,7 +251,7 @@ pub struct PodRecord {
     /// When it was gone.
     pub ended: Option<Time>,
     /// Why it stopped; empty = it did not.
-    pub reason: String,
+    pub reason: &'static str,
 }
 
 /// What a node is.

@@ -3,11 +3,12 @@
 
 mod assemble;
 mod backlog;
+mod loads;
 
 use std::collections::BTreeMap;
 
 use crate::cluster::instance::Instance;
-use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, InstanceId, NodeId, PodId, QueueId, Rule};
+use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, InstanceId, PodId, QueueId, Rule};
 use crate::cluster::{ScaledJobId, pod::Owner};
 use crate::engine::Durations;
 use crate::scenario::Scenario;
@@ -15,7 +16,7 @@ use crate::scenario::node_groups::NodeGroup;
 use crate::scenario::series::SeriesSpec;
 use crate::sqs::{Extremes, Unfinished};
 use crate::time::{Duration, Time};
-use crate::units::{Resources, Usd};
+use crate::units::Usd;
 
 use self::backlog::Stages;
 use super::ledger::{Bill, Weights};
@@ -24,14 +25,6 @@ use super::Series;
 use super::outcome::{
     Ended, Mark, MarkKind, Outcome, QueueRecord, QueueSample, QueueTotals, RunInfo, WorkloadKey, WorkloadRecord,
 };
-
-/// Requests bound to a node from an instant on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Load {
-    at: Time,
-    workload: Resources,
-    system: Resources,
-}
 
 /// What a pod worked on messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,9 +56,6 @@ pub struct Recorder {
     /// Deployments, then ScaledJobs.
     workloads: Vec<WorkloadRecord>,
     deployments: usize,
-    loads: Vec<Vec<Load>>,
-    /// Node and requests of each pod as last counted in `loads`.
-    counted: Vec<Option<(NodeId, Resources)>>,
     interrupted: Vec<(InstanceId, Time)>,
     /// When pods that were ready were not, by pod; open spans end at `Time::MAX`.
     unready: BTreeMap<u32, Vec<(Time, Time)>>,
@@ -103,8 +93,6 @@ impl Recorder {
             stages: Stages::new(workloads.len()),
             workloads,
             deployments: cluster.deployments.len(),
-            loads: Vec::new(),
-            counted: Vec::new(),
             interrupted: Vec::new(),
             unready: BTreeMap::new(),
             decisions: Vec::new(),
@@ -149,7 +137,10 @@ impl Recorder {
             Change::PodCreated(id)
             | Change::PodUnschedulable(id)
             | Change::PodWorking(id)
-            | Change::PodDeleting(id) => self.stage(id, cluster),
+            | Change::PodDeleting(id)
+            | Change::PodBound(id)
+            | Change::PodFinished(id)
+            | Change::PodGone(id) => self.stage(id, cluster),
             Change::PodReady(id) => {
                 self.stage(id, cluster);
                 if let Some((_, again)) = self.unready.get_mut(&id.0).and_then(|spans| spans.last_mut()) {
@@ -162,10 +153,6 @@ impl Recorder {
                 if !cluster.pods[id.index()].terminating() {
                     self.unready.entry(id.0).or_default().push((now, Time::MAX));
                 }
-            }
-            Change::PodBound(id) | Change::PodFinished(id) | Change::PodGone(id) => {
-                self.stage(id, cluster);
-                self.load(now, id, cluster);
             }
             Change::NodeClaimDeleting(id) => self.nodeclaim_ends(now, cluster.nodeclaims[id.index()].end),
             Change::SpotInterruptionWarning(id) => {
@@ -204,47 +191,6 @@ impl Recorder {
     fn stage(&mut self, id: PodId, cluster: &Cluster) {
         let workload = self.workload_of(cluster.pods[id.index()].owner, cluster);
         self.stages.update(id, &cluster.pods[id.index()], workload);
-    }
-
-    /// Counts the pod's requests on its node as long as it holds them.
-    fn load(&mut self, now: Time, id: PodId, cluster: &Cluster) {
-        let pod = &cluster.pods[id.index()];
-        if self.counted.len() <= id.index() {
-            self.counted.resize(id.index() + 1, None);
-        }
-        let holds = pod.exists() && !pod.terminal();
-        let wanted = pod.node.filter(|_| holds).map(|node| (node, cluster.shape_of(id).requests));
-        let before = std::mem::replace(&mut self.counted[id.index()], wanted);
-        if before == wanted {
-            return;
-        }
-        let workload = self.workload_of(pod.owner, cluster);
-        let useful = workload.is_some_and(|key| self.workloads[key.0 as usize].queue.is_some());
-        if let Some((node, requests)) = before {
-            self.add_load(now, node, Resources::ZERO - requests, useful);
-        }
-        if let Some((node, requests)) = wanted {
-            self.add_load(now, node, requests, useful);
-        }
-    }
-
-    fn add_load(&mut self, now: Time, node: NodeId, requests: Resources, useful: bool) {
-        if self.loads.len() <= node.index() {
-            self.loads.resize(node.index() + 1, Vec::new());
-        }
-        let steps = &mut self.loads[node.index()];
-        let mut load =
-            steps.last().copied().unwrap_or(Load { at: now, workload: Resources::ZERO, system: Resources::ZERO });
-        load.at = now;
-        if useful {
-            load.workload += requests;
-        } else {
-            load.system += requests;
-        }
-        if steps.last().is_some_and(|last| last.at == now) {
-            steps.pop();
-        }
-        steps.push(load);
     }
 
     /// Controllers decided something; to be called with all decisions of an event, in order.

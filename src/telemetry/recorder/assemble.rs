@@ -12,7 +12,8 @@ use crate::telemetry::series::Series;
 use crate::time::Time;
 use crate::units::Resources;
 
-use super::{Billed, Load, Recorder};
+use super::loads::{Load, Loads};
+use super::{Billed, Recorder};
 
 /// The [`Outcome`] of a run that ends at `end`.
 pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: &Cluster) -> Outcome {
@@ -20,17 +21,18 @@ pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: 
         queue.blame.finish(end);
     }
     recorder.weights = weights(&recorder, end, cluster);
+    let loads = Loads::new(&recorder, cluster);
     let mut keys = vec![None; cluster.nodes.len()];
     let mut nodes = Vec::new();
     for claim in &cluster.nodeclaims {
         if let Some(node) = claim.node {
             keys[node.index()] = Some(NodeKey(nodes.len() as u32));
         }
-        nodes.push(from_claim(&recorder, claim, cluster));
+        nodes.push(from_claim(&loads, claim));
     }
     for (index, node) in cluster.nodes.iter().enumerate().filter(|(_, node)| node.nodeclaim.is_none()) {
         keys[index] = Some(NodeKey(nodes.len() as u32));
-        nodes.push(from_node(&recorder, NodeId(index as u32), node, cluster));
+        nodes.push(from_node(&loads, NodeId(index as u32), node));
     }
     for (index, workload) in recorder.workloads.iter_mut().enumerate() {
         workload.scaled_by = scaled_by(index, recorder.deployments, cluster);
@@ -59,13 +61,14 @@ pub(super) fn bills<'a>(
 ) -> Vec<Billed<'a>> {
     let of = |id: Option<InstanceId>| id.map(|id| &cluster.instances[id.index()]).filter(|instance| chosen(instance));
     let billed = |instance, record: NodeRecord| Billed { name: record.instance, instance, bill: record.bill };
+    let loads = Loads::new(recorder, cluster);
     let claims = cluster.nodeclaims.iter();
     let mut bills: Vec<_> =
-        claims.filter_map(|claim| Some(billed(of(claim.instance)?, from_claim(recorder, claim, cluster)))).collect();
+        claims.filter_map(|claim| Some(billed(of(claim.instance)?, from_claim(&loads, claim)))).collect();
     let nodes = cluster.nodes.iter().enumerate().filter(|(_, node)| node.nodeclaim.is_none());
     bills.extend(nodes.filter_map(|(index, node)| {
         let instance = of(node.instance)?;
-        Some(billed(instance, from_node(recorder, NodeId(index as u32), node, cluster)))
+        Some(billed(instance, from_node(&loads, NodeId(index as u32), node)))
     }));
     bills
 }
@@ -85,7 +88,7 @@ fn pod_record(recorder: &Recorder, id: usize, pod: &Pod, keys: &[Option<NodeKey>
         // A pod of a Job that is done is deleted long after it ended: nobody asked it to stop.
         stopping: pod.path.deleting.filter(|at| ended.is_none_or(|ended| *at <= ended)),
         ended,
-        reason: pod.end.map(end_reason).unwrap_or_default().to_owned(),
+        reason: pod.end.map(end_reason).unwrap_or_default(),
     }
 }
 
@@ -111,7 +114,8 @@ fn end_reason(end: EndReason) -> &'static str {
     }
 }
 
-fn from_claim(recorder: &Recorder, claim: &NodeClaim, cluster: &Cluster) -> NodeRecord {
+fn from_claim(loads: &Loads<'_>, claim: &NodeClaim) -> NodeRecord {
+    let cluster = loads.cluster;
     let catalogue = cluster.catalogue_of(claim.pool);
     let node = claim.node.map(|node| &cluster.nodes[node.index()]);
     let instance = claim.instance.map(|id| &cluster.instances[id.index()]);
@@ -141,10 +145,11 @@ fn from_claim(recorder: &Recorder, claim: &NodeClaim, cluster: &Cluster) -> Node
         requested_memory: Series::default(),
         info,
     };
-    complete(recorder, record, claim.instance, claim.node, cluster)
+    complete(loads, record, claim.instance, claim.node)
 }
 
-fn from_node(recorder: &Recorder, id: NodeId, node: &Node, cluster: &Cluster) -> NodeRecord {
+fn from_node(loads: &Loads<'_>, id: NodeId, node: &Node) -> NodeRecord {
+    let cluster = loads.cluster;
     let instance = node.instance.map(|id| &cluster.instances[id.index()]);
     let catalogue: Option<&Catalogue> = instance.map(|instance| &*cluster.catalogues[instance.node_class.index()]);
     let instance_type =
@@ -178,26 +183,26 @@ fn from_node(recorder: &Recorder, id: NodeId, node: &Node, cluster: &Cluster) ->
         requested_memory: Series::default(),
         info,
     };
-    complete(recorder, record, node.instance, Some(id), cluster)
+    complete(loads, record, node.instance, Some(id))
 }
 
 /// Adds what needs the recorder's own notes: load, interruption, bill.
 fn complete(
-    recorder: &Recorder,
+    loads: &Loads<'_>,
     mut record: NodeRecord,
     instance: Option<InstanceId>,
     node: Option<NodeId>,
-    cluster: &Cluster,
 ) -> NodeRecord {
-    let loads = node.and_then(|node| recorder.loads.get(node.index())).map_or(&[][..], Vec::as_slice);
-    for load in loads {
+    let (recorder, cluster) = (loads.recorder, loads.cluster);
+    let loads = node.map_or_else(Vec::new, |node| loads.of(node));
+    for load in &loads {
         let all = load.workload + load.system;
         record.requested_cpu.record(load.at, all.cpu().milli());
         record.requested_memory.record(load.at, all.memory().bytes());
     }
     if let Some(id) = instance {
         record.interrupted = recorder.interrupted.iter().find(|(other, _)| *other == id).map(|&(_, at)| at);
-        record.bill = bill(&record, &cluster.instances[id.index()], loads);
+        record.bill = bill(&record, &cluster.instances[id.index()], &loads);
         let weights = node.and_then(|node| recorder.weights.get(node.index()));
         if let (Some(bill), Some(weights)) = (&mut record.bill, weights) {
             bill.worked(*weights);

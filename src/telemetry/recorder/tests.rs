@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::api::decode::{Decode, Problems, defaults};
 use crate::api::meta::Labels;
+use crate::cluster::NodeId;
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, TypeId, ZoneId};
 use crate::cluster::instance::{Instance, InstanceState};
 use crate::cluster::node::Node;
@@ -16,7 +17,7 @@ use crate::engine::Streams;
 use crate::scenario::toml::parse_value;
 use crate::telemetry::blame::Factor;
 use crate::telemetry::outcome::NodeState;
-use crate::units::{Cpu, Memory};
+use crate::units::{Cpu, Memory, Resources};
 
 fn at(seconds: u64) -> Time {
     Time::from_micros(seconds * 1_000_000)
