@@ -53,8 +53,14 @@ pub struct Chooser {
     pub config: ChooseConfig,
     memory: Vec<ShapeMemory>,
     next_start: usize,
-    feasible: Vec<Slot>,
-    scores: Vec<i64>,
+    feasible: Vec<Candidate>,
+}
+
+/// A feasible node and its score so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Candidate {
+    slot: Slot,
+    score: i64,
 }
 
 /// What is known of each node for one shape; an entry holds as long as the node's version does.
@@ -76,6 +82,8 @@ struct Verdict {
     /// The node's version that it was found for; `u32::MAX` at first.
     version: u32,
     value: i16,
+    /// The resources of which it has too little, a bit each.
+    lacking: u16,
 }
 
 /// What a node's description says for one shape.
@@ -145,15 +153,15 @@ impl Chooser {
                 self.memory[id.0 as usize].failure = Some((snapshot.version, diagnosis.clone()));
                 Choice::Unschedulable(diagnosis)
             }
-            1 => Choice::Node(self.feasible[0]),
+            1 => Choice::Node(self.feasible[0].slot),
             _ => Choice::Node(self.best(&attempt, tie)),
         }
     }
 
     /// The nodes that shared the highest score when [`Chooser::choose`] last drew a node: any of them could have been the answer.
     pub fn equals(&self) -> impl Iterator<Item = Slot> {
-        let best = self.scores.iter().max();
-        self.feasible.iter().zip(&self.scores).filter(move |(_, score)| Some(*score) == best).map(|(slot, _)| *slot)
+        let best = self.feasible.iter().map(|candidate| candidate.score).max();
+        self.feasible.iter().filter(move |candidate| Some(candidate.score) == best).map(|candidate| candidate.slot)
     }
 
     /// A failure holds for all pods of a shape, except that each leaves its own nomination out of account.
@@ -187,7 +195,7 @@ impl Chooser {
         let slots = snapshot.slots();
         memory.described.resize(slots, None);
         memory.by_description.resize(slots, Described::default());
-        memory.verdicts.resize(slots, Verdict { version: u32::MAX, value: 0 });
+        memory.verdicts.resize(slots, Verdict { version: u32::MAX, value: 0, lacking: 0 });
         if let Some(spread) = &mut memory.spread
             && (spread.has_hard() || spread.has_soft())
         {
@@ -209,7 +217,6 @@ impl Chooser {
         let nodes = order.len();
         let want = score::feasible_nodes_to_find(nodes, self.config.percentage_of_nodes_to_score);
         self.feasible.clear();
-        self.scores.clear();
         let start = self.next_start % nodes;
         let alone = self.stands_alone(attempt);
         let mut examined = 0;
@@ -221,36 +228,38 @@ impl Chooser {
 
     /// Adds feasible nodes until there are as many as wanted; gives how many were examined.
     fn add(&mut self, attempt: &Attempt<'_>, part: &[Slot], want: usize) -> usize {
-        for (examined, slot) in part.iter().enumerate() {
+        for (examined, &slot) in part.iter().enumerate() {
             if self.feasible.len() == want {
                 return examined;
             }
-            let verdict = self.verdict(attempt, *slot);
+            let verdict = self.verdict(attempt, slot);
             if verdict >= 0 {
-                self.feasible.push(*slot);
-                self.scores.push(i64::from(verdict));
+                self.feasible.push(Candidate { slot, score: i64::from(verdict) });
             }
         }
         part.len()
     }
 
-    /// The same where a node's own state decides: most attempts of a run, so nothing is looked up twice.
+    /// The same where a node's own state decides: most attempts of a run, so nothing is looked up twice, and every node is written
+    /// down, to be overwritten by the next one if it is not feasible.
     fn add_own(&mut self, attempt: &Attempt<'_>, part: &[Slot], want: usize) -> usize {
         let memory = &mut self.memory[attempt.id.0 as usize];
         let versions = &attempt.snapshot.versions[..];
-        for (examined, &slot) in part.iter().enumerate() {
-            if self.feasible.len() == want {
-                return examined;
-            }
+        let mut found = self.feasible.len();
+        self.feasible.resize(want, Candidate::default());
+        let room = &mut self.feasible[..want];
+        let mut examined = 0;
+        while examined < part.len() && found < room.len() {
+            let slot = part[examined];
             let known = memory.verdicts[slot];
             let same = known.version == versions[slot];
-            let verdict = if same { known.value } else { memory.renew(attempt, slot, &self.config) };
-            if verdict >= 0 {
-                self.feasible.push(slot);
-                self.scores.push(i64::from(verdict));
-            }
+            let verdict = if same { known.value } else { memory.renew(attempt, slot, &self.config).value };
+            room[found] = Candidate { slot, score: i64::from(verdict) };
+            found += usize::from(verdict >= 0);
+            examined += 1;
         }
-        part.len()
+        self.feasible.truncate(found);
+        examined
     }
 
     /// Whether a node's own state decides whether it is feasible: no nominations, no spreading, no pod affinity.
@@ -260,19 +269,15 @@ impl Chooser {
     }
 
     /// What the node's own state says.
-    fn own_verdict(&mut self, attempt: &Attempt<'_>, slot: Slot) -> i16 {
+    fn own_verdict(&mut self, attempt: &Attempt<'_>, slot: Slot) -> Verdict {
         let memory = &mut self.memory[attempt.id.0 as usize];
-        let version = attempt.snapshot.versions[slot];
         let known = memory.verdicts[slot];
-        if known.version == version {
-            return known.value;
-        }
-        memory.renew(attempt, slot, &self.config)
+        if known.version == attempt.snapshot.versions[slot] { known } else { memory.renew(attempt, slot, &self.config) }
     }
 
     /// The node's score by room if it is feasible, else an encoded rejection.
     fn verdict(&mut self, attempt: &Attempt<'_>, slot: Slot) -> i16 {
-        let mut verdict = self.own_verdict(attempt, slot);
+        let mut verdict = self.own_verdict(attempt, slot).value;
         let memory = &self.memory[attempt.id.0 as usize];
         if verdict >= 0 && !attempt.snapshot.node(slot).nominated.is_empty() {
             verdict = with_nominated(attempt, slot).map_or(verdict, encode);
@@ -298,43 +303,44 @@ impl Chooser {
         self.add_description_scores(attempt);
         self.add_spread_scores(attempt);
         if let Some(affinity) = attempt.affinity.as_ref().filter(|a| a.scores()) {
-            let raw: Vec<i64> = self.feasible.iter().map(|slot| affinity.score(attempt.snapshot, *slot)).collect();
+            let score = |candidate: &Candidate| affinity.score(attempt.snapshot, candidate.slot);
+            let raw: Vec<i64> = self.feasible.iter().map(score).collect();
             let (min, max) = bounds(&raw);
-            for (total, raw) in self.scores.iter_mut().zip(raw) {
-                *total += weight::POD_AFFINITY * score::normalized_affinity(raw, min, max);
+            for (candidate, raw) in self.feasible.iter_mut().zip(raw) {
+                candidate.score += weight::POD_AFFINITY * score::normalized_affinity(raw, min, max);
             }
         }
         self.add_image_scores(attempt);
-        let (best, equals) = self.scores.iter().fold((i64::MIN, 0), |(best, equals), &score| match score.cmp(&best) {
-            Ordering::Greater => (score, 1),
-            Ordering::Equal => (best, equals + 1),
-            Ordering::Less => (best, equals),
-        });
+        let (best, equals) =
+            self.feasible.iter().fold((i64::MIN, 0), |(best, equals), candidate| match candidate.score.cmp(&best) {
+                Ordering::Greater => (candidate.score, 1),
+                Ordering::Equal => (best, equals + 1),
+                Ordering::Less => (best, equals),
+            });
         let drawn = if equals > 1 { tie.below(equals) } else { 0 };
-        let index =
-            self.scores.iter().enumerate().filter(|(_, score)| **score == best).nth(drawn).map_or(0, |(i, _)| i);
-        self.feasible[index]
+        let mut equal = self.feasible.iter().filter(|candidate| candidate.score == best);
+        equal.nth(drawn).map_or(self.feasible[0].slot, |candidate| candidate.slot)
     }
 
     fn add_description_scores(&mut self, attempt: &Attempt<'_>) {
         let memory = &self.memory[attempt.id.0 as usize];
-        let described = |slot: &Slot| memory.by_description[*slot];
+        let described = |candidate: &Candidate| memory.by_description[candidate.slot];
         if attempt.snapshot.with_soft_taints > 0 {
-            let max = self.feasible.iter().map(|slot| described(slot).soft_taints).max().unwrap_or(0);
-            for (total, slot) in self.scores.iter_mut().zip(&self.feasible) {
-                let raw = i64::from(described(slot).soft_taints);
-                *total += weight::TAINT_TOLERATION * score::normalized(raw, i64::from(max), true);
+            let max = self.feasible.iter().map(|candidate| described(candidate).soft_taints).max().unwrap_or(0);
+            for candidate in &mut self.feasible {
+                let raw = i64::from(described(candidate).soft_taints);
+                candidate.score += weight::TAINT_TOLERATION * score::normalized(raw, i64::from(max), true);
             }
         }
         let max = if attempt.shape.prefers_nodes() {
-            self.feasible.iter().map(|slot| described(slot).preferred).max().unwrap_or(0)
+            self.feasible.iter().map(|candidate| described(candidate).preferred).max().unwrap_or(0)
         } else {
             0
         };
         if max > 0 {
-            for (total, slot) in self.scores.iter_mut().zip(&self.feasible) {
-                let raw = i64::from(described(slot).preferred);
-                *total += weight::NODE_AFFINITY * score::normalized(raw, i64::from(max), false);
+            for candidate in &mut self.feasible {
+                let raw = i64::from(described(candidate).preferred);
+                candidate.score += weight::NODE_AFFINITY * score::normalized(raw, i64::from(max), false);
             }
         }
     }
@@ -344,17 +350,17 @@ impl Chooser {
         let Some(spread) = memory.spread.as_ref().filter(|spread| spread.has_soft()) else {
             return;
         };
-        let ignored: Vec<bool> =
-            self.feasible.iter().map(|slot| spread.ignores(attempt.snapshot, attempt.shape, *slot)).collect();
-        let counted: Vec<Slot> =
-            self.feasible.iter().zip(&ignored).filter(|(_, ignored)| !**ignored).map(|(slot, _)| *slot).collect();
+        let ignores = |candidate: &Candidate| spread.ignores(attempt.snapshot, attempt.shape, candidate.slot);
+        let ignored: Vec<bool> = self.feasible.iter().map(ignores).collect();
+        let both = self.feasible.iter().zip(&ignored);
+        let counted: Vec<Slot> = both.filter(|(_, ignored)| !**ignored).map(|(candidate, _)| candidate.slot).collect();
         let weights = spread.weigh(attempt.snapshot, &counted);
         let raw: Vec<i64> = counted.iter().map(|slot| spread.score(&weights, attempt.snapshot, *slot)).collect();
         let (min, max) = bounds(&raw);
         let mut raw = raw.into_iter();
-        for (total, ignored) in self.scores.iter_mut().zip(ignored) {
+        for (candidate, ignored) in self.feasible.iter_mut().zip(ignored) {
             if let Some(raw) = if ignored { None } else { raw.next() } {
-                *total += weight::TOPOLOGY_SPREAD * score::normalized_spread(raw, min, max);
+                candidate.score += weight::TOPOLOGY_SPREAD * score::normalized_spread(raw, min, max);
             }
         }
     }
@@ -371,10 +377,10 @@ impl Chooser {
         if used.is_empty() {
             return;
         }
-        for (total, slot) in self.scores.iter_mut().zip(&self.feasible) {
-            let images = &snapshot.node(*slot).spec.images;
+        for candidate in &mut self.feasible {
+            let images = &snapshot.node(candidate.slot).spec.images;
             let present = used.iter().filter(|(name, _)| images.iter().any(|(known, _)| known == name));
-            *total += score::image_locality(present.map(|(_, scaled)| scaled).sum(), containers);
+            candidate.score += score::image_locality(present.map(|(_, scaled)| scaled).sum(), containers);
         }
     }
 
@@ -383,19 +389,20 @@ impl Chooser {
         let mut diagnosis = Diagnosis { nodes: order.len(), ..Diagnosis::default() };
         let mut short = [0; Resource::COUNT];
         let alone = self.stands_alone(attempt);
-        for slot in order {
-            let verdict = if alone { self.own_verdict(attempt, *slot) } else { self.verdict(attempt, *slot) };
-            let rejection = decode(verdict);
+        for &slot in order {
+            let own = self.own_verdict(attempt, slot);
+            let rejection = decode(if alone { own.value } else { self.verdict(attempt, slot) });
             diagnosis.plugins = diagnosis.plugins.with(rejection.plugin);
             diagnosis.resolvable |= rejection.resolvable;
-            let node = attempt.snapshot.node(*slot);
             match rejection.plugin {
                 Plugin::TaintToleration => {
-                    let key = untolerated_taint(attempt.shape, &node.spec).map_or(String::new(), |t| t.key.clone());
-                    diagnosis.add(Reason::Taint(key), 1);
+                    let taint = untolerated_taint(attempt.shape, &attempt.snapshot.node(slot).spec);
+                    diagnosis.add(Reason::Taint(taint.map_or(String::new(), |taint| taint.key.clone())), 1);
                 }
                 Plugin::NodeResourcesFit => {
-                    lacking(attempt.shape, node).for_each(|resource| short[resource as usize] += 1);
+                    for (resource, count) in short.iter_mut().enumerate() {
+                        *count += u32::from(own.lacking >> resource & 1);
+                    }
                 }
                 plugin => diagnosis.add(Reason::Rejected(plugin), 1),
             }
@@ -413,26 +420,22 @@ impl Chooser {
 
 impl ShapeMemory {
     /// Finds out anew what the node's own state says.
-    fn renew(&mut self, attempt: &Attempt<'_>, slot: Slot, config: &ChooseConfig) -> i16 {
-        let value = self.judge(attempt, slot, config);
-        self.verdicts[slot] = Verdict { version: attempt.snapshot.versions[slot], value };
-        value
-    }
-
-    fn judge(&mut self, attempt: &Attempt<'_>, slot: Slot, config: &ChooseConfig) -> i16 {
+    fn renew(&mut self, attempt: &Attempt<'_>, slot: Slot, config: &ChooseConfig) -> Verdict {
         let description = Some(attempt.snapshot.described[slot]);
         let node = attempt.snapshot.node(slot);
         if self.described[slot] != description {
             self.described[slot] = description;
             self.by_description[slot] = describe(attempt.shape, node);
         }
-        if let Some(rejection) = self.by_description[slot].rejection {
-            return encode(rejection);
-        }
-        if let Some(rejection) = reject_by_room(attempt.shape, node, &Resources::ZERO) {
-            return encode(rejection);
-        }
-        room_score(attempt.shape, node, config) as i16
+        let by_description = self.by_description[slot].rejection;
+        let rejection = by_description.or_else(|| reject_by_room(attempt.shape, node, &Resources::ZERO));
+        let verdict = Verdict {
+            version: attempt.snapshot.versions[slot],
+            value: rejection.map_or_else(|| room_score(attempt.shape, node, config) as i16, encode),
+            lacking: if rejection.is_some() { lacking(attempt.shape, node) } else { 0 },
+        };
+        self.verdicts[slot] = verdict;
+        verdict
     }
 }
 
@@ -487,11 +490,12 @@ fn with_nominated(attempt: &Attempt<'_>, slot: Slot) -> Option<Rejection> {
     reject_by_room(attempt.shape, node, &extra)
 }
 
-fn lacking<'a>(shape: &'a Shape, node: &'a NodeInfo) -> impl Iterator<Item = Resource> + 'a {
+/// The resources of which the node has less than the pod wants, a bit each.
+fn lacking(shape: &Shape, node: &NodeInfo) -> u16 {
     let short = |(resource, want): &&(Resource, i64)| {
         *want > node.spec.allocatable.get(*resource) - node.requested.get(*resource)
     };
-    shape.wanted.iter().filter(short).map(|(resource, _)| *resource)
+    shape.wanted.iter().filter(short).fold(0, |bits, (resource, _)| bits | 1 << *resource as u16)
 }
 
 fn bounds(values: &[i64]) -> (i64, i64) {

@@ -39,15 +39,12 @@ pub fn most_allocated(allocatable: [i64; 2], requested: [i64; 2]) -> i64 {
 }
 
 fn mean(allocatable: [i64; 2], requested: [i64; 2], score: impl Fn(i64, i64) -> i64) -> i64 {
-    let mut sum = 0;
-    let mut count = 0;
-    for (alloc, request) in allocatable.into_iter().zip(requested) {
-        if alloc > 0 {
-            sum += score(alloc, request);
-            count += 1;
-        }
+    let part = |i: usize| (allocatable[i] > 0).then(|| score(allocatable[i], requested[i]));
+    match (part(0), part(1)) {
+        (Some(cpu), Some(memory)) => (cpu + memory) / 2,
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => 0,
     }
-    if count == 0 { 0 } else { sum / count }
 }
 
 /// How alike the used shares of CPU and memory are: `int((1 − std)·100)` with `std = |f_cpu − f_mem| / 2`
