@@ -93,8 +93,9 @@ fn aws_sample_a_pod_stopped_with_a_message_in_hand_blocks_the_group_and_fills_th
         "aws-sample: seed 1, {} visibility timeouts, backlog {peak} at {at}, {pods} pods, {nodes} nodes of Karpenter",
         queue.totals.expired
     );
-    // "50+ pods and six nodes" at four messages a second.
-    assert!(queue.totals.expired >= 1 && pods > 50 && nodes >= 3, "{pods} pods, {nodes} nodes");
+    // "50+ pods and six nodes" at four messages a second; the front page tells these numbers.
+    assert!(queue.totals.expired >= 1 && nodes >= 3, "{nodes} nodes");
+    assert_eq!(pods, 121);
     assert_eq!(queue.in_flight.max(outcome.end), 1, "one message group, one message at a time");
 }
 

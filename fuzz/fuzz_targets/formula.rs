@@ -7,27 +7,7 @@ use forescale::keda::formula::{Formula, NamedValue};
 use forescale::scenario::Options;
 use forescale::scenario::load::load_texts;
 
-const SCENARIO: &str = r#"
-[[queues]]
-name = "work"
-[[consumers]]
-deployment = "worker"
-queue = "work"
-processing = "1s"
-[[deployments]]
-metadata = { name = "worker" }
-spec = { replicas = 0, selector = { matchLabels = { app = "worker" } }, template = { metadata = { labels = { app = "worker" } }, spec = { containers = [{ name = "c", image = "worker:1", resources = { requests = { cpu = "1", memory = "64Mi" } } }] } } }
-[[nodeGroups]]
-name = "fixed"
-capacity = { cpu = "29", memory = "64Gi", pods = 110 }
-[[scaledObjects]]
-metadata = { name = "worker" }
-[scaledObjects.spec]
-scaleTargetRef = { name = "worker" }
-triggers = [{ type = "aws-sqs-queue", name = "t", metadata = { queueURL = "https://sqs.us-east-1.amazonaws.com/123456789012/work", awsRegion = "us-east-1", queueLength = "5" } }]
-[scaledObjects.spec.advanced.scalingModifiers]
-target = "1"
-"#;
+const SCENARIO: &str = include_str!("../../tests/data/limits/formula.toml");
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let scenario = format!("{SCENARIO}formula = {text:?}\n");

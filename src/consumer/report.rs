@@ -57,7 +57,7 @@ impl DataPlane {
         self.sqs.queue(queue).counts().areas(now)
     }
 
-    /// The largest counts since the last call for this queue.
+    /// The fewest and the most messages since the last call for this queue, and when.
     pub fn take_window(&mut self, now: Time, queue: QueueId) -> Window {
         self.sqs.queues[usize::from(queue.0)].counts.take_window(now)
     }
