@@ -27,6 +27,8 @@ mod plain_topology;
 mod provisioning;
 #[path = "support/queue.rs"]
 mod queue;
+#[path = "../tests/support/reservations.rs"]
+mod reservations;
 #[path = "figures/runs.rs"]
 mod runs;
 

@@ -14,6 +14,8 @@ mod disruption_world;
 mod json;
 #[path = "support/disruption_kinds.rs"]
 mod kinds;
+#[path = "support/reservations.rs"]
+mod reservations;
 
 fn main() -> ExitCode {
     let source = std::env::var("FORESCALE_DISRUPTION_VECTORS").unwrap_or_else(|_| "tests/data/disruption".to_owned());

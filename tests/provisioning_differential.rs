@@ -7,7 +7,9 @@ use std::sync::Arc;
 use forescale::api::karpenter::NodePoolSpec;
 use forescale::api::meta::Labels;
 use forescale::api::pod::{PodSpec, Taint};
-use forescale::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+use forescale::cluster::catalogue::{
+    CapacityType, Catalogue, InstanceType, Offering, Reservation, ReservationId, ZoneId,
+};
 use forescale::engine::{Stream, Streams};
 use forescale::karpenter::scheduling::{
     BoundPods, ExistingNode, HostPort, Input, Knowledge, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy,
@@ -32,6 +34,8 @@ use plain_scheduler::{Plan, PlannedClaim};
 use scheduling::{decode, pod_spec, resources};
 
 const ZONES: [&str; 3] = ["z1", "z2", "z3"];
+/// Capacity reservations of a case.
+const RESERVATIONS: u16 = 4;
 const ZONE: &str = "topology.kubernetes.io/zone";
 const HOST: &str = "kubernetes.io/hostname";
 
@@ -187,7 +191,7 @@ impl Cluster {
             shapes: (0..1 + stream.below(5)).map(|i| shape(stream, i)).collect(),
             pods: Vec::new(),
             bound: Vec::new(),
-            options: options(stream, &catalogues),
+            options: options(stream),
             catalogues,
             pools,
         };
@@ -262,7 +266,14 @@ fn catalogue(stream: &mut Stream) -> Catalogue {
         types.push(instance_type(stream, "a", 4));
     }
     types.sort_by(|a, b| a.name.cmp(&b.name));
-    Catalogue { zones: ZONES.map(str::to_owned).into(), types }
+    // Instances of several types may come from one reservation, and a pool may know a reservation as it was before.
+    let reservation = |number: u16| Reservation {
+        id: format!("cr-{number}"),
+        capacity_block: number == 0,
+        left: stream.below(3) as u32,
+    };
+    let reservations = (0..RESERVATIONS).map(reservation).collect();
+    Catalogue { zones: ZONES.map(str::to_owned).into(), types, reservations }
 }
 
 fn instance_type(stream: &mut Stream, family: &str, cpu: i64) -> InstanceType {
@@ -287,7 +298,10 @@ fn instance_type(stream: &mut Stream, family: &str, cpu: i64) -> InstanceType {
             let present = if capacity_type == CapacityType::Reserved { 0.05 } else { 0.8 };
             if stream.chance(present) {
                 let price = cpu as f64 * *pick(stream, &[0.5, 1.0, 1.0, 2.0]);
-                offerings.push(Offering { zone: ZoneId(zone), capacity_type, price, available: stream.chance(0.8) });
+                let reservation = (capacity_type == CapacityType::Reserved)
+                    .then(|| ReservationId(stream.below(usize::from(RESERVATIONS)) as u16));
+                let available = stream.chance(0.8);
+                offerings.push(Offering { zone: ZoneId(zone), capacity_type, price, available, reservation });
             }
         }
     }
@@ -510,24 +524,13 @@ fn spread(stream: &mut Stream, index: usize) -> Value {
     spread
 }
 
-fn options(stream: &mut Stream, catalogues: &[Arc<Catalogue>]) -> Options {
-    let mut options = Options {
+fn options(stream: &mut Stream) -> Options {
+    Options {
         preferences: if stream.chance(0.2) { PreferencePolicy::Ignore } else { PreferencePolicy::Respect },
         min_values: if stream.chance(0.3) { MinValuesPolicy::BestEffort } else { MinValuesPolicy::Strict },
         max_instance_types: *pick(stream, &[600, 600, 3]),
         reserved_capacity: stream.chance(0.8),
         reserved_strict: stream.chance(0.7),
         ..Options::default()
-    };
-    for catalogue in catalogues {
-        for (index, instance_type) in catalogue.types.iter().enumerate() {
-            for offering in &instance_type.offerings {
-                let left = stream.below(3) as u32;
-                if offering.capacity_type == CapacityType::Reserved {
-                    options.reservations.insert((TypeId(index as u32), offering.zone), left);
-                }
-            }
-        }
     }
-    options
 }

@@ -21,6 +21,8 @@ use serde_json::{Map, Value, json};
 
 #[path = "support/json.rs"]
 mod json;
+#[path = "support/reservations.rs"]
+mod reservations;
 #[path = "support/scheduling.rs"]
 mod scheduling;
 
@@ -247,7 +249,6 @@ impl Bench {
             pods: Vec::new(),
             random: Streams::new(1, 0).open("vector", 0),
         };
-        bench.options.reservations = reservations(types, &bench.catalogue);
         list(&input["nodes"]).iter().for_each(|node| bench.add_node(node));
         bench
     }
@@ -388,11 +389,10 @@ impl Bench {
             return None;
         }
         if offering.capacity_type == CapacityType::Reserved {
-            let left = self.options.reservations.entry((id, offering.zone)).or_default();
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                Arc::make_mut(&mut self.catalogue).types[id.0 as usize].offerings[place].available = false;
-            }
+            let reservation = usize::from(offering.reservation.expect("a reservation").0);
+            let catalogue = Arc::make_mut(&mut self.catalogue);
+            catalogue.reservations[reservation].left -= 1;
+            catalogue.types[id.0 as usize].offerings[place].available = catalogue.reservations[reservation].left > 0;
         }
         let mut all = resolve_labels(&claim.requirements, &mut self.random);
         let instance_type = self.catalogue.get(id);
@@ -523,7 +523,11 @@ fn catalogue(value: &Value) -> Catalogue {
     let zones: Vec<String> = ["test-zone-1", "test-zone-2", "test-zone-3"].map(str::to_owned).into();
     let mut types: Vec<InstanceType> = entries.iter().map(|entry| instance_type(entry, &zones)).collect();
     types.sort_by(|a, b| a.name.cmp(&b.name));
-    Catalogue { zones, types }
+    let mut catalogue = Catalogue { zones, types, ..Catalogue::default() };
+    let left =
+        |name: &str| entries.iter().find(|entry| entry["name"] == name).and_then(|entry| entry["reserved"].as_u64());
+    reservations::reserve(&mut catalogue, |name| left(name).unwrap_or(0) as u32);
+    catalogue
 }
 
 fn instance_type(entry: &Value, zones: &[String]) -> InstanceType {
@@ -558,6 +562,7 @@ fn instance_type(entry: &Value, zones: &[String]) -> InstanceType {
         capacity_type: CapacityType::parse(text(&offering[1])).expect("a capacity type"),
         price: offering[2].as_f64().unwrap_or(price),
         available: offering[3].as_bool().unwrap_or(true),
+        reservation: None,
     });
     InstanceType {
         name,
@@ -566,17 +571,4 @@ fn instance_type(entry: &Value, zones: &[String]) -> InstanceType {
         capacity,
         offerings: offerings.collect(),
     }
-}
-
-/// `reserved: n` of a type: n instances behind each of its reserved offerings.
-fn reservations(types: &Value, catalogue: &Catalogue) -> BTreeMap<(TypeId, ZoneId), u32> {
-    let mut all = BTreeMap::new();
-    for entry in list(types) {
-        let Some(count) = entry["reserved"].as_u64() else { continue };
-        let id = catalogue.find(text(&entry["name"])).expect("a type");
-        for offering in catalogue.get(id).offerings.iter().filter(|o| o.capacity_type == CapacityType::Reserved) {
-            all.insert((id, offering.zone), count as u32);
-        }
-    }
-    all
 }

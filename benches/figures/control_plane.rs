@@ -31,6 +31,7 @@ pub fn print(figures: &Figures) {
         let part = Arc::new(Catalogue {
             zones: catalogue.zones.clone(),
             types: catalogue.types.iter().rev().take(types).cloned().collect(),
+            ..Catalogue::default()
         });
         figures
             .print(&format!("growth_instance_types_{types}"), "ms", Goal::AtMost(50.0), || provision(&part, 1000, 20));

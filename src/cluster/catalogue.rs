@@ -15,6 +15,10 @@ pub struct TypeId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ZoneId(pub u16);
 
+/// Index of a capacity reservation in its catalogue: the same in all catalogues of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReservationId(pub u16);
+
 /// How an instance is bought (`karpenter.sh/capacity-type`), in Karpenter's order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CapacityType {
@@ -37,6 +41,19 @@ pub struct Offering {
     pub price: f64,
     /// Whether it can be launched now as far as Karpenter knows.
     pub available: bool,
+    /// The capacity reservation behind it, of reserved ones.
+    pub reservation: Option<ReservationId>,
+}
+
+/// A capacity reservation as Karpenter knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Its id at EC2, `cr-0123456789abcdef0`.
+    pub id: String,
+    /// Whether it is a capacity block.
+    pub capacity_block: bool,
+    /// Instances that can still be launched into it.
+    pub left: u32,
 }
 
 /// An instance type.
@@ -59,6 +76,8 @@ pub struct InstanceType {
 pub struct Catalogue {
     /// Zone names, in alphabetical order.
     pub zones: Vec<String>,
+    /// Capacity reservations; those that the node class does not select have no offerings.
+    pub reservations: Vec<Reservation>,
     /// Types, in alphabetical order of their names.
     pub types: Vec<InstanceType>,
 }
@@ -78,6 +97,14 @@ impl CapacityType {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand].into_iter().find(|c| c.as_str() == text)
+    }
+}
+
+impl Reservation {
+    /// Value of `karpenter.k8s.aws/capacity-reservation-type`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        if self.capacity_block { "capacity-block" } else { "default" }
     }
 }
 
@@ -106,6 +133,12 @@ impl Catalogue {
     #[must_use]
     pub fn zone(&self, id: ZoneId) -> &str {
         &self.zones[usize::from(id.0)]
+    }
+
+    /// The reservation of that index.
+    #[must_use]
+    pub fn reservation(&self, id: ReservationId) -> &Reservation {
+        &self.reservations[usize::from(id.0)]
     }
 
     /// Zone of that name.

@@ -150,7 +150,7 @@ impl Cluster {
     /// Takes offerings out of all catalogues: EC2 no longer sells them, and Karpenter has noticed. `goes` is asked with type and zone.
     pub fn withdraw(&mut self, goes: impl Fn(&str, &str, CapacityType) -> bool) {
         for number in 0..self.catalogues.len() {
-            let Catalogue { zones, types } = Arc::make_mut(&mut self.catalogues[number]);
+            let Catalogue { zones, types, .. } = Arc::make_mut(&mut self.catalogues[number]);
             for InstanceType { name, offerings, .. } in types {
                 offerings.retain(|offering| !goes(name, &zones[usize::from(offering.zone.0)], offering.capacity_type));
             }

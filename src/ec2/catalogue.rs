@@ -66,7 +66,7 @@ pub fn build(
             },
         })
         .collect();
-    Ok(Catalogue { zones, types })
+    Ok(Catalogue { zones, types, ..Catalogue::default() })
 }
 
 /// Gives the types of a catalogue the sizes and labels that a changed node class has. Offerings stay, but for those of types that
@@ -118,7 +118,13 @@ fn offerings(zones: &[String], regional: &RegionalType, prices: &mut Prices, now
     for (number, zone) in zones.iter().enumerate() {
         for capacity_type in [CapacityType::OnDemand, CapacityType::Spot] {
             if let Some(price) = prices.at(now, regional, zone, capacity_type) {
-                offerings.push(Offering { zone: ZoneId(number as u16), capacity_type, price, available: true });
+                offerings.push(Offering {
+                    zone: ZoneId(number as u16),
+                    capacity_type,
+                    price,
+                    available: true,
+                    reservation: None,
+                });
             }
         }
     }

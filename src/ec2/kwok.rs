@@ -70,7 +70,7 @@ pub fn parse_catalogue(text: &str) -> Result<Catalogue, CatalogueError> {
     zones.sort_unstable();
     zones.dedup();
     let types = options.into_iter().map(|options| instance_type(options, &zones)).collect::<Result<_, _>>()?;
-    Ok(Catalogue { zones, types })
+    Ok(Catalogue { zones, types, ..Catalogue::default() })
 }
 
 fn instance_type(options: TypeOptions, zones: &[String]) -> Result<InstanceType, CatalogueError> {
@@ -89,9 +89,13 @@ fn instance_type(options: TypeOptions, zones: &[String]) -> Result<InstanceType,
             let zone = offering.value(ZONE).and_then(|zone| zones.iter().position(|z| z == zone));
             let capacity_type = offering.value(CAPACITY_TYPE).and_then(CapacityType::parse);
             match (zone, capacity_type) {
-                (Some(zone), Some(capacity_type)) => {
-                    Ok(Offering { zone: ZoneId(zone as u16), capacity_type, price: offering.price, available: true })
-                }
+                (Some(zone), Some(capacity_type)) => Ok(Offering {
+                    zone: ZoneId(zone as u16),
+                    capacity_type,
+                    price: offering.price,
+                    available: true,
+                    reservation: None,
+                }),
                 _ => Err(bad("an offering has no zone or no capacity type".to_owned())),
             }
         })

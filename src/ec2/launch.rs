@@ -170,6 +170,7 @@ mod tests {
                     capacity_type: *capacity_type,
                     price: *price,
                     available: true,
+                    reservation: None,
                 })
                 .collect(),
         }
@@ -177,7 +178,7 @@ mod tests {
 
     fn catalogue(types: Vec<InstanceType>) -> (Catalogue, Vec<TypeId>) {
         let ids = (0..types.len() as u32).map(TypeId).collect();
-        (Catalogue { zones: ["a", "b", "c"].map(str::to_owned).to_vec(), types }, ids)
+        (Catalogue { zones: ["a", "b", "c"].map(str::to_owned).to_vec(), types, ..Catalogue::default() }, ids)
     }
 
     fn request(options: &[TypeId]) -> LaunchRequest<'_> {

@@ -36,6 +36,6 @@ pub use input::{
     BoundPods, ExistingNode, HostPort, Input, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy, Shape,
 };
 pub use knowledge::{Knowledge, Nodes};
-pub use offers::{cheapest, offering_allowed, order_by_price, type_requirement};
+pub use offers::{cheapest, offering_allowed, order_by_price, required_reservations, type_requirement};
 pub use results::{ClaimError, NewClaim, Results, SchedulingError};
 pub use solver::{solve, solve_about, solve_knowing};

@@ -67,8 +67,13 @@ fn assorted() -> Catalogue {
                             let price = 0.1 * cpu as f64 + 0.1 * (memory << 30) as f64 / 1e9;
                             let name =
                                 format!("{cpu}-cpu-{memory}-mem-{arch}-{os}-{zone_name}-{}", capacity_type.as_str());
-                            let offering =
-                                Offering { zone: ZoneId(zone as u16), capacity_type, price, available: true };
+                            let offering = Offering {
+                                zone: ZoneId(zone as u16),
+                                capacity_type,
+                                price,
+                                available: true,
+                                reservation: None,
+                            };
                             types.push(instance_type(&name, cpu * 1000, memory << 30, 5, (arch, os), vec![offering]));
                         }
                     }
@@ -77,7 +82,7 @@ fn assorted() -> Catalogue {
         }
     }
     types.sort_by(|a, b| a.name.cmp(&b.name));
-    Catalogue { zones, types }
+    Catalogue { zones, types, ..Catalogue::default() }
 }
 
 fn instance_type(
@@ -116,6 +121,7 @@ fn catalogue(json: &Value) -> Catalogue {
                 capacity_type: CapacityType::parse(text(&offering[1])).expect("capacity type"),
                 price: offering[2].as_f64().expect("price"),
                 available: flag(&offering[3], true),
+                reservation: None,
             });
             let cpu = entry["cpu"].as_i64().unwrap_or(4) * 1000;
             let memory = entry["memoryGi"].as_i64().unwrap_or(4) << 30;
@@ -124,7 +130,10 @@ fn catalogue(json: &Value) -> Catalogue {
         })
         .collect();
     types.sort_by(|a, b| a.name.cmp(&b.name));
-    Catalogue { zones: (1..=3).map(|i| format!("test-zone-{i}")).collect(), types }
+    let zones = (1..=3).map(|i| format!("test-zone-{i}")).collect();
+    let mut catalogue = Catalogue { zones, types, ..Catalogue::default() };
+    super::reservations::reserve(&mut catalogue, |_| 1);
+    catalogue
 }
 
 impl Case {

@@ -276,6 +276,7 @@ fn same_type(vector: &Value) -> Vec<String> {
             types: list(&case["options"]).iter().map(|name| world.cluster.find_type(text(name))).collect(),
             zones: ZoneSet::ALL,
             capacity_types: CapacitySet::ALL,
+            reservations: Vec::new(),
             min_values: Vec::new(),
             plan: None,
         };

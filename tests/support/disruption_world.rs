@@ -7,7 +7,7 @@ use forescale::api::decode::{Decode, Problems};
 use forescale::api::karpenter::NodePoolSpec;
 use forescale::api::meta::Labels;
 use forescale::api::pod::PodSpec;
-use forescale::cluster::catalogue::{CapacityType, Catalogue, TypeId, ZoneId};
+use forescale::cluster::catalogue::{Catalogue, TypeId, ZoneId};
 use forescale::karpenter::disruption::budget::BudgetRule;
 use forescale::karpenter::disruption::model::{NodeView, Observed, PodView, PoolIndex, PoolView, Rules};
 use forescale::karpenter::disruption::simulate::{Base, PodIdentity};
@@ -124,14 +124,6 @@ impl TestCluster {
         self.shapes[identity.shape].1.requests()
     }
 
-    /// One instance is left in every available reservation.
-    fn reservations(&self) -> BTreeMap<(TypeId, ZoneId), u32> {
-        let types = self.catalogue.types.iter().enumerate();
-        let offerings = types.flat_map(|(i, t)| t.offerings.iter().map(move |o| (TypeId(i as u32), o)));
-        let reserved = offerings.filter(|(_, o)| o.available && o.capacity_type == CapacityType::Reserved);
-        reserved.map(|(id, o)| ((id, o.zone), 1)).collect()
-    }
-
     pub fn base(&self) -> Base<'_> {
         let nodes = self.nodes.iter().map(|node| {
             let bound = node.view.pods.iter().zip(&node.identities);
@@ -175,7 +167,6 @@ impl TestCluster {
                 options: scheduling::Options {
                     min_values: self.min_values,
                     reserved_strict: false,
-                    reservations: self.reservations(),
                     ..scheduling::Options::default()
                 },
             },

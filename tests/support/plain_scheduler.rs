@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forescale::api::meta::Labels;
 use forescale::api::pod::{NodeInclusionPolicy, PodSpec, Taint, TaintEffect, Toleration};
-use forescale::cluster::catalogue::{CapacityType, TypeId, ZoneId};
+use forescale::cluster::catalogue::{CapacityType, ReservationId, TypeId};
 use forescale::karpenter::scheduling::go_sort::sort_slice;
 use forescale::karpenter::scheduling::requirement::{Effect, Requirement};
 use forescale::karpenter::scheduling::requirements::{Requirements, Undefined};
@@ -52,7 +52,7 @@ struct Claim {
     groups: Vec<DaemonGroup>,
     requests: Resources,
     pods: Vec<usize>,
-    reserved: Vec<(TypeId, ZoneId)>,
+    reserved: Vec<ReservationId>,
     relaxed: bool,
 }
 
@@ -73,14 +73,14 @@ struct Plain<'a> {
     claims: Vec<Claim>,
     groups: Vec<Group>,
     inverse: Vec<Group>,
-    left: BTreeMap<(TypeId, ZoneId), u32>,
-    held: BTreeSet<(String, (TypeId, ZoneId))>,
+    left: BTreeMap<ReservationId, u32>,
+    held: BTreeSet<(String, ReservationId)>,
     tolerate_prefer_no_schedule: bool,
     place: Place,
 }
 
 /// What adding a pod makes of a claim.
-type Added = (Requirements, Vec<TypeId>, Vec<(TypeId, ZoneId)>, bool);
+type Added = (Requirements, Vec<TypeId>, Vec<ReservationId>, bool);
 
 /// Why a claim cannot take a pod: for lack of reserved capacity, or else.
 #[derive(PartialEq)]
@@ -126,6 +126,17 @@ pub fn solve(input: &Input<'_>, seed: u64) -> Plan {
     plain.finish(pending)
 }
 
+/// What the catalogue with the least says is left of each reservation.
+fn reservations_left(input: &Input<'_>) -> BTreeMap<ReservationId, u32> {
+    let of = |catalogue: usize| {
+        let reservations = input.catalogues[catalogue].reservations.iter().enumerate();
+        reservations.map(|(index, reservation)| (ReservationId(index as u16), reservation.left))
+    };
+    let mut known: Vec<_> = input.pools.iter().filter_map(|pool| pool.catalogue).flat_map(of).collect();
+    known.sort_unstable_by(|a, b| b.cmp(a));
+    known.into_iter().collect()
+}
+
 impl<'a> Plain<'a> {
     fn new(input: &'a Input<'a>, seed: u64) -> Self {
         let mut daemons: Vec<PodSpec> = input.daemon_sets.iter().map(|spec| (*spec).clone()).collect();
@@ -156,7 +167,7 @@ impl<'a> Plain<'a> {
             claims: Vec::new(),
             groups: Vec::new(),
             inverse: Vec::new(),
-            left: input.options.reservations.clone(),
+            left: reservations_left(input),
             held: BTreeSet::new(),
             tolerate_prefer_no_schedule: input
                 .pools
@@ -383,7 +394,7 @@ impl<'a> Plain<'a> {
         claim: &Claim,
         requirements: &Requirements,
         options: &[TypeId],
-    ) -> Result<Vec<(TypeId, ZoneId)>, Refusal> {
+    ) -> Result<Vec<ReservationId>, Refusal> {
         if !self.input.options.reserved_capacity {
             return Ok(Vec::new());
         }
@@ -395,7 +406,7 @@ impl<'a> Plain<'a> {
                     && offering_allowed(catalogue, offering, requirements)
                 {
                     compatible = true;
-                    let reservation = (*id, offering.zone);
+                    let reservation = offering.reservation.expect("a reservation");
                     if self.held.contains(&(claim.host.clone(), reservation))
                         || self.left.get(&reservation).is_some_and(|left| *left > 0)
                     {
@@ -558,9 +569,8 @@ impl<'a> Plain<'a> {
             let mut options = claim.options;
             if !claim.reserved.is_empty() {
                 requirements.set(labels::CAPACITY_TYPE, Requirement::is("reserved"));
-                let zones = claim.reserved.iter().map(|(_, zone)| template.catalogue.zone(*zone).to_owned());
-                requirements.add(labels::ZONE, Requirement::one_of(zones));
-                options.retain(|id| claim.reserved.iter().any(|(reserved, _)| reserved == id));
+                let names = claim.reserved.iter().map(|id| template.catalogue.reservation(*id).id.clone());
+                requirements.add(labels::RESERVATION_ID, Requirement::one_of(names));
             }
             order_by_price(template.catalogue, &mut options, &requirements);
             options.truncate(self.input.options.max_instance_types);

@@ -167,7 +167,8 @@ impl Ec2 {
         let zone = catalogue.zone(pool.zone);
         let regional = data::find(&world.scenario.simulation.region, &instance_type.name);
         let real = regional.and_then(|regional| self.prices.at(world.now, regional, zone, capacity_type));
-        let offering = Offering { zone: pool.zone, capacity_type, price: pool.price, available: true };
+        let offering =
+            Offering { zone: pool.zone, capacity_type, price: pool.price, available: true, reservation: None };
         let price = Usd::from_f64(real.unwrap_or(pool.price));
         let instance = add_instance(world, id, class, pool.instance_type, &offering, price);
         let mut stream = self.streams.open("instance running", u64::from(id.0));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ReservationId, TypeId, ZoneId};
 
 use crate::karpenter::scheduling::requirement::Requirement;
 use crate::karpenter::scheduling::{NewClaim, labels};
@@ -90,6 +90,8 @@ pub struct Replacement {
     pub zones: ZoneSet,
     /// Capacity types it may use.
     pub capacity_types: CapacitySet,
+    /// Capacity reservations that the scheduler holds for it; empty = any offering.
+    pub reservations: Vec<ReservationId>,
     /// `minValues` of its requirements.
     pub min_values: Vec<MinValues>,
     /// The plan of the scheduler, whose types and capacity types the fields above narrow; `None` where only the decision counts.
@@ -105,6 +107,7 @@ impl Replacement {
             types: plan.options.clone(),
             zones: ZoneSet::ALL,
             capacity_types: CapacitySet::ALL,
+            reservations: Vec::new(),
             min_values: Vec::new(),
             plan: Some(plan),
         }
@@ -128,7 +131,9 @@ impl Replacement {
     /// Whether its requirements allow the offering.
     #[must_use]
     pub fn allows(&self, offering: &Offering) -> bool {
-        self.zones.contains(offering.zone) && self.capacity_types.contains(offering.capacity_type)
+        self.zones.contains(offering.zone)
+            && self.capacity_types.contains(offering.capacity_type)
+            && (self.reservations.is_empty() || offering.reservation.is_some_and(|id| self.reservations.contains(&id)))
     }
 
     /// The most expensive price it may come to cost as this type: of the available, allowed offerings those of the first

@@ -336,7 +336,13 @@ mod tests {
     }
 
     fn catalogue() -> Catalogue {
-        let offering = Offering { zone: ZoneId(0), capacity_type: CapacityType::OnDemand, price: 1.0, available: true };
+        let offering = Offering {
+            zone: ZoneId(0),
+            capacity_type: CapacityType::OnDemand,
+            price: 1.0,
+            available: true,
+            reservation: None,
+        };
         let only = InstanceType {
             name: "only".to_owned(),
             labels: Arc::default(),
@@ -344,7 +350,7 @@ mod tests {
             allocatable: Resources::ZERO,
             offerings: vec![offering],
         };
-        Catalogue { zones: vec!["z".to_owned()], types: vec![only] }
+        Catalogue { zones: vec!["z".to_owned()], types: vec![only], ..Catalogue::default() }
     }
 
     fn observed(catalogue: &Catalogue, nodes: usize) -> Observed<'_> {

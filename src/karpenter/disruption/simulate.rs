@@ -196,6 +196,7 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
             spot: allowed.has(CapacityType::Spot.as_str()),
             on_demand: allowed.has(CapacityType::OnDemand.as_str()),
         });
+        let reservations = scheduling::required_reservations(catalogue, &claim.requirements);
         let min_values = claim.requirements.iter().filter_map(|(key, requirement)| {
             requirement.min_values.map(|least| MinValues { key: key.to_owned(), least: least as usize })
         });
@@ -204,6 +205,7 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
             types: claim.options.clone(),
             zones,
             capacity_types,
+            reservations,
             min_values: min_values.collect(),
             plan: Some(claim.clone()),
         }

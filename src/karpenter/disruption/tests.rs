@@ -67,9 +67,14 @@ fn catalogue() -> Catalogue {
             capacity_type: CapacityType::OnDemand,
             price: cpu as f64,
             available: true,
+            reservation: None,
         }],
     };
-    Catalogue { zones: vec!["z1".to_owned()], types: vec![instance_type("large", 4000), instance_type("small", 2000)] }
+    Catalogue {
+        zones: vec!["z1".to_owned()],
+        types: vec![instance_type("large", 4000), instance_type("small", 2000)],
+        ..Catalogue::default()
+    }
 }
 
 const LARGE: TypeId = TypeId(0);

@@ -9,7 +9,7 @@ use super::input::HostPort;
 use super::min_values;
 use super::offers::Offers;
 use super::requirements::Undefined;
-use super::reservations::{Reservation, Reservations};
+use super::reservations::Reservations;
 use super::results::ClaimError;
 use super::shape::{ShapeState, Wants};
 use super::template::{Template, floor};
@@ -17,6 +17,7 @@ use super::tie::Place;
 use super::topology::{Side, Topology};
 use super::topology_group::Domain;
 use super::type_set::TypeSet;
+use crate::cluster::catalogue::ReservationId;
 use crate::units::Resources;
 
 /// A claim that is being built.
@@ -32,7 +33,7 @@ pub(super) struct Claim {
     pub(super) requests: Resources,
     pub(super) pods: Vec<usize>,
     pub(super) ports: Vec<HostPort>,
-    pub(super) reserved: Vec<Reservation>,
+    pub(super) reserved: Vec<ReservationId>,
     pub(super) min_values_relaxed: bool,
 }
 
@@ -41,7 +42,7 @@ pub(super) struct Addition {
     pub(super) set: SetId,
     pub(super) options: Arc<TypeSet>,
     pub(super) floor: Resources,
-    pub(super) reserved: Vec<Reservation>,
+    pub(super) reserved: Vec<ReservationId>,
     pub(super) min_values_relaxed: bool,
 }
 

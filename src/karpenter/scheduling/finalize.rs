@@ -93,13 +93,10 @@ fn launchable(
     requirements.remove(labels::INITIALIZED);
     if !claim.reserved.is_empty() {
         requirements.set(labels::CAPACITY_TYPE, Requirement::is("reserved"));
-        let zones = claim.reserved.iter().map(|(_, zone)| offers.catalogue.zone(*zone).to_owned());
-        requirements.add(labels::ZONE, Requirement::one_of(zones));
+        let names = claim.reserved.iter().map(|id| offers.catalogue.reservation(*id).id.clone());
+        requirements.add(labels::RESERVATION_ID, Requirement::one_of(names));
     }
     let mut ids: Vec<TypeId> = claim.options.ids().collect();
-    if !claim.reserved.is_empty() {
-        ids.retain(|id| claim.reserved.iter().any(|(reserved, _)| reserved == id));
-    }
     order_by_price(&offers.catalogue, &mut ids, &requirements);
     ids.truncate(options.max_instance_types);
     if options.min_values == MinValuesPolicy::Strict && requirements.has_min_values() {

@@ -1,12 +1,11 @@
 //! What the scheduler is asked: pools, catalogues, nodes and pods at one instant.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::api::karpenter::NodePoolSpec;
 use crate::api::meta::Labels;
 use crate::api::pod::{PodSpec, Taint};
-use crate::cluster::catalogue::{Catalogue, TypeId, ZoneId};
+use crate::cluster::catalogue::Catalogue;
 use crate::time::Time;
 use crate::units::Resources;
 
@@ -135,8 +134,6 @@ pub struct Options {
     /// Whether a pod fails rather than give up reserved capacity (`ReservedOfferingModeStrict`: the provisioner); default `true`.
     /// Disruption simulates with `false`.
     pub reserved_strict: bool,
-    /// Instances left in the capacity reservation behind each reserved offering. One that is not listed has none left.
-    pub reservations: BTreeMap<(TypeId, ZoneId), u32>,
 }
 
 /// `PREFERENCE_POLICY`.
@@ -167,7 +164,6 @@ impl Default for Options {
             max_instance_types: 600,
             reserved_capacity: true,
             reserved_strict: true,
-            reservations: BTreeMap::new(),
         }
     }
 }

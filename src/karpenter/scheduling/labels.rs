@@ -24,6 +24,10 @@ pub const REGISTERED: &str = "karpenter.sh/registered";
 pub const INITIALIZED: &str = "karpenter.sh/initialized";
 /// Capacity reservation of a node.
 pub const RESERVATION_ID: &str = "karpenter.k8s.aws/capacity-reservation-id";
+/// Kind of that reservation: `default` or `capacity-block`.
+pub const RESERVATION_TYPE: &str = "karpenter.k8s.aws/capacity-reservation-type";
+/// Whether EC2 may take that reservation back.
+pub const RESERVATION_INTERRUPTIBLE: &str = "karpenter.k8s.aws/capacity-reservation-interruptible";
 
 const AWS: &str = "karpenter.k8s.aws/";
 const KWOK: &str = "karpenter.kwok.sh/";

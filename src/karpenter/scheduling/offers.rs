@@ -10,19 +10,24 @@ use super::labels;
 use super::requirement::Requirement;
 use super::requirements::Requirements;
 use super::type_set::TypeSet;
-use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ReservationId, TypeId, ZoneId};
 
 /// What an instance type says of a label (`InstanceType.Requirements`); `None` = nothing.
 #[must_use]
 pub fn type_requirement(catalogue: &Catalogue, instance_type: &InstanceType, key: &str) -> Option<Requirement> {
-    let values = |values: Vec<&str>| Some(Requirement::one_of(values.into_iter().map(str::to_owned)));
+    let (mut values, mut hint) = (Vec::new(), 0);
+    let known = values_of(catalogue, instance_type, key, &mut hint, &mut values);
+    known.then(|| Requirement::one_of(values.into_iter().map(str::to_owned)))
+}
+
+/// The value that an offering from a reservation has of a label; `None` = the label is not one of reservations.
+fn reservation_label<'a>(catalogue: &'a Catalogue, id: ReservationId, key: &str) -> Option<&'a str> {
+    let reservation = catalogue.reservation(id);
     match key {
-        labels::ZONE => values(instance_type.offerings.iter().map(|o| catalogue.zone(o.zone)).collect()),
-        labels::CAPACITY_TYPE => values(instance_type.offerings.iter().map(|o| o.capacity_type.as_str()).collect()),
-        key => {
-            let index = instance_type.labels.binary_search_by(|(label, _)| label.as_str().cmp(key)).ok()?;
-            Some(Requirement::one_of(instance_type.labels[index].1.iter().cloned()))
-        }
+        labels::RESERVATION_ID => Some(&reservation.id),
+        labels::RESERVATION_TYPE => Some(reservation.kind()),
+        labels::RESERVATION_INTERRUPTIBLE => Some("false"),
+        _ => None,
     }
 }
 
@@ -38,6 +43,10 @@ fn values_of<'a>(
     match key {
         labels::ZONE => into.extend(instance_type.offerings.iter().map(|o| catalogue.zone(o.zone))),
         labels::CAPACITY_TYPE => into.extend(instance_type.offerings.iter().map(|o| o.capacity_type.as_str())),
+        labels::RESERVATION_ID | labels::RESERVATION_TYPE | labels::RESERVATION_INTERRUPTIBLE => {
+            let reserved = instance_type.offerings.iter().filter_map(|offering| offering.reservation);
+            into.extend(reserved.filter_map(|id| reservation_label(catalogue, id, key)));
+        }
         key => {
             let all = &instance_type.labels;
             if all.get(*hint).is_none_or(|(label, _)| label != key) {
@@ -57,29 +66,59 @@ fn values_of<'a>(
     true
 }
 
-/// Whether an offering satisfies the requirements (`Requirements.IsCompatible` with an offering's zone and capacity type, which are
-/// well known).
+/// Whether an offering satisfies the requirements (`Requirements.IsCompatible` with an offering's zone, capacity type and
+/// reservation, which are well known).
 #[must_use]
 pub fn offering_allowed(catalogue: &Catalogue, offering: &Offering, requirements: &Requirements) -> bool {
     let has = |key: &str, value: &str| requirements.get(key).is_none_or(|requirement| requirement.has(value));
-    has(labels::ZONE, catalogue.zone(offering.zone)) && has(labels::CAPACITY_TYPE, offering.capacity_type.as_str())
+    has(labels::ZONE, catalogue.zone(offering.zone))
+        && has(labels::CAPACITY_TYPE, offering.capacity_type.as_str())
+        && reservation_allowed(catalogue, offering.reservation, requirements)
 }
 
-/// Zones and capacity types that requirements allow, looked up once.
-pub(super) struct Allowed([Vec<bool>; 3]);
+/// Whether the requirements allow offerings from the reservation, or those from none.
+fn reservation_allowed(catalogue: &Catalogue, id: Option<ReservationId>, requirements: &Requirements) -> bool {
+    [labels::RESERVATION_ID, labels::RESERVATION_TYPE, labels::RESERVATION_INTERRUPTIBLE].into_iter().all(|key| {
+        let value = id.and_then(|id| reservation_label(catalogue, id, key));
+        requirements.get(key).is_none_or(|wanted| value.map_or(wanted.allows_absence(), |value| wanted.has(value)))
+    })
+}
+
+/// The reservations that a claim with these requirements must come from; empty = it need not come from any.
+#[must_use]
+pub fn required_reservations(catalogue: &Catalogue, requirements: &Requirements) -> Vec<ReservationId> {
+    if reservation_allowed(catalogue, None, requirements) {
+        return Vec::new();
+    }
+    let all = (0..catalogue.reservations.len()).map(|id| ReservationId(id as u16));
+    all.filter(|id| reservation_allowed(catalogue, Some(*id), requirements)).collect()
+}
+
+/// Zones, capacity types and reservations that requirements allow, looked up once.
+pub(super) struct Allowed {
+    zones: [Vec<bool>; 3],
+    unreserved: bool,
+    reservations: Vec<bool>,
+}
 
 impl Allowed {
     pub(super) fn of(catalogue: &Catalogue, requirements: &Requirements) -> Self {
         let has = |key: &str, value: &str| requirements.get(key).is_none_or(|requirement| requirement.has(value));
         let zones: Vec<bool> = catalogue.zones.iter().map(|zone| has(labels::ZONE, zone)).collect();
-        Allowed([CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand].map(|capacity_type| {
-            let sold = has(labels::CAPACITY_TYPE, capacity_type.as_str());
-            zones.iter().map(|zone| sold && *zone).collect()
-        }))
+        let reservations = (0..catalogue.reservations.len()).map(|id| Some(ReservationId(id as u16)));
+        Allowed {
+            zones: [CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand].map(|capacity_type| {
+                let sold = has(labels::CAPACITY_TYPE, capacity_type.as_str());
+                zones.iter().map(|zone| sold && *zone).collect()
+            }),
+            unreserved: reservation_allowed(catalogue, None, requirements),
+            reservations: reservations.map(|id| reservation_allowed(catalogue, id, requirements)).collect(),
+        }
     }
 
     pub(super) fn allows(&self, offering: &Offering) -> bool {
-        self.0[offering.capacity_type as usize][usize::from(offering.zone.0)]
+        self.zones[offering.capacity_type as usize][usize::from(offering.zone.0)]
+            && offering.reservation.map_or(self.unreserved, |id| self.reservations[usize::from(id.0)])
     }
 
     fn cheapest(&self, catalogue: &Catalogue, id: TypeId) -> Option<f64> {
@@ -105,7 +144,7 @@ pub fn order_by_price(catalogue: &Catalogue, ids: &mut [TypeId], requirements: &
 
 /// Whether types, their sizes and labels, and where and how they are sold are the same: prices and availability may differ.
 fn same_labels(a: &Catalogue, b: &Catalogue) -> bool {
-    let sold = |o: &Offering| (o.zone, o.capacity_type);
+    let sold = |o: &Offering| (o.zone, o.capacity_type, o.reservation);
     a.zones == b.zones
         && a.types.len() == b.types.len()
         && a.types.iter().zip(&b.types).all(|(a, b)| {
@@ -116,20 +155,29 @@ fn same_labels(a: &Catalogue, b: &Catalogue) -> bool {
         })
 }
 
-/// Types with an available offering, by zone and capacity type.
-fn available(catalogue: &Catalogue) -> Vec<(ZoneId, CapacityType, TypeSet)> {
+/// Types with an available offering of one kind.
+struct Sold {
+    zone: ZoneId,
+    capacity_type: CapacityType,
+    reservation: Option<ReservationId>,
+    types: TypeSet,
+}
+
+/// Types with an available offering, by zone, capacity type and reservation.
+fn available(catalogue: &Catalogue) -> Vec<Sold> {
     let count = catalogue.types.len();
-    let mut sold: Vec<(ZoneId, CapacityType, TypeSet)> = Vec::new();
+    let mut sold: Vec<Sold> = Vec::new();
     for (i, instance_type) in catalogue.types.iter().enumerate() {
         for offering in &instance_type.offerings {
-            let pair = (offering.zone, offering.capacity_type);
-            let known = sold.iter().position(|(zone, capacity_type, _)| (*zone, *capacity_type) == pair);
+            let Offering { zone, capacity_type, reservation, .. } = *offering;
+            let kind = (zone, capacity_type, reservation);
+            let known = sold.iter().position(|known| (known.zone, known.capacity_type, known.reservation) == kind);
             let known = known.unwrap_or_else(|| {
-                sold.push((pair.0, pair.1, TypeSet::select(count, |_| false)));
+                sold.push(Sold { zone, capacity_type, reservation, types: TypeSet::select(count, |_| false) });
                 sold.len() - 1
             });
             if offering.available {
-                sold[known].2.insert(i);
+                sold[known].types.insert(i);
             }
         }
     }
@@ -151,8 +199,7 @@ struct LabelIndex {
 pub(super) struct Offers {
     pub(super) catalogue: Arc<Catalogue>,
     labels: FxHashMap<String, LabelIndex>,
-    /// Types with an available offering of that zone and capacity type.
-    available: Vec<(ZoneId, CapacityType, TypeSet)>,
+    available: Vec<Sold>,
     meeting: FxHashMap<SetId, Arc<TypeSet>>,
     offered: FxHashMap<SetId, Arc<TypeSet>>,
     viable: FxHashMap<SetId, Arc<TypeSet>>,
@@ -230,9 +277,12 @@ impl Offers {
         let requirements = arena.get(set);
         let has = |key: &str, value: &str| requirements.get(key).is_none_or(|requirement| requirement.has(value));
         let mut types = TypeSet::select(self.catalogue.types.len(), |_| false);
-        for (zone, capacity_type, sold) in &self.available {
-            if has(labels::ZONE, self.catalogue.zone(*zone)) && has(labels::CAPACITY_TYPE, capacity_type.as_str()) {
-                types.add(sold);
+        for sold in &self.available {
+            if has(labels::ZONE, self.catalogue.zone(sold.zone))
+                && has(labels::CAPACITY_TYPE, sold.capacity_type.as_str())
+                && reservation_allowed(&self.catalogue, sold.reservation, requirements)
+            {
+                types.add(&sold.types);
             }
         }
         let types = Arc::new(types);
@@ -242,9 +292,7 @@ impl Offers {
 
     /// Whether some type sells reserved capacity now.
     pub(super) fn has_reserved(&self) -> bool {
-        self.available
-            .iter()
-            .any(|(_, capacity_type, sold)| *capacity_type == CapacityType::Reserved && !sold.is_empty())
+        self.available.iter().any(|sold| sold.capacity_type == CapacityType::Reserved && !sold.types.is_empty())
     }
 
     /// What the types say of a label, each distinct answer once.

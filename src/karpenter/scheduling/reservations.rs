@@ -3,29 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::arena::{Arena, SetId};
-use super::input::Options;
+use super::input::Input;
 use super::offers::{Offers, offering_allowed};
 use super::topology_group::Domain;
 use super::type_set::TypeSet;
-use crate::cluster::catalogue::{CapacityType, TypeId, ZoneId};
-
-/// A reservation is known by the offering that sells it.
-pub(super) type Reservation = (TypeId, ZoneId);
+use crate::cluster::catalogue::{CapacityType, ReservationId};
 
 /// What is left of each reservation, and who holds a slot.
 pub(super) struct Reservations {
     enabled: bool,
     strict: bool,
-    left: BTreeMap<Reservation, u32>,
-    held: BTreeSet<(Domain, Reservation)>,
+    left: BTreeMap<ReservationId, u32>,
+    held: BTreeSet<(Domain, ReservationId)>,
 }
 
 impl Reservations {
-    pub(super) fn new(options: &Options) -> Self {
+    /// Those that the catalogues of the pools sell from. Of a reservation that several know, the least left counts.
+    pub(super) fn new(input: &Input<'_>) -> Self {
+        let mut left: BTreeMap<ReservationId, u32> = BTreeMap::new();
+        for number in input.pools.iter().filter_map(|pool| pool.catalogue) {
+            for (index, reservation) in input.catalogues[number].reservations.iter().enumerate() {
+                let known = left.entry(ReservationId(index as u16)).or_insert(reservation.left);
+                *known = reservation.left.min(*known);
+            }
+        }
         Reservations {
-            enabled: options.reserved_capacity,
-            strict: options.reserved_strict,
-            left: options.reservations.clone(),
+            enabled: input.options.reserved_capacity,
+            strict: input.options.reserved_strict,
+            left,
             held: BTreeSet::new(),
         }
     }
@@ -35,12 +40,12 @@ impl Reservations {
     pub(super) fn to_reserve(
         &self,
         host: Domain,
-        current: &[Reservation],
+        current: &[ReservationId],
         set: SetId,
         options: &TypeSet,
         offers: &Offers,
         arena: &Arena,
-    ) -> Option<Vec<Reservation>> {
+    ) -> Option<Vec<ReservationId>> {
         if !self.enabled || !offers.has_reserved() {
             return Some(Vec::new());
         }
@@ -53,7 +58,7 @@ impl Reservations {
                     continue;
                 }
                 compatible = true;
-                let reservation = (id, offering.zone);
+                let Some(reservation) = offering.reservation else { continue };
                 if self.held.contains(&(host, reservation)) || self.left.get(&reservation).is_some_and(|left| *left > 0)
                 {
                     reserved.push(reservation);
@@ -65,7 +70,7 @@ impl Reservations {
     }
 
     /// Replaces the slots that a claim holds.
-    pub(super) fn hold(&mut self, host: Domain, current: &[Reservation], next: &[Reservation]) {
+    pub(super) fn hold(&mut self, host: Domain, current: &[ReservationId], next: &[ReservationId]) {
         for reservation in next {
             if self.held.insert((host, *reservation)) {
                 self.left.entry(*reservation).and_modify(|left| *left -= 1);

@@ -110,7 +110,7 @@ impl<'w, 'a> Solver<'w, 'a> {
             arena,
             offers,
             topology,
-            reservations: Reservations::new(&input.options),
+            reservations: Reservations::new(input),
             nodes,
             templates,
             shapes: input.shapes.iter().map(ShapeState::new).collect(),

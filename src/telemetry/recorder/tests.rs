@@ -70,6 +70,7 @@ fn cluster() -> Cluster {
             allocatable: size(2000, 8192),
             offerings: Vec::new(),
         }],
+        ..Catalogue::default()
     }));
     cluster
 }
