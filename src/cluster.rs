@@ -16,6 +16,7 @@ pub mod nodeclaim;
 pub mod outlook;
 pub mod pdb;
 pub mod pod;
+pub mod reservation;
 pub mod rule;
 pub mod state;
 pub mod workload;

@@ -17,4 +17,5 @@ pub mod overlay;
 pub mod pools;
 pub mod prices;
 pub mod provider;
+pub mod reservations;
 pub mod unavailable;

@@ -2,6 +2,7 @@
 
 pub mod arrivals;
 pub mod axes;
+pub mod capacity_reservations;
 pub mod changes;
 pub mod clients;
 pub mod clocks;
@@ -91,6 +92,8 @@ object! {
         @"podDisruptionBudgets" pub pdbs: Vec<PodDisruptionBudget>,
         /// Nodes that Karpenter has no hand in.
         pub node_groups: Vec<node_groups::NodeGroup>,
+        /// What the account has reserved at EC2.
+        pub capacity_reservations: Vec<capacity_reservations::CapacityReservation>,
         /// Cluster Autoscaler's flags.
         pub cluster_autoscaler: node_groups::ClusterAutoscaler = crate::api::decode::defaults(),
         /// Compressed size by image reference, such as `"shop/orders:1" = "350M"`; `default` for those not listed (200M).
@@ -131,6 +134,12 @@ object! {
 }
 
 impl Scenario {
+    /// Whether Karpenter's gate `ReservedCapacity` is on.
+    #[must_use]
+    pub fn reserved_capacity(&self) -> bool {
+        self.karpenter.reserved_capacity.unwrap_or_else(|| self.versions.karpenter_reserved_capacity())
+    }
+
     /// Compressed size of an image.
     #[must_use]
     pub fn image_size(&self, image: &str) -> Memory {

@@ -5,6 +5,7 @@ pub mod invariants;
 pub mod ledger;
 pub mod outcome;
 pub mod recorder;
+pub mod reserved;
 pub mod series;
 
 pub use crate::engine::Durations;

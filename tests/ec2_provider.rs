@@ -144,6 +144,7 @@ fn nodeclaim(now: Time, options: Vec<TypeId>, capacity_types: &[CapacityType]) -
         options,
         zones: Vec::new(),
         capacity_types: capacity_types.to_vec(),
+        reservations: Vec::new(),
         has_min_values: false,
         requests: Resources::new(Cpu::from_milli(1000), Memory::from_mib(1024)),
         labels: Default::default(),

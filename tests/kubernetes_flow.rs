@@ -300,6 +300,7 @@ fn pods_of_a_vanished_instance_are_replaced_after_80_to_145_seconds() {
         instance_type: forescale::cluster::catalogue::TypeId(0),
         zone: forescale::cluster::catalogue::ZoneId(0),
         capacity_type: forescale::cluster::catalogue::CapacityType::OnDemand,
+        reservation: None,
         prices: vec![(Time::ZERO, Usd::ZERO)],
         state: InstanceState::Running,
         launched: Time::ZERO,

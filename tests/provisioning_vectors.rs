@@ -110,6 +110,7 @@ fn launch(input: &Value, catalogues: &Value, want: &Value) -> Vec<String> {
     let mut differences = Vec::new();
     for (number, wanted) in wanted.iter().enumerate() {
         let request = LaunchRequest {
+            reservations: &[],
             options: &options,
             zones: &zones,
             capacity_types: &capacity_types,

@@ -218,6 +218,8 @@ object! {
         pub subnet_selector_terms: Vec<Node>,
         /// Security groups. Only for drift: other terms are other groups.
         pub security_group_selector_terms: Vec<Node>,
+        /// Capacity reservations whose instances may be launched, each term adding some.
+        pub capacity_reservation_selector_terms: Vec<CapacityReservationSelectorTerm>,
         /// Only for drift.
         pub user_data: Option<String>,
         /// Only for drift.
@@ -235,7 +237,7 @@ object! {
         /// Only for drift.
         pub network_interfaces: Vec<Node>,
     }
-    ignore ["capacityReservationSelectorTerms", "context", "placementGroupSelector", "cpuOptions", "connectionTracking", "ipPrefixCount",
+    ignore ["context", "placementGroupSelector", "cpuOptions", "connectionTracking", "ipPrefixCount",
         "licenseSelectorTerms"]
 }
 
@@ -270,6 +272,30 @@ object! {
         pub name: Option<String>,
     }
     ignore ["owner", "tags", "ssmParameter"]
+}
+
+object! {
+    /// Selects capacity reservations: one by `id`, or those that meet all of the other fields.
+    pub struct CapacityReservationSelectorTerm {
+        /// Id, `cr-0123456789abcdef0`; stands alone.
+        pub id: Option<String>,
+        /// Tags that it has; value `*` = any.
+        pub tags: BTreeMap<String, String>,
+        /// Account that owns it; beside `tags` or `instanceMatchCriteria`.
+        @"ownerID" pub owner_id: Option<String>,
+        /// `open` or `targeted`.
+        pub instance_match_criteria: Option<InstanceMatchCriteria>,
+    }
+}
+
+choice! {
+    /// Which instances of the account may use a capacity reservation.
+    pub enum InstanceMatchCriteria {
+        /// Any of its type and zone.
+        Open = "open",
+        /// Those that name it.
+        Targeted = "targeted",
+    }
 }
 
 object! {

@@ -88,6 +88,8 @@ pub enum Change {
     NodeClaimRegistered(NodeClaimId),
     /// The NodeClaim is initialized.
     NodeClaimInitialized(NodeClaimId),
+    /// Labels of the NodeClaim changed.
+    NodeClaimLabels(NodeClaimId),
     /// Condition Consolidatable changed.
     NodeClaimConsolidatable(NodeClaimId),
     /// Condition Drifted changed.

@@ -1,6 +1,6 @@
 //! Instances at the cloud.
 
-use super::catalogue::{CapacityType, TypeId, ZoneId};
+use super::catalogue::{CapacityType, ReservationId, TypeId, ZoneId};
 use super::ids::{NodeClaimId, NodeClassId};
 use crate::time::Time;
 use crate::units::Usd;
@@ -31,6 +31,8 @@ pub struct Instance {
     pub zone: ZoneId,
     /// Capacity type.
     pub capacity_type: CapacityType,
+    /// Capacity reservation it was launched into; it leaves it when that ends.
+    pub reservation: Option<ReservationId>,
     /// What an hour costs, from each time on; the first entry is from its launch.
     pub prices: Vec<(Time, Usd)>,
     /// State.

@@ -94,6 +94,23 @@ impl Cluster {
         }
     }
 
+    /// Labels a NodeClaim and its Node as on demand; the labels `removed` go.
+    pub fn move_to_on_demand(&mut self, id: NodeClaimId, removed: &[&str]) {
+        let relabel = |labels: &mut Labels| {
+            labels.insert("karpenter.sh/capacity-type".to_owned(), CapacityType::OnDemand.as_str().to_owned());
+            labels.retain(|key, _| !removed.contains(&key.as_str()));
+        };
+        let claim = &mut self.nodeclaims[id.index()];
+        claim.capacity_type = Some(CapacityType::OnDemand);
+        relabel(&mut claim.labels);
+        if let Some(node) = claim.node.filter(|_| claim.registered.is_some()) {
+            self.nodes[node.index()].capacity_type = Some(CapacityType::OnDemand);
+            relabel(&mut self.nodes[node.index()].labels);
+            self.announce(Change::NodeUpdated(node));
+        }
+        self.announce(Change::NodeClaimLabels(id));
+    }
+
     /// Asks the cloud to terminate a NodeClaim's instance; sets condition InstanceTerminating. Repetitions do no harm.
     pub fn terminate_instance(&mut self, id: NodeClaimId) {
         let claim = &mut self.nodeclaims[id.index()];

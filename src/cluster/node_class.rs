@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::api::karpenter::AmiFamily;
+use crate::api::karpenter::{AmiFamily, CapacityReservationSelectorTerm};
 
 /// A node class in the cluster.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +15,7 @@ pub struct NodeClass {
 }
 
 /// How an EC2NodeClass stands: what it says, and what its selectors find.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeClassVersion {
     /// Fields of the spec as written, each a list of its elements.
     pub fields: BTreeMap<String, Vec<String>>,
@@ -23,4 +23,6 @@ pub struct NodeClassVersion {
     pub family: AmiFamily,
     /// New AMIs that its `amiSelectorTerms` have found since the beginning.
     pub new_amis: u32,
+    /// `capacityReservationSelectorTerms`.
+    pub reservation_terms: Vec<CapacityReservationSelectorTerm>,
 }

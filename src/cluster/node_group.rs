@@ -62,6 +62,7 @@ pub fn instance(catalogue: &Catalogue, group: &NodeGroup, index: u32, now: Time)
         instance_type: id,
         zone,
         capacity_type,
+        reservation: None,
         prices: vec![(now, price)],
         state: InstanceState::Pending,
         launched: now,

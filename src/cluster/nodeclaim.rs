@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::catalogue::{CapacityType, TypeId, ZoneId};
+use super::catalogue::{CapacityType, ReservationId, TypeId, ZoneId};
 use super::ids::{InstanceId, NodeClassId, NodeId, NodePoolId};
 use super::node_class::NodeClassVersion;
 use crate::api::karpenter::{DisruptionReason, NodePool as NodePoolObject};
@@ -54,6 +54,8 @@ pub struct NodeClaim {
     pub zones: Vec<ZoneId>,
     /// Capacity types it may have; empty = any.
     pub capacity_types: Vec<CapacityType>,
+    /// Capacity reservations that its instance must come from; empty = any offering.
+    pub reservations: Vec<ReservationId>,
     /// Whether a requirement has minValues: switches off two launch filters.
     pub has_min_values: bool,
     /// Sum of the planned pods' and daemons' requests.
@@ -111,6 +113,7 @@ pub struct NodeClaim {
     /// Condition InstanceTerminating.
     pub instance_terminating: bool,
     /// Why it is going: `Empty`, `Underutilized`, `Drifted`, `Expired`, `Interrupted`, `InsufficientCapacity`, `Liveness`, `GarbageCollected`, `Repair`,
+    /// `ReservationExpiring`,
     /// `ScaledDown` (a static pool), `Manual`.
     pub end: Option<&'static str>,
     /// The object was removed.

@@ -459,6 +459,18 @@ rules! {
     SubnetDrift = "SubnetDrift", Karpenter,
         "karpenter-provider-aws pkg/cloudprovider/drift.go: isSubnetDrifted",
         "it would not have drifted with `subnetSelectorTerms` that still find its subnet";
+    /// The EC2NodeClass no longer selects the capacity reservation of the node.
+    CapacityReservationDrift = "CapacityReservationDrift", Karpenter,
+        "karpenter-provider-aws pkg/cloudprovider/drift.go: isCapacityReservationDrifted",
+        "it would not have drifted with `capacityReservationSelectorTerms` that still select its reservation";
+    /// The capacity reservation of a node is over: the node is on demand from now on.
+    SyncCapacityType = "syncCapacityType", Karpenter,
+        "karpenter-provider-aws pkg/controllers/capacityreservation/capacitytype/controller.go: syncCapacityType",
+        "it would have stayed reserved with a later end of the capacity reservation";
+    /// A capacity block ends within 40 minutes: its nodes are left before EC2 takes them.
+    CapacityBlockExpiring = "capacityreservation.expiration", Karpenter,
+        "karpenter-provider-aws pkg/controllers/capacityreservation/expiration/controller.go: Reconcile",
+        "it would have stayed with a later end of the capacity block";
     /// No instance type of the request has an offering that Karpenter believes to be available.
     InsufficientCapacity = "InsufficientCapacity", Ec2,
         "karpenter-provider-aws pkg/providers/instance/instance.go: launchInstance",
@@ -479,6 +491,14 @@ rules! {
     VcpuLimitExceeded = "VcpuLimitExceeded", Ec2,
         "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
         "it would have been launched with a higher quota of on-demand vCPUs";
+    /// The capacity reservation has no instance left.
+    ReservationCapacityExceeded = "ReservationCapacityExceeded", Ec2,
+        "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
+        "it would have been launched with an instance left in the capacity reservation";
+    /// EC2 takes back the instances of a capacity block half an hour before its end.
+    CapacityBlockEnds = "CapacityBlockEnds", Ec2,
+        "EC2: Capacity Blocks for ML, how they work",
+        "the instance would have stayed with a later end of the capacity block";
     /// The subnet has no address left.
     InsufficientFreeAddresses = "InsufficientFreeAddressesInSubnet", Ec2,
         "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",

@@ -15,6 +15,7 @@ use super::node_class::{NodeClass, NodeClassVersion};
 use super::nodeclaim::{NodeClaim, NodePool};
 use super::outlook::Outlooks;
 use super::pod::{EndReason, Owner, Phase, Pod, PodPath, PodShape};
+use super::reservation::CapacityReservation;
 use super::rule::Rule;
 use super::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, HpaStatus, Job, ScaledJob, ScaledObject};
 use crate::api::workload::{PodDisruptionBudget, PriorityClass};
@@ -39,6 +40,8 @@ pub struct Cluster {
     pub catalogues: Vec<Arc<Catalogue>>,
     /// All instances ever, by id.
     pub instances: Vec<Instance>,
+    /// Capacity reservations, by id.
+    pub reservations: Vec<CapacityReservation>,
     /// Deployments.
     pub deployments: Vec<Deployment>,
     /// All Jobs ever, by id.
@@ -90,6 +93,7 @@ impl Cluster {
             node_classes: Vec::new(),
             catalogues: Vec::new(),
             instances: Vec::new(),
+            reservations: Vec::new(),
             deployments: Vec::new(),
             jobs: Vec::new(),
             daemonsets: Vec::new(),

@@ -48,6 +48,7 @@ mod tests {
             instance_type: TypeId(0),
             zone: ZoneId(0),
             capacity_type: CapacityType::Spot,
+            reservation: None,
             prices: vec![(at(0), Usd::from_f64(3.6)), (at(100), Usd::from_f64(7.2))],
             state: InstanceState::Running,
             launched: at(0),

@@ -6,6 +6,7 @@ use super::data::{self, RegionalType};
 use super::labels;
 use super::overlay::Overlays;
 use super::prices::Prices;
+use super::reservations::PRICE_DIVISOR;
 use crate::api::karpenter::AmiFamily;
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ZoneId};
 use crate::time::Time;
@@ -98,6 +99,7 @@ pub fn refresh_prices(
         for offering in &mut instance_type.offerings {
             let zone = &catalogue.zones[usize::from(offering.zone.0)];
             let price = prices.at(now, regional, zone, offering.capacity_type);
+            let price = if offering.reservation.is_some() { price.map(|price| price / PRICE_DIVISOR) } else { price };
             let price = price.map(|price| overlays.price(&instance_type.labels, zone, offering.capacity_type, price));
             if let Some(price) = price.filter(|price| *price != offering.price) {
                 offering.price = price;
@@ -109,7 +111,7 @@ pub fn refresh_prices(
 }
 
 /// Whether the AMI family runs on the instance family (`compatibility.IsCompatibleWithNodeClass`).
-fn can_boot(family: AmiFamily, instance_family: &str) -> bool {
+pub fn can_boot(family: AmiFamily, instance_family: &str) -> bool {
     !(family == AmiFamily::Al2023 && instance_family == "a1")
 }
 

@@ -3,7 +3,7 @@
 
 use super::launch::{FleetRequest, Override};
 use crate::cluster::Rule;
-use crate::cluster::catalogue::CapacityType;
+use crate::cluster::catalogue::{CapacityType, ReservationId};
 use crate::engine::Stream;
 
 /// Why a pool gave no instance. Karpenter treats all of them as a lack of capacity of that offering
@@ -16,6 +16,8 @@ pub enum FleetErrorCode {
     MaxSpotInstanceCountExceeded,
     /// The account's on-demand quota is used up.
     VcpuLimitExceeded,
+    /// The capacity reservation has no instance left.
+    ReservationCapacityExceeded,
     /// The subnet has no address left.
     InsufficientFreeAddressesInSubnet,
 }
@@ -28,6 +30,7 @@ impl FleetErrorCode {
             FleetErrorCode::InsufficientInstanceCapacity => Rule::InsufficientInstanceCapacity,
             FleetErrorCode::MaxSpotInstanceCountExceeded => Rule::MaxSpotInstanceCountExceeded,
             FleetErrorCode::VcpuLimitExceeded => Rule::VcpuLimitExceeded,
+            FleetErrorCode::ReservationCapacityExceeded => Rule::ReservationCapacityExceeded,
             FleetErrorCode::InsufficientFreeAddressesInSubnet => Rule::InsufficientFreeAddresses,
         }
     }
@@ -53,8 +56,8 @@ pub struct FleetAnswer {
 
 /// EC2's capacity as one call sees it.
 pub trait CapacitySource {
-    /// Takes one instance from the pool, or tells why not.
-    fn take(&mut self, pool: &Override) -> Result<(), FleetErrorCode>;
+    /// Takes one instance from the pool, or tells why not; the capacity reservation that it came from.
+    fn take(&mut self, pool: &Override) -> Result<Option<ReservationId>, FleetErrorCode>;
     /// How much spare capacity the pool has, relative to others.
     fn depth(&mut self, pool: &Override) -> f64;
 }
@@ -77,7 +80,7 @@ pub fn allocate(
     for pool in order {
         while answer.launched.len() < count {
             match pools.take(&pool) {
-                Ok(()) => answer.launched.push(pool),
+                Ok(reservation) => answer.launched.push(Override { reservation, ..pool }),
                 Err(code) => {
                     answer.errors.push(FleetError { pool, code });
                     break;
@@ -131,13 +134,13 @@ mod tests {
     }
 
     impl CapacitySource for Stock {
-        fn take(&mut self, pool: &Override) -> Result<(), FleetErrorCode> {
+        fn take(&mut self, pool: &Override) -> Result<Option<ReservationId>, FleetErrorCode> {
             let stock = &mut self.find(pool).2;
             if *stock == 0 {
                 return Err(FleetErrorCode::InsufficientInstanceCapacity);
             }
             *stock -= 1;
-            Ok(())
+            Ok(None)
         }
         fn depth(&mut self, pool: &Override) -> f64 {
             self.find(pool).3
@@ -149,6 +152,7 @@ mod tests {
             instance_type: TypeId(*id),
             zone: ZoneId(*zone),
             price: *price,
+            reservation: None,
         };
         FleetRequest { capacity_type, overrides: pools.iter().map(pool).collect() }
     }

@@ -1,7 +1,7 @@
 //! What Karpenter's AWS provider asks EC2 for, given a NodeClaim (karpenter-provider-aws `pkg/providers/instance/instance.go:
-//! Create`, `pkg/providers/instance/filter/filter.go`). Capacity reservations are not modelled.
+//! Create`, `pkg/providers/instance/filter/filter.go`).
 
-use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ReservationId, TypeId, ZoneId};
 use crate::units::{Resource, Resources};
 
 /// Most instance types in one request (`instance.go: maxInstanceTypes`).
@@ -16,6 +16,8 @@ pub struct LaunchRequest<'a> {
     pub zones: &'a [ZoneId],
     /// Capacity types it may have; empty = any.
     pub capacity_types: &'a [CapacityType],
+    /// Capacity reservations that it must come from; empty = any offering.
+    pub reservations: &'a [ReservationId],
     /// Requests that the node must hold.
     pub requests: Resources,
     /// Whether a requirement has minValues.
@@ -31,6 +33,8 @@ pub struct Override {
     pub zone: ZoneId,
     /// Price as Karpenter knows it, USD per hour.
     pub price: f64,
+    /// Capacity reservation that the instance is launched into.
+    pub reservation: Option<ReservationId>,
 }
 
 /// A CreateFleet request for one instance. Equal requests are merged into one call.
@@ -47,6 +51,7 @@ impl LaunchRequest<'_> {
         offering.available
             && (self.zones.is_empty() || self.zones.contains(&offering.zone))
             && (self.capacity_types.is_empty() || self.capacity_types.contains(&offering.capacity_type))
+            && (self.reservations.is_empty() || offering.reservation.is_some_and(|id| self.reservations.contains(&id)))
     }
 
     fn allows_type(&self, capacity_type: CapacityType) -> bool {
@@ -70,6 +75,11 @@ impl Candidate {
 #[must_use]
 pub fn plan(catalogue: &Catalogue, request: &LaunchRequest<'_>) -> Option<FleetRequest> {
     let mut candidates = compatible_available(catalogue, request);
+    if request.allows_type(CapacityType::Reserved) {
+        keep_one_reservation_kind(catalogue, &mut candidates);
+        keep_one_capacity_block(catalogue, &mut candidates);
+        keep_largest_reservations(catalogue, &mut candidates);
+    }
     if !request.has_min_values {
         drop_exotic(catalogue, &mut candidates);
         drop_dear_spot(request, &mut candidates);
@@ -84,7 +94,12 @@ pub fn plan(catalogue: &Catalogue, request: &LaunchRequest<'_>) -> Option<FleetR
         .iter()
         .flat_map(|candidate| {
             let of_type = candidate.offerings.iter().filter(|offering| offering.capacity_type == capacity_type);
-            of_type.map(|offering| Override { instance_type: candidate.id, zone: offering.zone, price: offering.price })
+            of_type.map(|offering| Override {
+                instance_type: candidate.id,
+                zone: offering.zone,
+                price: offering.price,
+                reservation: offering.reservation,
+            })
         })
         .collect();
     Some(FleetRequest { capacity_type, overrides })
@@ -102,6 +117,49 @@ fn compatible_available(catalogue: &Catalogue, request: &LaunchRequest<'_>) -> V
         (!offerings.is_empty()).then_some(Candidate { id: *id, offerings })
     };
     request.options.iter().filter_map(candidate).collect()
+}
+
+/// Keeps the offerings from capacity reservations of one kind, the one with the cheapest offering, if there are any: a request has
+/// a single market (`CapacityReservationTypeFilter`).
+fn keep_one_reservation_kind(catalogue: &Catalogue, candidates: &mut Vec<Candidate>) {
+    let is_block = |offering: &Offering| offering.reservation.map(|id| catalogue.reservation(id).capacity_block);
+    let all = candidates.iter().flat_map(|candidate| &candidate.offerings);
+    let kinds = all.filter_map(|offering| Some((offering.price, is_block(offering)?)));
+    let Some((_, block)) = kinds.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { return };
+    for candidate in candidates.iter_mut() {
+        candidate.offerings.retain(|offering| is_block(offering) == Some(block));
+    }
+    candidates.retain(|candidate| !candidate.offerings.is_empty());
+}
+
+/// Of capacity blocks a request names one (`CapacityBlockFilter`).
+fn keep_one_capacity_block(catalogue: &Catalogue, candidates: &mut Vec<Candidate>) {
+    let first = candidates.first().and_then(|candidate| candidate.offerings.first()?.reservation);
+    if !first.is_some_and(|id| catalogue.reservation(id).capacity_block) {
+        return;
+    }
+    for candidate in candidates.iter_mut() {
+        let cheapest = candidate.cheapest();
+        candidate.offerings.retain(|offering| offering.price <= cheapest);
+        candidate.offerings.truncate(1);
+    }
+    candidates.sort_by(|a, b| a.cheapest().total_cmp(&b.cheapest()));
+    candidates.truncate(1);
+}
+
+/// Of the reservations of a type in a zone a request names the one with most left (`ReservedOfferingFilter`). Types without one go,
+/// unless none has one.
+fn keep_largest_reservations(catalogue: &Catalogue, candidates: &mut Vec<Candidate>) {
+    let left = |offering: &Offering| offering.reservation.map(|id| catalogue.reservation(id).left);
+    if !candidates.iter().flat_map(|candidate| &candidate.offerings).any(|offering| offering.reservation.is_some()) {
+        return;
+    }
+    for candidate in candidates.iter_mut() {
+        candidate.offerings.retain(|offering| offering.reservation.is_some());
+        candidate.offerings.sort_by_key(|offering| (offering.zone, std::cmp::Reverse(left(offering))));
+        candidate.offerings.dedup_by_key(|offering| offering.zone);
+    }
+    candidates.retain(|candidate| !candidate.offerings.is_empty());
 }
 
 /// Drops whole machines and types with GPUs or accelerators, unless nothing else is left (`ExoticInstanceTypeFilter`).
@@ -136,21 +194,19 @@ fn drop_dear_spot(request: &LaunchRequest<'_>, candidates: &mut Vec<Candidate>) 
     candidates.retain(|candidate| !candidate.offerings.is_empty());
 }
 
-/// Spot when it is allowed and anything is left of it, else on-demand; prices are not compared (`getCapacityType`).
+/// Reserved, else Spot when it is allowed and anything is left of it, else on-demand; prices are not compared (`getCapacityType`).
 fn capacity_type(request: &LaunchRequest<'_>, candidates: &[Candidate]) -> CapacityType {
     let has = |capacity_type| {
         candidates.iter().flat_map(|candidate| &candidate.offerings).any(|o| o.capacity_type == capacity_type)
     };
-    if request.allows_type(CapacityType::Spot) && has(CapacityType::Spot) {
-        CapacityType::Spot
-    } else {
-        CapacityType::OnDemand
-    }
+    let preferred = [CapacityType::Reserved, CapacityType::Spot].into_iter();
+    preferred.filter(|kind| request.allows_type(*kind)).find(|kind| has(*kind)).unwrap_or(CapacityType::OnDemand)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::catalogue::Reservation;
     use crate::units::{Cpu, Memory};
 
     const OD: CapacityType = CapacityType::OnDemand;
@@ -182,7 +238,14 @@ mod tests {
     }
 
     fn request(options: &[TypeId]) -> LaunchRequest<'_> {
-        LaunchRequest { options, zones: &[], capacity_types: &[], requests: Resources::ZERO, has_min_values: false }
+        LaunchRequest {
+            options,
+            zones: &[],
+            capacity_types: &[],
+            reservations: &[],
+            requests: Resources::ZERO,
+            has_min_values: false,
+        }
     }
 
     fn pools(plan: &FleetRequest) -> Vec<(u32, u16)> {
@@ -232,6 +295,60 @@ mod tests {
         ]);
         assert_eq!(pools(&plan(&catalogue, &request(&ids)).expect("a plan")), [(2, 0)]);
         assert_eq!(pools(&plan(&catalogue, &request(&ids[..2])).expect("a plan")), [(0, 0), (1, 0)]);
+    }
+
+    /// Types whose only zone has reservations: number, and price of their offerings.
+    fn reserved(catalogue: &mut Catalogue, offerings: &[(usize, u16, u16, f64)]) {
+        for (instance_type, zone, reservation, price) in offerings {
+            let reservation = Some(ReservationId(*reservation));
+            let (zone, capacity_type) = (ZoneId(*zone), CapacityType::Reserved);
+            let offering = Offering { zone, capacity_type, price: *price, available: true, reservation };
+            catalogue.types[*instance_type].offerings.push(offering);
+        }
+    }
+
+    fn reservations(kinds: &[(bool, u32)]) -> Vec<Reservation> {
+        let numbered = kinds.iter().enumerate();
+        let made = |(i, (capacity_block, left)): (usize, &(bool, u32))| Reservation {
+            id: format!("cr-{i}"),
+            capacity_block: *capacity_block,
+            left: *left,
+        };
+        numbered.map(made).collect()
+    }
+
+    fn launched_into(plan: &FleetRequest) -> Vec<(u32, u16, u16)> {
+        let into = |o: &Override| (o.instance_type.0, o.zone.0, o.reservation.expect("a reservation").0);
+        plan.overrides.iter().map(into).collect()
+    }
+
+    #[test]
+    fn reservations_come_first_the_largest_of_a_zone_and_of_one_kind() {
+        let types = vec![
+            instance_type("x.a", 2, &[(0, OD, 0.1), (0, SPOT, 0.03)]),
+            instance_type("x.b", 2, &[(0, OD, 0.2)]),
+            instance_type("x.c", 2, &[(0, OD, 0.01)]),
+        ];
+        let (mut catalogue, ids) = catalogue(types);
+        catalogue.reservations = reservations(&[(false, 2), (false, 7), (false, 1), (true, 9)]);
+        reserved(&mut catalogue, &[(0, 0, 0, 1e-8), (0, 0, 1, 1e-8), (0, 1, 2, 1e-8), (1, 0, 3, 1e-8)]);
+        let fleet = plan(&catalogue, &request(&ids)).expect("a plan");
+        assert_eq!(fleet.capacity_type, CapacityType::Reserved);
+        assert_eq!(launched_into(&fleet), [(0, 0, 1), (0, 1, 2)], "blocks only where nothing else is as cheap");
+        let held = LaunchRequest { reservations: &[ReservationId(0)], ..request(&ids) };
+        assert_eq!(launched_into(&plan(&catalogue, &held).expect("a plan")), [(0, 0, 0)]);
+        let unreserved = LaunchRequest { capacity_types: &[SPOT, OD], ..request(&ids) };
+        let fleet = plan(&catalogue, &unreserved).expect("a plan");
+        assert_eq!((fleet.capacity_type, pools(&fleet)), (OD, vec![(2, 0), (0, 0), (1, 0)]));
+    }
+
+    #[test]
+    fn one_capacity_block_goes_into_a_request() {
+        let types = vec![instance_type("x.a", 2, &[(0, OD, 0.1)]), instance_type("x.b", 2, &[(0, OD, 0.2)])];
+        let (mut catalogue, ids) = catalogue(types);
+        catalogue.reservations = reservations(&[(true, 2), (true, 7), (true, 1), (false, 1)]);
+        reserved(&mut catalogue, &[(0, 0, 0, 3e-8), (1, 0, 1, 2e-8), (1, 1, 2, 1e-8), (0, 1, 3, 2e-8)]);
+        assert_eq!(launched_into(&plan(&catalogue, &request(&ids)).expect("a plan")), [(1, 1, 2)]);
     }
 
     #[test]

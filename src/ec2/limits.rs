@@ -62,7 +62,14 @@ impl Quotas {
         }
     }
 
-    /// Reserves what one instance needs.
+    /// Takes vCPUs of the on-demand quota, whether it has them or not.
+    pub fn take_vcpus(&mut self, vcpus: i64) {
+        if let Some(left) = &mut self.on_demand_vcpus {
+            *left -= vcpus;
+        }
+    }
+
+    /// Reserves what one instance needs. One that comes from a capacity reservation is in the quota already.
     ///
     /// # Errors
     /// EC2's error code when a quota or the subnet does not have it.
@@ -73,6 +80,7 @@ impl Quotas {
         vcpus: i64,
         addresses: i64,
     ) -> Result<(), FleetErrorCode> {
+        let vcpus = if capacity_type == CapacityType::Reserved { 0 } else { vcpus };
         if self.vcpus_left(capacity_type).is_some_and(|left| left < vcpus) {
             return Err(match capacity_type {
                 CapacityType::Spot => FleetErrorCode::MaxSpotInstanceCountExceeded,

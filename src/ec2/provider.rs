@@ -3,6 +3,7 @@
 mod launching;
 mod prices;
 mod reclaims;
+mod reserved;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use super::limits::{Quotas, TokenBucket};
 use super::pools::{PoolKey, Pools};
 use super::prices::Prices;
 use super::unavailable::{OfferingKey, SWEEP, UnavailableOfferings};
-use crate::cluster::catalogue::{CapacityType, Offering, TypeId};
+use crate::cluster::catalogue::{CapacityType, Offering, ReservationId, TypeId};
 use crate::cluster::instance::InstanceState;
 use crate::cluster::{Change, Controller, Decision, InstanceId, NodeClaimId, NodeClassId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
@@ -58,6 +59,14 @@ pub enum Event {
     TakeBack(InstanceId),
     /// An instance is gone without notice.
     Lose(InstanceId),
+    /// Karpenter looks at capacity reservations.
+    PollReservations,
+    /// The capacity reservation of that number becomes active.
+    ReservationBegins(u16),
+    /// The capacity reservation of that number ends.
+    ReservationEnds(u16),
+    /// EC2 takes back the instances of the capacity block of that number.
+    BlockReclaim(u16),
     /// The scenario's fault of that number begins.
     Fault(u32),
 }
@@ -95,6 +104,7 @@ pub struct Ec2 {
     quotas: Quotas,
     pools: Pools,
     prices: Prices,
+    reserved: reserved::Reserved,
     unavailable: UnavailableOfferings,
     sweep_phase: Duration,
     sweeping: bool,
@@ -125,6 +135,7 @@ impl Ec2 {
             quotas: Quotas::of(&scenario.market),
             pools: Pools::new(&scenario.market, region, streams),
             prices: Prices::new(&scenario.market, streams),
+            reserved: reserved::Reserved::of(scenario),
             unavailable: UnavailableOfferings::default(),
             sweep_phase: Duration::from_secs_f64(phase),
             sweeping: false,
@@ -137,6 +148,7 @@ impl Ec2 {
     /// Schedules what happens of its own accord. Once, before the first event.
     pub fn start(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         self.schedule_prices(world.scenario, agenda);
+        self.start_reservations(world, agenda);
         for (number, fault) in world.scenario.faults.iter().enumerate() {
             agenda.at(Time::ZERO + fault.at, Event::Fault(number as u32));
         }
@@ -182,6 +194,10 @@ impl Ec2 {
             Event::Notice(id) => self.give_notice(id, world, agenda),
             Event::TakeBack(id) => self.take_back(id, world, agenda),
             Event::Lose(id) => self.lose(id, world),
+            Event::PollReservations => self.poll_reservations(world, agenda),
+            Event::ReservationBegins(number) => self.reservation_begins(ReservationId(number), world),
+            Event::ReservationEnds(number) => self.reservation_ends(ReservationId(number), world),
+            Event::BlockReclaim(number) => self.reclaim_block(ReservationId(number), world, agenda),
             Event::Fault(number) => self.fault(number, world, agenda),
         }
     }
@@ -200,6 +216,7 @@ impl Ec2 {
                     world.cluster.set_instance_state(world.now, id, InstanceState::Running);
                 }
             }
+            Change::NodeClaimGone(claim) => self.leave_reservation(claim, world),
             Change::NodeClaimDeleting(claim) => self.mark_interrupted_offering(claim, world, agenda),
             _ => {}
         }
@@ -240,12 +257,17 @@ impl Ec2 {
         match instance.state {
             InstanceState::Pending | InstanceState::Running => {}
             InstanceState::ShuttingDown => {
-                self.quotas.release_vcpus(instance.capacity_type, capacity.cpu().milli() / 1000);
+                if !Self::is_reserved(id, world) {
+                    self.quotas.release_vcpus(instance.capacity_type, capacity.cpu().milli() / 1000);
+                }
                 for pool in &mut self.watched {
                     pool.instances.retain(|other| *other != id);
                 }
             }
             InstanceState::Terminated => {
+                if let Some(reservation) = instance.reservation {
+                    self.reserved.slots.give_back(reservation);
+                }
                 self.quotas.release_addresses(catalogue.zone(instance.zone), launching::addresses(&capacity));
             }
         }

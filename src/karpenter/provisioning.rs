@@ -10,7 +10,7 @@ use super::outlooks;
 use super::scheduling::requirement::{Effect, Requirement};
 use super::scheduling::{
     Input, Knowledge, MinValuesPolicy, NewClaim, Options, PreferencePolicy, Results, SchedulingError, labels,
-    resolve_labels, solve_knowing,
+    required_reservations, resolve_labels, solve_knowing,
 };
 use super::state::{self, Observation, StateNode};
 use crate::api::meta::Labels;
@@ -427,6 +427,7 @@ pub fn options(scenario: &Scenario) -> Options {
             flags::MinValuesPolicy::Strict => MinValuesPolicy::Strict,
             flags::MinValuesPolicy::BestEffort => MinValuesPolicy::BestEffort,
         },
+        reserved_capacity: scenario.reserved_capacity(),
         ..Options::default()
     }
 }
@@ -541,6 +542,7 @@ pub fn node_claim(cluster: &Cluster, pool: NodePoolId, claim: &NewClaim, now: Ti
         options: claim.options.clone(),
         zones: zones.filter(|zone| allowed(labels::ZONE, catalogue.zone(*zone))).collect(),
         capacity_types: capacity_types.into_iter().filter(|c| allowed(labels::CAPACITY_TYPE, c.as_str())).collect(),
+        reservations: required_reservations(catalogue, &claim.requirements),
         has_min_values: claim.requirements.has_min_values(),
         requests: claim.requests,
         labels: all,

@@ -94,6 +94,7 @@ fn node(index: usize) -> NodeRecord {
         },
         claim: if index < 2 { String::new() } else { format!("workers-{index}") },
         instance: format!("i-{index:08x}"),
+        reservation: None,
         claimed: at(claimed),
         launched: Some(at(launched)),
         registered: Some(at(ready - 5.0_f64.min(ready))),

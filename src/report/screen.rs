@@ -245,6 +245,9 @@ impl Screen {
         if let Some(amount) = cost.per_million_messages_usd {
             let _ = write!(text, "   {} per million messages", usd(amount));
         }
+        if let Some(unused) = cost.unused_reservations_usd.filter(|unused| *unused > 0.0) {
+            let _ = write!(text, "   reserved but unused {}", usd(unused));
+        }
         if cost.requests_usd > 0.0 {
             let _ = write!(text, "   SQS {}", usd(cost.requests_usd));
         }

@@ -257,6 +257,9 @@ pub struct Cost {
     pub spot_usd: f64,
     /// Of the instances: on demand.
     pub on_demand_usd: f64,
+    /// Capacity reservations, less the instances in them; absent without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unused_reservations_usd: Option<f64>,
     /// Requests to queues.
     pub requests_usd: f64,
     /// Highest cost of all running instances per hour.
@@ -533,6 +536,7 @@ fn summarize_cost(outcome: &Outcome) -> Cost {
         overhead_usd: split.overhead.as_f64(),
         spot_usd: of_type(CapacityType::Spot),
         on_demand_usd: of_type(CapacityType::OnDemand),
+        unused_reservations_usd: outcome.unused_reservations().map(Usd::as_f64),
         requests_usd: outcome.request_cost().as_f64(),
         rate_max_usd_per_h: Usd::from_nano(outcome.cost_rate().max(outcome.end)).as_f64(),
     }

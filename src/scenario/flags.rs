@@ -89,6 +89,8 @@ object! {
         pub spot_to_spot_consolidation: bool = false,
         /// Gate `NodeRepair`.
         pub node_repair: bool = false,
+        /// Gate `ReservedCapacity`: capacity reservations are used; absent = on from Karpenter 1.6 on.
+        pub reserved_capacity: Option<bool>,
         /// Gate `StaticCapacity`: NodePools with `replicas`.
         pub static_capacity: bool = false,
         /// Gate `CapacityBuffer`: CapacityBuffers take effect.

@@ -10,6 +10,7 @@ mod node_pools;
 mod pods;
 mod queues;
 mod ranges;
+mod reservations;
 mod settings;
 mod triggers;
 mod unwise;
@@ -74,6 +75,7 @@ pub fn check(
     queues::check(&cx, problems);
     settings::check(&cx, problems);
     ranges::check(&cx, problems);
+    reservations::check(&cx, problems);
     unwise::check(&cx, problems);
 }
 

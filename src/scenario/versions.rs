@@ -114,6 +114,11 @@ impl Versions {
     pub fn keda_fallback_in_polls(&self) -> bool {
         self.keda.at_least(2, 19)
     }
+    /// Karpenter: the gate `ReservedCapacity` is on unless it is set.
+    #[must_use]
+    pub fn karpenter_reserved_capacity(&self) -> bool {
+        self.karpenter.at_least(1, 6)
+    }
     /// Karpenter: candidates by price per disruption, destination gate, policy Balanced.
     #[must_use]
     pub fn karpenter_cost_ratio_order(&self) -> bool {

@@ -103,7 +103,8 @@ fn add_node_classes(cluster: &mut Cluster, scenario: &Scenario, streams: Streams
 
 /// How an EC2NodeClass with these settings stands.
 pub fn node_class_version(class: &Ec2NodeClass, settings: &NodeSettings, new_amis: u32) -> NodeClassVersion {
-    NodeClassVersion { fields: class.spec.fields.clone(), family: settings.family, new_amis }
+    let reservation_terms = class.spec.capacity_reservation_selector_terms.clone();
+    NodeClassVersion { fields: class.spec.fields.clone(), family: settings.family, new_amis, reservation_terms }
 }
 
 fn name_of(metadata: &ObjectMeta) -> String {

@@ -59,6 +59,7 @@ impl Outcome {
             check_bill(&node.info.name, bill, self.end, found);
             sum += bill.hours_times_price(self.end);
         }
+        sum += self.unused_reservations().unwrap_or(Usd::ZERO);
         let total = self.total_cost();
         found.must(B5, sum == total, || format!("the run costs {total}, its instances and requests {sum}"));
     }
@@ -85,6 +86,7 @@ mod tests {
             instance_type: TypeId(0),
             zone: ZoneId(0),
             capacity_type: CapacityType::Spot,
+            reservation: None,
             prices: vec![(Time::ZERO, price)],
             state: InstanceState::Terminated,
             launched: Time::ZERO,

@@ -4,8 +4,6 @@ use crate::cluster::catalogue::CapacityType;
 use crate::time::{Duration, Time};
 use crate::units::{Resource, Resources, Usd};
 
-use super::series::Series;
-
 /// The shortest span that EC2 bills for a start.
 pub const MINIMUM_BILLED: Duration = Duration::from_secs(60);
 
@@ -227,17 +225,26 @@ impl Bill {
     /// Billed time x price, summed over the spans of equal price only: what [`Bill::cost`] must agree with.
     #[must_use]
     pub fn hours_times_price(&self, end: Time) -> Usd {
-        let until = self.started + self.billed(end);
-        let mut amount = 0_i128;
-        for (index, &(at, price)) in self.prices.iter().enumerate() {
-            let next = self.prices.get(index + 1).map_or(until, |&(next, _)| next);
-            amount += i128::from(price.nano()) * i128::from(next.since(at).as_micros());
-        }
-        Usd::from_nano(((amount + MICROS_PER_HOUR / 2) / MICROS_PER_HOUR) as i64)
+        rounded(price_integral(&self.prices, self.started, self.started + self.billed(end)))
+    }
+
+    /// What is billed of it up to `until` when the run ends at `end`.
+    pub(super) fn amount_until(&self, until: Time, end: Time) -> i128 {
+        price_integral(&self.prices, self.started, (self.started + self.billed(end)).min(until))
+    }
+
+    /// The changes of its cost rate up to `until`, the other way round.
+    pub(super) fn negated_rate_changes(&self, until: Time, changes: &mut Vec<(Time, i64)>) {
+        let mut own = Vec::new();
+        self.rate_changes(&mut own);
+        own.retain(|(at, _)| *at < until);
+        let rest: i64 = own.iter().map(|(_, change)| change).sum();
+        changes.extend(own.into_iter().map(|(at, change)| (at, -change)));
+        changes.push((until, rest));
     }
 
     /// Changes of the cost rate in nano-dollars per hour.
-    fn rate_changes(&self, changes: &mut Vec<(Time, i64)>) {
+    pub(super) fn rate_changes(&self, changes: &mut Vec<(Time, i64)>) {
         let mut before = 0;
         for &(at, price) in &self.prices {
             changes.push((at, price.nano() - before));
@@ -271,6 +278,20 @@ impl Amounts {
     }
 }
 
+/// Price x time between two instants, in nano-dollars per hour x microseconds.
+pub(super) fn price_integral(prices: &[(Time, Usd)], from: Time, until: Time) -> i128 {
+    let span = |(index, &(at, price)): (usize, &(Time, Usd))| {
+        let next = prices.get(index + 1).map_or(until, |&(next, _)| next.min(until));
+        i128::from(price.nano()) * i128::from(next.since(at.max(from)).max_zero().as_micros())
+    };
+    prices.iter().enumerate().map(span).sum()
+}
+
+/// Such an amount in money, to the nearest nano-dollar.
+pub(super) fn rounded(amount: i128) -> Usd {
+    Usd::from_nano(((amount + MICROS_PER_HOUR / 2) / MICROS_PER_HOUR) as i64)
+}
+
 /// The value of the last step at or before `time`; the first one before that.
 fn holding_at<T: Copy>(steps: &[(Time, T)], time: Time) -> T {
     let after = steps.partition_point(|&(at, _)| at <= time);
@@ -300,16 +321,6 @@ impl Split {
     }
 }
 
-/// What all instances cost per hour at each time, in nano-dollars.
-#[must_use]
-pub fn cost_rate<'a>(bills: impl IntoIterator<Item = &'a Bill>) -> Series {
-    let mut changes = Vec::new();
-    for bill in bills {
-        bill.rate_changes(&mut changes);
-    }
-    Series::from_changes(changes)
-}
-
 /// What `requests` queue requests cost at `price_per_million`, to the nearest nano-dollar. Tiers and the monthly free million
 /// are not applied: a run is a slice of a month.
 #[must_use]
@@ -328,6 +339,7 @@ pub fn per_million(total: Usd, messages: u64) -> Option<Usd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::series::Series;
     use crate::units::{Cpu, Memory};
 
     fn at(seconds: f64) -> Time {
@@ -383,7 +395,9 @@ mod tests {
         assert_eq!((worked.useful, worked.redone, worked.idle), (unit(60.0), unit(30.0), unit(80.0 + 60.0)));
         assert_eq!((worked.total, worked.sum()), (cost.total, cost.total));
         assert_eq!(node.hours_times_price(at(1000.0)), cost.total);
-        assert_eq!(cost_rate([&node]).integral(at(1000.0)) / MICROS_PER_HOUR, i128::from(cost.total.nano()));
+        let mut changes = Vec::new();
+        node.rate_changes(&mut changes);
+        assert_eq!(Series::from_changes(changes).integral(at(1000.0)) / MICROS_PER_HOUR, i128::from(cost.total.nano()));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use crate::time::{Duration, Time};
 use crate::units::{Resources, Usd};
 
 use super::blame::Blame;
-use super::ledger::{Bill, Split, cost_rate, request_cost};
+use super::ledger::{Bill, Split, request_cost};
+use super::reserved::ReservationRecord;
 use super::series::Series;
 
 /// Index of a workload of an [`Outcome`].
@@ -87,6 +88,8 @@ pub struct Outcome {
     pub pods: Vec<PodRecord>,
     /// Nodes of NodeClaims in the order in which they were asked for, then all others.
     pub nodes: Vec<NodeRecord>,
+    /// Capacity reservations.
+    pub reservations: Vec<ReservationRecord>,
     /// What charts mark.
     pub marks: Vec<Mark>,
     /// Why things happened, in order.
@@ -300,6 +303,8 @@ pub struct NodeRecord {
     pub removed: Option<Time>,
     /// Why it was drained or removed; empty = it was not.
     pub reason: String,
+    /// Number of the capacity reservation that its instance was launched into, among those of the outcome.
+    pub reservation: Option<u16>,
     /// What it costs; `None` = it never ran.
     pub bill: Option<Bill>,
     /// CPU requested by its pods, millicores.
@@ -406,10 +411,24 @@ impl Outcome {
         self.queues.iter().map(QueueRecord::request_cost).sum()
     }
 
-    /// Instances and requests together.
+    /// Cost of what no instance used of capacity reservations; `None` without any.
+    #[must_use]
+    pub fn unused_reservations(&self) -> Option<Usd> {
+        let unused =
+            |(number, reservation): (usize, &ReservationRecord)| reservation.unused(self.bills_in(number), self.end);
+        (!self.reservations.is_empty()).then(|| self.reservations.iter().enumerate().map(unused).sum())
+    }
+
+    /// Bills of the instances that were launched into the capacity reservation of that number.
+    fn bills_in(&self, number: usize) -> impl Iterator<Item = &Bill> {
+        let inside = self.bills().filter(move |(node, _)| node.reservation.map(usize::from) == Some(number));
+        inside.map(|(_, bill)| bill)
+    }
+
+    /// Instances, requests and unused capacity reservations together.
     #[must_use]
     pub fn total_cost(&self) -> Usd {
-        self.instance_cost().total + self.request_cost()
+        self.instance_cost().total + self.request_cost() + self.unused_reservations().unwrap_or(Usd::ZERO)
     }
 
     /// Messages processed, over all queues.
@@ -433,10 +452,17 @@ impl Outcome {
         self.nodes.iter().filter_map(|node| node.bill.as_ref().map(|bill| (node, bill)))
     }
 
-    /// Cost of all running instances in nano-dollars per hour.
+    /// Cost of all running instances, and of what they do not use of capacity reservations, in nano-dollars per hour.
     #[must_use]
     pub fn cost_rate(&self) -> Series {
-        cost_rate(self.bills().map(|(_, bill)| bill))
+        let mut changes = Vec::new();
+        for (_, bill) in self.bills() {
+            bill.rate_changes(&mut changes);
+        }
+        for (number, reservation) in self.reservations.iter().enumerate() {
+            reservation.rate_changes(self.bills_in(number), self.end, &mut changes);
+        }
+        Series::from_changes(changes)
     }
 
     /// Pods of one workload; of all that consume a queue (`None`), or of all workloads when none does. System pods never.

@@ -301,6 +301,7 @@ impl Stage {
             instance_type: TypeId(0),
             zone: ZoneId(0),
             capacity_type: CapacityType::Spot,
+            reservation: None,
             prices: vec![(now, Usd::ZERO)],
             state: InstanceState::Pending,
             launched: now,

@@ -87,7 +87,7 @@ fn class_drift(case: &Value) -> Value {
     let version = |json: &Value, new_amis: u32| {
         let spec: Written<Ec2NodeClassSpec> = decode(json);
         let family = NodeSettings::of_class(&spec).expect("settings").family;
-        NodeClassVersion { fields: spec.fields.clone(), family, new_amis }
+        NodeClassVersion { fields: spec.fields.clone(), family, new_amis, reservation_terms: Vec::new() }
     };
     let new_amis = case["newAmis"].as_u64().unwrap_or(0) as u32;
     let drift = drift_detection::of_class(&version(&case["then"], 0), &version(&case["now"], new_amis));

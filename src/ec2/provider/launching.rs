@@ -1,8 +1,8 @@
 //! Launches: from a NodeClaim to CreateFleet and its answer.
 
-use super::{Call, Ec2, Event, Wish};
+use super::{Call, Ec2, Event, Wish, reserved};
 use crate::api::meta::Labels;
-use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ReservationId, TypeId, ZoneId};
 use crate::cluster::instance::{Instance, InstanceState};
 use crate::cluster::nodeclaim::{LaunchError, NodeClaim};
 use crate::cluster::{InstanceId, Launched, NodeClaimId, NodeClassId, Rule, Subject, World};
@@ -14,6 +14,7 @@ use crate::ec2::kwok;
 use crate::ec2::launch::{LaunchRequest, Override, plan};
 use crate::ec2::limits::Quotas;
 use crate::ec2::pools::{PoolKey, Pools};
+use crate::ec2::reservations::Slots;
 use crate::engine::Agenda;
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -85,6 +86,7 @@ impl Ec2 {
             options: &claim.options,
             zones: &claim.zones,
             capacity_types: &claim.capacity_types,
+            reservations: &claim.reservations,
             requests: claim.requests,
             has_min_values: claim.has_min_values,
         };
@@ -129,6 +131,7 @@ impl Ec2 {
             capacity_type: call.request.capacity_type,
             pools: &mut self.pools,
             quotas: &mut self.quotas,
+            slots: &mut self.reserved.slots,
             scenario: world.scenario,
         };
         let answer = allocate(&call.request, call.claims.len(), &mut capacity, &mut self.fleet_stream);
@@ -140,7 +143,10 @@ impl Ec2 {
             let zone = catalogue.zone(error.pool.zone).to_owned();
             let detail = format!("{name} in {zone}, {}", call.request.capacity_type.as_str());
             Self::log(world, Subject::NodeClaim(call.claims[0]), "refuse", error.code.rule(), detail);
-            self.mark_unavailable((call.request.capacity_type, name, zone), world, agenda);
+            match error.pool.reservation {
+                Some(id) => self.count_reserved(id, true, world),
+                None => self.mark_unavailable((call.request.capacity_type, name, zone), world, agenda),
+            }
         }
         self.refuse_rest(&call, &answer, world);
     }
@@ -167,9 +173,10 @@ impl Ec2 {
         let zone = catalogue.zone(pool.zone);
         let regional = data::find(&world.scenario.simulation.region, &instance_type.name);
         let real = regional.and_then(|regional| self.prices.at(world.now, regional, zone, capacity_type));
-        let offering =
-            Offering { zone: pool.zone, capacity_type, price: pool.price, available: true, reservation: None };
-        let price = Usd::from_f64(real.unwrap_or(pool.price));
+        let reservation = pool.reservation;
+        let offering = Offering { zone: pool.zone, capacity_type, price: pool.price, available: true, reservation };
+        let reserved = reservation.and_then(|id| self.reserved_price(id, world));
+        let price = reserved.unwrap_or_else(|| Usd::from_f64(real.unwrap_or(pool.price)));
         let instance = add_instance(world, id, class, pool.instance_type, &offering, price);
         let mut stream = self.streams.open("instance running", u64::from(id.0));
         let takes = world.scenario.latencies.instance_running.sample(&mut stream);
@@ -177,6 +184,11 @@ impl Ec2 {
         if let Some(regional) = regional.filter(|_| capacity_type == CapacityType::Spot) {
             let key = PoolKey { capacity_type, instance_type: regional.row.name, zone: zone.to_owned() };
             self.watch(key, regional.row, id, instance, world, agenda);
+        }
+        let mut node_labels = labels(&catalogue, instance_type, pool.zone, capacity_type);
+        if let Some(id) = reservation.filter(|_| capacity_type == CapacityType::Reserved) {
+            node_labels.extend(reserved::labels(&catalogue, id));
+            self.count_reserved(id, false, world);
         }
         let detail = format!(
             "{} {} in {zone} at {price} an hour, {} instance types asked for",
@@ -192,7 +204,7 @@ impl Ec2 {
             capacity_type,
             capacity: instance_type.capacity,
             allocatable: instance_type.allocatable,
-            labels: labels(&catalogue, instance_type, pool.zone, capacity_type),
+            labels: node_labels,
         };
         if world.cluster.nodeclaims[id.index()].exists() {
             world.cluster.launch_nodeclaim(world.now, id, launched);
@@ -214,6 +226,7 @@ fn add_instance(
         instance_type,
         zone: offering.zone,
         capacity_type: offering.capacity_type,
+        reservation: offering.reservation,
         prices: vec![(world.now, price)],
         state: InstanceState::Pending,
         launched: world.now,
@@ -261,6 +274,7 @@ struct Capacity<'a> {
     capacity_type: CapacityType,
     pools: &'a mut Pools,
     quotas: &'a mut Quotas,
+    slots: &'a mut Slots,
     scenario: &'a Scenario,
 }
 
@@ -269,6 +283,15 @@ impl Capacity<'_> {
         let row = data::instance_type(&self.catalogue.get(pool.instance_type).name)?;
         let zone = self.catalogue.zone(pool.zone).to_owned();
         Some((PoolKey { capacity_type: self.capacity_type, instance_type: row.name, zone }, row))
+    }
+
+    /// The open reservation that an on-demand instance falls into: with the gate on, Karpenter's launch templates keep out of them.
+    fn open_reservation(&self, pool: &Override) -> Option<ReservationId> {
+        if self.capacity_type != CapacityType::OnDemand || self.scenario.reserved_capacity() {
+            return None;
+        }
+        let name = &self.catalogue.get(pool.instance_type).name;
+        self.slots.open_to(name, self.catalogue.zone(pool.zone), self.now)
     }
 
     /// Whether a fault of the scenario leaves the zone without capacity.
@@ -285,16 +308,25 @@ impl Capacity<'_> {
 }
 
 impl CapacitySource for Capacity<'_> {
-    fn take(&mut self, pool: &Override) -> Result<(), FleetErrorCode> {
+    fn take(&mut self, pool: &Override) -> Result<Option<ReservationId>, FleetErrorCode> {
         let zone = self.catalogue.zone(pool.zone);
+        let capacity = self.catalogue.get(pool.instance_type).capacity;
+        let vcpus = capacity.cpu().milli() / 1000;
+        if let Some(id) = pool.reservation.or_else(|| self.open_reservation(pool)) {
+            if self.slots.free(id, self.now) == 0 {
+                return Err(FleetErrorCode::ReservationCapacityExceeded);
+            }
+            self.quotas.reserve(CapacityType::Reserved, zone, vcpus, addresses(&capacity))?;
+            self.slots.take(id, self.now);
+            return Ok(Some(id));
+        }
         let has_capacity = !self.is_out_of_order(zone)
             && self.key(pool).is_none_or(|(key, row)| self.pools.has_capacity(self.now, &key, row));
         if !has_capacity {
             return Err(FleetErrorCode::InsufficientInstanceCapacity);
         }
-        let capacity = self.catalogue.get(pool.instance_type).capacity;
-        let vcpus = capacity.cpu().milli() / 1000;
-        self.quotas.reserve(self.capacity_type, zone, vcpus, addresses(&capacity))
+        self.quotas.reserve(self.capacity_type, zone, vcpus, addresses(&capacity))?;
+        Ok(None)
     }
 
     fn depth(&mut self, pool: &Override) -> f64 {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{Ec2, Event};
-use crate::cluster::catalogue::CapacityType;
 use crate::cluster::instance::InstanceState;
 use crate::cluster::{Change, InstanceId, NodeClassId, World};
 use crate::ec2::catalogue::refresh_prices;
@@ -53,7 +52,7 @@ impl Ec2 {
         }
         for number in 0..world.cluster.instances.len() {
             let instance = &world.cluster.instances[number];
-            let bought = matches!(instance.capacity_type, CapacityType::Spot | CapacityType::OnDemand);
+            let bought = !Self::is_reserved(InstanceId(number as u32), world);
             if instance.state >= InstanceState::ShuttingDown || !bought {
                 continue;
             }
@@ -69,5 +68,6 @@ impl Ec2 {
                 world.cluster.set_instance_price(world.now, id, Usd::from_f64(price));
             }
         }
+        self.price_reservations(world);
     }
 }

@@ -5,7 +5,7 @@ use crate::api::karpenter::{NodeClassRef, NodePoolSpec};
 use crate::api::meta::Labels;
 use crate::api::pod::Taint;
 use crate::cluster::Rule;
-use crate::cluster::catalogue::{CapacityType, Catalogue};
+use crate::cluster::catalogue::{CapacityType, Catalogue, ReservationId};
 use crate::cluster::node_class::NodeClassVersion;
 use crate::karpenter::scheduling::labels;
 use crate::karpenter::scheduling::requirements::{Requirements, Undefined};
@@ -57,6 +57,8 @@ pub enum Drift {
     SecurityGroupDrift,
     /// The EC2NodeClass does not find the subnet.
     SubnetDrift,
+    /// The EC2NodeClass does not select the capacity reservation.
+    CapacityReservationDrift,
 }
 
 impl Drift {
@@ -71,6 +73,7 @@ impl Drift {
             Drift::AmiDrift => Rule::AmiDrift,
             Drift::SecurityGroupDrift => Rule::SecurityGroupDrift,
             Drift::SubnetDrift => Rule::SubnetDrift,
+            Drift::CapacityReservationDrift => Rule::CapacityReservationDrift,
         }
     }
 }
@@ -150,6 +153,15 @@ pub fn of_class(then: &NodeClassVersion, now: &NodeClassVersion) -> Option<Drift
     let subnets = terms(now, "subnetSelectorTerms");
     let lost = terms(then, "subnetSelectorTerms").iter().any(|term| !subnets.contains(term));
     lost.then_some(Drift::SubnetDrift)
+}
+
+/// Whether the EC2NodeClass no longer selects the reservation that an instance is in (`isCapacityReservationDrifted`). One that is
+/// over holds no instance.
+#[must_use]
+pub fn of_reservation(reservation: ReservationId, catalogue: &Catalogue) -> Option<Drift> {
+    let mut offerings = catalogue.types.iter().flat_map(|instance_type| &instance_type.offerings);
+    let selected = offerings.any(|offering| offering.reservation == Some(reservation));
+    (!selected).then_some(Drift::CapacityReservationDrift)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::cluster::catalogue::CapacityType;
 use crate::cluster::pod::Owner as PodOwner;
 use crate::cluster::{
     Change, Cluster, Controller, Decision, NodeClaimId, NodeClassId, NodePoolId, PodId, Subject, World,
@@ -53,7 +54,9 @@ impl Watch {
             Change::PodDeleting(pod) if !std::mem::replace(at_index(&mut self.terminating, pod.index()), true) => {
                 self.queue_pod_event(pod, PodEvent::Terminating, world, agenda);
             }
-            Change::NodeClaimLaunched(claim) => self.look_for_drift(claim, world, agenda),
+            Change::NodeClaimLaunched(claim) | Change::NodeClaimLabels(claim) => {
+                self.look_for_drift(claim, world, agenda)
+            }
             Change::NodeClaimInitialized(claim) => self.look_at(claim, world, agenda),
             Change::NodePoolSpec(pool) => self.pool_changed(pool, world, agenda),
             Change::NodeClassSpec(class) => self.class_changed(class, world, agenda),
@@ -225,8 +228,13 @@ impl Watch {
             *found = Some(now);
         }
         let class = cluster.node_classes.get(pool.node_class.index());
-        let (then, now) = (record.launched_with.as_ref()?, class?.version.as_ref()?);
-        drift_detection::of_class(then, now)
+        let (then, stands) = (record.launched_with.as_ref()?, class?.version.as_ref()?);
+        drift_detection::of_class(then, stands).or_else(|| {
+            let id = cluster.instances[record.instance?.index()].reservation?;
+            let reserved = record.capacity_type == Some(CapacityType::Reserved);
+            let in_it = reserved && now < cluster.reservations[usize::from(id.0)].ends;
+            in_it.then(|| drift_detection::of_reservation(id, cluster.catalogue_of(record.pool))).flatten()
+        })
     }
 }
 

@@ -77,7 +77,7 @@ fn simulation(cx: &Context<'_>, problems: &mut Problems) {
     }
 }
 
-fn known_zone(zone: &str, span: Span, cx: &Context<'_>, problems: &mut Problems) {
+pub(super) fn known_zone(zone: &str, span: Span, cx: &Context<'_>, problems: &mut Problems) {
     let Some(known) = cx.known.filter(|known| !known.zones.is_empty()) else { return };
     let zones: Vec<&str> = known.zones.iter().map(String::as_str).collect();
     if !zones.contains(&zone) {
@@ -138,7 +138,7 @@ fn node_groups(cx: &Context<'_>, problems: &mut Problems) {
     }
 }
 
-fn known_type(name: &str, span: Span, cx: &Context<'_>, problems: &mut Problems) {
+pub(super) fn known_type(name: &str, span: Span, cx: &Context<'_>, problems: &mut Problems) {
     let Some(known) = cx.known.filter(|known| !known.types.is_empty()) else { return };
     if !known.types.iter().any(|known| known.name == name) {
         let help = closest(name, known.types.iter().map(|known| known.name.as_str()))

@@ -5,9 +5,11 @@ use crate::cluster::instance::Instance;
 use crate::cluster::node::Node;
 use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::pod::{EndReason, Owner, Pod};
+use crate::cluster::reservation::CapacityReservation;
 use crate::cluster::{Cluster, Decision, DeploymentId, InstanceId, NodeId, PodId, Subject};
 use crate::telemetry::ledger::{Bill, Shares, Usage, Weights};
 use crate::telemetry::outcome::{DecisionRecord, Ended, NodeInfo, NodeKey, NodeRecord, Outcome, PodRecord};
+use crate::telemetry::reserved::ReservationRecord;
 use crate::telemetry::series::Series;
 use crate::time::Time;
 use crate::units::Resources;
@@ -48,6 +50,7 @@ pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: 
         workloads: recorder.workloads,
         pods,
         nodes,
+        reservations: cluster.reservations.iter().map(reservation).collect(),
         marks: recorder.marks,
         decisions,
     }
@@ -140,6 +143,7 @@ fn from_claim(loads: &Loads<'_>, claim: &NodeClaim) -> NodeRecord {
         terminated: instance.and_then(|instance| instance.shutting_down),
         removed: claim.gone,
         reason: claim.end.unwrap_or_default().to_owned(),
+        reservation: instance.and_then(|instance| instance.reservation).map(|id| id.0),
         bill: None,
         requested_cpu: Series::default(),
         requested_memory: Series::default(),
@@ -178,6 +182,7 @@ fn from_node(loads: &Loads<'_>, id: NodeId, node: &Node) -> NodeRecord {
         terminated: instance.and_then(|instance| instance.shutting_down),
         removed: node.gone,
         reason: String::new(),
+        reservation: instance.and_then(|instance| instance.reservation).map(|id| id.0),
         bill: None,
         requested_cpu: Series::default(),
         requested_memory: Series::default(),
@@ -209,6 +214,11 @@ fn complete(
         }
     }
     record
+}
+
+fn reservation(reservation: &CapacityReservation) -> ReservationRecord {
+    let CapacityReservation { id, instance_type, zone, count, begins, ends, prices } = reservation.clone();
+    ReservationRecord { id, instance_type, zone, count, begins, ends, prices }
 }
 
 /// The objects that scale a workload, those that are gone too.

@@ -120,6 +120,7 @@ impl Watched {
             instance_type: TypeId(0),
             zone: ZoneId(0),
             capacity_type: CapacityType::Spot,
+            reservation: None,
             prices: vec![(Time::ZERO, Usd::from_f64(0.036)), (at(150), Usd::from_f64(0.072))],
             state: InstanceState::Pending,
             launched: Time::ZERO,
