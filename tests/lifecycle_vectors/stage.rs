@@ -439,6 +439,7 @@ fn nodeclaim(now: Time, step: &Value) -> NodeClaim {
         options: Default::default(),
         zones: Vec::new(),
         capacity_types: Vec::new(),
+        reservations: Vec::new(),
         has_min_values: false,
         requests: Resources::new(Cpu::from_milli(1000), Memory::from_mib(1024)),
         labels: Labels::new(),
