@@ -531,6 +531,5 @@ fn options(stream: &mut Stream) -> Options {
         max_instance_types: *pick(stream, &[600, 600, 3]),
         reserved_capacity: stream.chance(0.8),
         reserved_strict: stream.chance(0.7),
-        ..Options::default()
     }
 }

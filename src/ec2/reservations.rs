@@ -72,7 +72,6 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::decode::defaults;
     use crate::scenario::capacity_reservations::ReservationType;
 
     fn reservation() -> CapacityReservation {
