@@ -31,6 +31,8 @@ mod queue;
 mod reservations;
 #[path = "figures/runs.rs"]
 mod runs;
+#[path = "figures/scaling.rs"]
+mod scaling;
 
 /// What a value is held against.
 #[derive(Clone, Copy)]
@@ -47,9 +49,10 @@ struct Figures {
 }
 
 impl Figures {
-    fn print(&self, name: &str, unit: &str, goal: Goal, measure: impl FnOnce() -> f64) {
+    /// Measures a figure, unless others were asked for.
+    fn print(&self, name: &str, unit: &str, goal: Goal, measure: impl FnOnce() -> f64) -> Option<f64> {
         if !self.wanted.is_empty() && !self.wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
-            return;
+            return None;
         }
         let value = measure();
         let (bound, met) = match goal {
@@ -58,6 +61,7 @@ impl Figures {
         };
         let verdict = if met { "met" } else { "missed" };
         println!("figure {name} {} {unit} goal {bound} {verdict}", (value * 1000.0).round() / 1000.0);
+        Some(value)
     }
 }
 
@@ -112,5 +116,5 @@ fn main() {
     let figures = Figures { wanted: arguments };
     runs::print(&figures);
     control_plane::print(&figures);
-    runs::print_growth(&figures);
+    scaling::print(&figures);
 }

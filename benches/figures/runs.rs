@@ -57,26 +57,8 @@ pub fn print(figures: &Figures) {
     }
 }
 
-/// How the time of a run grows with the messages and the consumers.
-pub fn print_growth(figures: &Figures) {
-    for messages in [100_000, 1_000_000, 10_000_000] {
-        figures.print(&format!("growth_messages_{messages}"), "ns/message", Goal::AtMost(400.0), || {
-            let scenario = queue_of(10, messages, "");
-            fastest(1, || assert_about(&run(&scenario), messages)) * 1e9 / messages as f64
-        });
-    }
-    for consumers in [1, 10, 100, 1000, 10_000] {
-        figures.print(&format!("growth_consumers_{consumers}"), "ns/message", Goal::AtMost(1000.0), || {
-            // Long enough for the start of 10,000 pods, of which so many a second are made, to count little.
-            let messages = if consumers < 10_000 { 2_000_000 } else { 20_000_000 };
-            let scenario = queue_of(consumers, messages, "");
-            fastest(1, || assert_about(&run(&scenario), messages)) * 1e9 / messages as f64
-        });
-    }
-}
-
 /// Bytes that a run needs in a process of its own, because memory that was used before is not given back.
-fn peak_of_a_process(what: &str, count: u64) -> f64 {
+pub fn peak_of_a_process(what: &str, count: u64) -> f64 {
     let program = std::env::current_exe().expect("this program");
     let output = Command::new(program).args([what, &count.to_string()]).output().expect("a process");
     String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")

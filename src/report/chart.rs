@@ -22,7 +22,7 @@ use crate::telemetry::Outcome;
 
 use super::summary::Summary;
 
-pub use canvas::{Canvas, ChartError};
+pub use canvas::{Align, Canvas, ChartError};
 
 /// Pixels of a PNG per unit of the drawing.
 const PNG_SCALE: f64 = 2.0;
