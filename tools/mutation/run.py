@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+"""Mutation testing with all mutants in one build (docs/mutation.md).
+
+`cargo mutants` builds the package once for each mutant, which takes hours here. This asks it for its list of mutants, writes each function as
+a choice between its mutated bodies by the variable FORESCALE_MUTANT, builds that once, and runs the tests once for each mutant.
+
+    python3 tools/mutation/run.py [--folders hpa,keda,karpenter,sqs] [--only TEXT] [--jobs N] [--build-only | --no-build]
+
+Results: output/mutation/results.tsv (mutant, outcome, by which tests) and a table per file on the screen.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUTPUT = ROOT / "output" / "mutation"
+TREE = OUTPUT / "tree"
+FOLDERS = ["hpa", "keda", "karpenter", "sqs"]
+# In the order in which they run; the first that fails catches the mutant. `lib` is the unit tests of the folder.
+TESTS = {
+    "hpa": ["hpa_vectors", "lib", "hpa_trajectories", "recorded_hpa", "keda_and_hpa", "hpa_metrics"],
+    "keda": ["keda_vectors", "lib", "recorded_keda", "keda_and_hpa"],
+    "karpenter": [
+        "provisioning_vectors",
+        "lib",
+        "lifecycle_vectors",
+        "disruption_vectors",
+        "consolidation_recorded",
+        "provisioning_recorded",
+        "provisioning_differential",
+        "drift",
+        "node_features",
+    ],
+    "sqs": ["lib", "sqs_vectors", "sqs_properties", "consumers"],
+}
+SELECTOR = """
+/// The number of the mutant that runs, 0 without one.
+pub fn mutant() -> u32 {
+    static NUMBER: std::sync::LazyLock<u32> =
+        std::sync::LazyLock::new(|| std::env::var("FORESCALE_MUTANT").map_or(0, |text| text.parse().unwrap_or(0)));
+    *NUMBER
+}
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folders", default=",".join(FOLDERS))
+    parser.add_argument("--only", default="", help="only mutants whose name contains this")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--build-only", action="store_true")
+    parser.add_argument("--no-build", action="store_true", help="use the tree and the programs of the last build")
+    arguments = parser.parse_args()
+    os.environ["PROPTEST_RNG_SEED"] = "1"
+    if arguments.no_build:
+        built = json.loads((OUTPUT / "built.json").read_text())
+    else:
+        built = build(arguments.folders.split(","))
+        (OUTPUT / "built.json").write_text(json.dumps(built))
+    if not arguments.build_only:
+        wanted = [mutant for mutant in built["mutants"] if arguments.only in mutant["name"]]
+        run_all(wanted, built["programs"], arguments.jobs)
+
+
+def build(folders):
+    """The mutants with their numbers, and the programs of the tests."""
+    copy_tree()
+    mutants = listed(folders)
+    dropped = {}
+    while True:
+        places = write(mutants, dropped)
+        errors = compile_errors()
+        if not errors:
+            break
+        found = {number: outcome for error in errors for number, outcome in blamed(error, places)}
+        found = {number: outcome for number, outcome in found.items() if number not in dropped}
+        if not found:
+            raise SystemExit("the tree does not build:\n" + "\n".join(error["rendered"] for error in errors[:5]))
+        dropped.update(found)
+        print(f"{len(found)} mutants do not compile", flush=True)
+    for mutant in mutants:
+        mutant["outcome"] = dropped.get(mutant["number"], "")
+    names = sorted({name for folder in folders for name in TESTS[folder]})
+    return {"mutants": mutants, "programs": programs(names)}
+
+
+def copy_tree():
+    """The files of the package, without the build folder of a former run."""
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    TREE.mkdir(parents=True, exist_ok=True)
+    for name in files.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (TREE / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, TREE / name)
+    with open(TREE / "src/lib.rs", "a") as lib:
+        lib.write(SELECTOR)
+
+
+def listed(folders):
+    """What `cargo mutants` would do to a function; what it would do elsewhere cannot be chosen while running."""
+    command = ["cargo", "mutants", "--list", "--json"]
+    everything = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
+    wanted = [mutant for mutant in everything if folder_of(mutant["file"]) in folders]
+    for number, mutant in enumerate(wanted, 1):
+        mutant["number"] = number
+        del mutant["diff"]
+    return wanted
+
+
+def folder_of(file):
+    return re.match(r"src/(\w+)", file).group(1)
+
+
+class Text:
+    """A source file whose places are given as lines and columns in characters."""
+
+    def __init__(self, text):
+        self.text = text
+        self.lines = [0]
+        for line in text.splitlines(keepends=True):
+            self.lines.append(self.lines[-1] + len(line))
+
+    def offset(self, place):
+        return self.lines[place["line"] - 1] + place["column"] - 1
+
+    def range(self, span):
+        return self.offset(span["start"]), self.offset(span["end"])
+
+
+def write(mutants, dropped):
+    """Writes the functions with their bodies to choose from. Gives the lines of each body in each file."""
+    places = {}
+    of_file = collections.defaultdict(list)
+    for mutant in mutants:
+        of_file[mutant["file"]].append(mutant)
+    for file, those in of_file.items():
+        source = Text((ROOT / file).read_text())
+        functions = collections.defaultdict(list)
+        for mutant in those:
+            if mutant["function"] is None:
+                dropped.setdefault(mutant["number"], "outside")
+            elif mutant["number"] not in dropped:
+                functions[source.range(mutant["function"]["span"])].append(mutant)
+        text, where = file_text(source, outermost(functions))
+        places[file] = where
+        if not (TREE / file).exists() or (TREE / file).read_text() != text:
+            (TREE / file).write_text(text)
+    return places
+
+
+def outermost(functions):
+    """Functions in order; those within others belong to these."""
+    result = []
+    for span in sorted(functions, key=lambda span: (span[0], -span[1])):
+        if result and span[1] <= result[-1][0][1]:
+            result[-1][1].extend(functions[span])
+        else:
+            result.append((span, list(functions[span])))
+    return result
+
+
+def file_text(source, functions):
+    """The new text, and (first line, last line, numbers, whether a single body) of each body and each function."""
+    parts, at, line, where = [], 0, 1, []
+
+    def add(text):
+        nonlocal line
+        parts.append(text)
+        line += text.count("\n")
+
+    for (start, end), mutants in functions:
+        begin = body_start(source.text, start)
+        add(source.text[at:begin])
+        first = line
+        add("{ match crate::mutant() {\n")
+        for mutant in mutants:
+            low, high = source.range(mutant["span"])
+            body = source.text[begin:low] + mutant["replacement"] + source.text[high:end]
+            from_line = line
+            add(f"{mutant['number']}u32 => {body},\n")
+            where.append((from_line, line - 1, [mutant["number"]], True))
+        add("_ => " + source.text[begin:end] + "\n} }")
+        where.append((first, line, [mutant["number"] for mutant in mutants], False))
+        at = end
+    add(source.text[at:])
+    return "".join(parts), where
+
+
+def body_start(text, start):
+    """The brace that opens the body of the function at `start`."""
+    return text.index("{", re.compile(r"\bfn\s+\w+").search(text, start).end())
+
+
+def compile_errors():
+    command = ["cargo", "check", "--profile", "mutants", "--lib", "--message-format=json"]
+    result = subprocess.run(command, cwd=TREE, capture_output=True, text=True)
+    messages = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    errors = [message["message"] for message in messages if message["reason"] == "compiler-message"]
+    errors = [error for error in errors if error["level"] == "error" and error["spans"]]
+    if result.returncode != 0 and not errors:
+        raise SystemExit(result.stderr)
+    return errors
+
+
+def blamed(error, places):
+    """Mutants that an error is about, each with `unviable`; if it is about the choice itself, all of the function, with `outside`."""
+    for span in sorted(error["spans"], key=lambda span: not span["is_primary"]):
+        lines = places.get(span["file_name"], [])
+        within = [place for place in lines if place[0] <= span["line_start"] <= place[1]]
+        for single in (True, False):
+            numbers = [number for place in within if place[3] == single for number in place[2]]
+            if numbers:
+                return [(number, "unviable" if single else "outside") for number in numbers]
+    return []
+
+
+def programs(names):
+    targets = [part for name in names for part in (["--lib"] if name == "lib" else ["--test", name])]
+    command = ["cargo", "test", "--profile", "mutants", "--no-run", "--message-format=json", *targets]
+    result = subprocess.run(command, cwd=TREE, stdout=subprocess.PIPE, text=True, check=True)
+    found = {}
+    for message in (json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")):
+        if message["reason"] == "compiler-artifact" and message["executable"]:
+            found["lib" if "lib" in message["target"]["kind"] else message["target"]["name"]] = message["executable"]
+    return {name: found[name] for name in names}
+
+
+def run_all(mutants, programs, jobs):
+    usual = {}
+    for folder in sorted({folder_of(mutant["file"]) for mutant in mutants}):
+        for name in TESTS[folder]:
+            start = time.monotonic()
+            if run_one(programs[name], name, folder, 0, 600) != "passed":
+                raise SystemExit(f"{name} fails without a mutant")
+            usual[folder, name] = time.monotonic() - start
+            print(f"{folder}: {name} takes {usual[folder, name]:.2f} s", flush=True)
+
+    def judge(mutant):
+        folder = folder_of(mutant["file"])
+        if mutant["outcome"]:
+            return mutant, mutant["outcome"], ""
+        for name in TESTS[folder]:
+            outcome = run_one(programs[name], name, folder, mutant["number"], 20 + 10 * usual[folder, name])
+            if outcome != "passed":
+                return mutant, outcome, name
+        return mutant, "missed", ""
+
+    results = []
+    with open(OUTPUT / "results.tsv", "w") as out, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for mutant, outcome, name in pool.map(judge, mutants):
+            results.append((mutant["file"], outcome, name))
+            out.write(f"{mutant['name'].replace(chr(10), ' ')}\t{outcome}\t{name}\n")
+            out.flush()
+    table(results)
+
+
+def run_one(program, name, folder, number, limit):
+    arguments = [program, f"{folder}::"] if name == "lib" else [program]
+    environment = {**os.environ, "FORESCALE_MUTANT": str(number)}
+    try:
+        nothing = subprocess.DEVNULL
+        code = subprocess.run(arguments, cwd=TREE, env=environment, stdout=nothing, stderr=nothing, timeout=limit).returncode
+    except subprocess.TimeoutExpired:
+        return "timeout"
+    return "passed" if code == 0 else "caught"
+
+
+def table(results):
+    """Counts per file: how many of those that run are caught (a run without end is one too)."""
+    rows = collections.defaultdict(collections.Counter)
+    for file, outcome, _ in results:
+        folder = folder_of(file)
+        for key in (file, f"all of src/{folder}", "all"):
+            rows[key][outcome] += 1
+    print(f"{'file':45} caught timeout missed unviable outside   share")
+    for key in sorted(rows, key=lambda key: (key.startswith("all"), key)):
+        row = rows[key]
+        ran = row["caught"] + row["timeout"] + row["missed"]
+        share = f"{100 * (ran - row['missed']) / ran:6.1f} %" if ran else ""
+        counts = [row[name] for name in ("caught", "timeout", "missed", "unviable", "outside")]
+        print("{:45} {:6} {:7} {:6} {:8} {:7} {}".format(key, *counts, share))
+
+
+if __name__ == "__main__":
+    main()
