@@ -9,13 +9,13 @@ use super::lifecycle::taints;
 use super::outlooks;
 use super::scheduling::requirement::{Effect, Requirement};
 use super::scheduling::{
-    Input, Knowledge, MinValuesPolicy, NewClaim, Options, PreferencePolicy, Results, SchedulingError, labels,
-    required_reservations, resolve_labels, solve_knowing,
+    Input, Knowledge, MinValuesPolicy, NewClaim, Options, PreferencePolicy, Results, SchedulingError, capacity_types,
+    labels, required_reservations, resolve_labels, solve_knowing,
 };
 use super::state::{self, Observation, StateNode};
 use crate::api::meta::Labels;
 use crate::api::pod::{NodeOperator, NodeRequirement};
-use crate::cluster::catalogue::{CapacityType, ZoneId};
+use crate::cluster::catalogue::ZoneId;
 use crate::cluster::change::Change;
 use crate::cluster::decision::{Controller, Decision, Subject};
 use crate::cluster::nodeclaim::NodeClaim;
@@ -525,7 +525,6 @@ pub fn node_claim(cluster: &Cluster, pool: NodePoolId, claim: &NewClaim, now: Ti
     let catalogue = cluster.catalogue_of(pool);
     let allowed = |key: &str, value: &str| claim.requirements.get(key).is_none_or(|requirement| requirement.has(value));
     let zones = (0..catalogue.zones.len()).map(|zone| ZoneId(zone as u16));
-    let capacity_types = [CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand];
     let mut all: Labels = template.metadata.labels.clone();
     all.insert(labels::NODE_POOL.to_owned(), record.name.clone());
     all.extend(resolve_labels(&claim.requirements, random));
@@ -541,7 +540,7 @@ pub fn node_claim(cluster: &Cluster, pool: NodePoolId, claim: &NewClaim, now: Ti
             .collect(),
         options: claim.options.clone(),
         zones: zones.filter(|zone| allowed(labels::ZONE, catalogue.zone(*zone))).collect(),
-        capacity_types: capacity_types.into_iter().filter(|c| allowed(labels::CAPACITY_TYPE, c.as_str())).collect(),
+        capacity_types: capacity_types(catalogue, &claim.options, &claim.requirements),
         reservations: required_reservations(catalogue, &claim.requirements),
         has_min_values: claim.requirements.has_min_values(),
         requests: claim.requests,

@@ -30,7 +30,7 @@ mod topology;
 mod topology_group;
 mod type_set;
 
-pub use finalize::resolve_labels;
+pub use finalize::{capacity_types, resolve_labels};
 pub use host_ports::of as host_ports;
 pub use input::{
     BoundPods, ExistingNode, HostPort, Input, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy, Shape,

@@ -353,12 +353,23 @@ impl<'a> Replay<'a> {
         }
     }
 
+    /// What the pools' NodeClaims cost, deleting ones included until they are gone.
+    fn track_costs(&mut self) {
+        self.cluster.tracked_costs.clear();
+        for node in &self.cluster.nodes {
+            let Some(pool) = node.view.pool else { continue };
+            let price = forescale::karpenter::disruption::cost::node_price(&node.view, &self.cluster.catalogue);
+            *self.cluster.tracked_costs.entry(pool.0).or_default() += price;
+        }
+    }
+
     fn pass(&mut self, from: Method) {
         if self.unlaunched > 0 {
             self.after(UNSYNCED_PERIOD, Event::Pass);
             return;
         }
         self.refresh_conditions();
+        self.track_costs();
         let at = self.instant();
         let step = {
             let (observed, base) = (self.cluster.observed(), self.cluster.base());

@@ -16,7 +16,7 @@ use super::results::{NewClaim, Results, SchedulingError};
 use super::solver::Solver;
 use super::type_set::TypeSet;
 use crate::api::meta::Labels;
-use crate::cluster::catalogue::{Catalogue, TypeId};
+use crate::cluster::catalogue::{CapacityType, Catalogue, TypeId};
 use crate::engine::Stream;
 
 /// More finished claims than this are forgotten.
@@ -107,19 +107,21 @@ fn launchable(
             return (Arc::new(requirements), None);
         }
     }
-    let offered = capacity_types(&offers.catalogue, &ids, &requirements);
-    if !offered.is_empty() {
-        requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(offered));
-    }
     (Arc::new(requirements), Some(ids))
 }
 
-/// Capacity types in which some of the types are offered under the requirements.
-fn capacity_types(catalogue: &Catalogue, ids: &[TypeId], requirements: &Requirements) -> Vec<String> {
+/// Capacity types that a NodeClaim of these types asks for: those in which some of them are offered under the requirements; if none
+/// is, whatever the requirements allow (`ToNodeClaim`).
+#[must_use]
+pub fn capacity_types(catalogue: &Catalogue, ids: &[TypeId], requirements: &Requirements) -> Vec<CapacityType> {
     let all = ids.iter().flat_map(|id| &catalogue.get(*id).offerings).filter(|offering| offering.available);
     let allowed = Allowed::of(catalogue, requirements);
-    let types: BTreeSet<&str> = all.filter(|o| allowed.allows(o)).map(|o| o.capacity_type.as_str()).collect();
-    types.into_iter().map(str::to_owned).collect()
+    let offered: BTreeSet<CapacityType> = all.filter(|o| allowed.allows(o)).map(|o| o.capacity_type).collect();
+    let permitted = |capacity_type: &CapacityType| {
+        requirements.get(labels::CAPACITY_TYPE).is_none_or(|requirement| requirement.has(capacity_type.as_str()))
+    };
+    let every = [CapacityType::Reserved, CapacityType::Spot, CapacityType::OnDemand];
+    every.into_iter().filter(|one| permitted(one) && (offered.is_empty() || offered.contains(one))).collect()
 }
 
 /// Labels of the NodeClaim for requirements that no instance type answers: one value of each custom label, at random

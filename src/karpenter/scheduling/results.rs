@@ -25,7 +25,8 @@ pub struct Results {
 pub struct NewClaim {
     /// Index of its pool in [`Input::pools`](super::Input::pools).
     pub pool: usize,
-    /// What its node may be; without host name, instance types and the labels that exist only in simulation.
+    /// What its node may be; without host name, instance types and the labels that exist only in simulation. Capacity types as the
+    /// pool and the pods allow them: [`capacity_types`](super::capacity_types) tells which of them a NodeClaim asks for.
     pub requirements: Arc<Requirements>,
     /// Instance types that it may become, cheapest first, at most `max_instance_types`.
     pub options: Vec<TypeId>,
