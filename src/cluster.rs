@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod change;
 pub mod decision;
 pub mod disruption;
+pub mod fargate;
 pub mod ids;
 pub mod instance;
 pub mod invariants;

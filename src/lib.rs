@@ -7,6 +7,7 @@ pub mod cluster_autoscaler;
 pub mod consumer;
 pub mod ec2;
 pub mod engine;
+pub mod fargate;
 pub mod hpa;
 pub mod karpenter;
 pub mod keda;

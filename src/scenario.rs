@@ -12,6 +12,7 @@ pub mod convert;
 pub mod diagnostic;
 pub mod document;
 pub mod edit;
+pub mod fargate;
 pub mod faults;
 pub mod files;
 pub mod flags;
@@ -92,6 +93,10 @@ object! {
         @"podDisruptionBudgets" pub pdbs: Vec<PodDisruptionBudget>,
         /// Nodes that Karpenter has no hand in.
         pub node_groups: Vec<node_groups::NodeGroup>,
+        /// EKS Fargate profiles: which pods run on Fargate.
+        pub fargate_profiles: Vec<fargate::FargateProfile>,
+        /// What Fargate costs and how fast it starts pods.
+        pub fargate: fargate::FargateFlags = crate::api::decode::defaults(),
         /// What the account has reserved at EC2.
         pub capacity_reservations: Vec<capacity_reservations::CapacityReservation>,
         /// Cluster Autoscaler's flags.

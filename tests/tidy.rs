@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["consumer"],
     &["traffic"],
     &["sqs"],
-    &["keda", "hpa", "replicaset", "scheduler", "kubelet", "karpenter", "cluster_autoscaler", "ec2"],
+    &["keda", "hpa", "replicaset", "scheduler", "kubelet", "karpenter", "cluster_autoscaler", "fargate", "ec2"],
     &["cluster"],
     &["scenario"],
     &["api"],

@@ -31,6 +31,8 @@ pub enum Controller {
     ClusterAutoscaler,
     /// EC2.
     Ec2,
+    /// The Fargate scheduler.
+    Fargate,
 }
 
 /// What a decision is about.

@@ -25,6 +25,8 @@ pub struct PodShape {
     pub may_preempt: bool,
     /// Grace period.
     pub grace: Duration,
+    /// Whether a Fargate profile selects its pods: kube-scheduler leaves them alone.
+    pub fargate: bool,
 }
 
 /// Who owns a pod.

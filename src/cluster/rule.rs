@@ -507,6 +507,14 @@ rules! {
     SpotInterruptionWarning = "SpotInterruptionWarning", Ec2,
         "EC2: Spot interruption notices",
         "the instance would have stayed on demand, or in a deeper Spot pool";
+    /// A pod that a Fargate profile selects gets a machine of its own.
+    FargateProfile = "FargateProfile", Kubernetes,
+        "Amazon EKS User Guide: Define which Pods use AWS Fargate when launched",
+        "kube-scheduler would have placed it on a node without the Fargate profile that selects it";
+    /// No size of Fargate holds the pod.
+    FargateSize = "FargateSize", Kubernetes,
+        "Amazon EKS User Guide: Understand Fargate Pod configuration details",
+        "it would have been started with requests of at most 16 vCPUs and 120 GiB, 256 MiB included";
     /// The instance is lost without notice: a fault of the scenario.
     NodeLoss = "NodeLoss", Ec2,
         "the scenario: [[faults]]",

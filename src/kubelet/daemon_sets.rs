@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::cluster::fargate::COMPUTE_TYPE;
 use crate::cluster::pod::Owner;
 use crate::cluster::{DaemonSetId, NodeId, PodId, World};
 use crate::engine::Agenda;
@@ -29,7 +30,8 @@ impl DaemonSets {
     /// Creates the daemons that a node lacks.
     pub fn look_at(&mut self, node: NodeId, world: &World<'_>, agenda: &mut Agenda<Event>) {
         let record = &world.cluster.nodes[node.index()];
-        if !record.exists() {
+        // Fargate runs no DaemonSets.
+        if !record.exists() || record.labels.contains_key(COMPUTE_TYPE) {
             return;
         }
         for (index, set) in world.cluster.daemonsets.iter().enumerate() {

@@ -151,6 +151,7 @@ pub const fn controller_key(controller: Controller) -> &'static str {
         Controller::NodeLifecycle => "karpenter.lifecycle",
         Controller::Disruption => "karpenter.disruption",
         Controller::ClusterAutoscaler => "cluster-autoscaler",
+        Controller::Fargate => "fargate-scheduler",
         Controller::Ec2 => "ec2",
     }
 }

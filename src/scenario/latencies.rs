@@ -53,6 +53,8 @@ object! {
         pub image_present: Duration = Duration::from_millis(130),
         /// Container start to the moment the application can work.
         pub app_start: Distribution = Distribution::Lognormal { median: Duration::from_secs(3), sigma: 0.6 },
+        /// Request of a Fargate pod's machine to its node being there; images are pulled after that.
+        pub fargate_start: Distribution = Distribution::Lognormal { median: Duration::from_secs(50), sigma: 0.25 },
         /// End of a pod's last container to the removal of its object.
         pub pod_cleanup: Distribution = Distribution::Constant(Duration::from_secs(1)),
         /// TerminateInstances to terminated.

@@ -1,6 +1,7 @@
 //! What no single field can say: names that must exist, bounds that depend on each other, rules of the admission webhooks.
 
 mod context;
+mod fargate;
 mod fit;
 mod hpa;
 mod keda;
@@ -72,6 +73,7 @@ pub fn check(
     hpa::check(&cx, problems);
     node_pools::check(&cx, problems);
     fit::check(&cx, problems);
+    fargate::check(&cx, problems);
     queues::check(&cx, problems);
     settings::check(&cx, problems);
     ranges::check(&cx, problems);

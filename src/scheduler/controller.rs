@@ -122,6 +122,7 @@ impl Scheduler {
     /// Takes note of a change.
     pub fn observe(&mut self, change: &Change, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let event = match *change {
+            Change::PodCreated(pod) if world.cluster.shape_of(pod).fargate => return,
             Change::PodCreated(pod) => Event::PodSeen(pod),
             Change::NodeCreated(node)
             | Change::NodeTaints(node)

@@ -7,6 +7,7 @@ use crate::api::meta::{LabelSelector, ObjectMeta};
 use crate::api::pod::PodTemplate;
 use crate::api::workload::{PreemptionPolicy, PriorityClass};
 use crate::cluster::catalogue::Catalogue;
+use crate::cluster::fargate;
 use crate::cluster::instance::{Instance, InstanceState};
 use crate::cluster::node_class::{NodeClass, NodeClassVersion};
 use crate::cluster::node_group;
@@ -18,13 +19,15 @@ use crate::cluster::{
     Cluster, DaemonSetId, DeploymentId, HpaId, NodeClassId, NodePoolId, ScaledJobId, ScaledObjectId, ShapeId,
 };
 use crate::ec2::capacity::NodeSettings;
-use crate::ec2::catalogue::build as build_catalogue;
+use crate::ec2::catalogue::{build as build_catalogue, zone_names};
 use crate::ec2::kwok;
 use crate::ec2::overlay::Overlays;
 use crate::ec2::prices::Prices;
 use crate::engine::Streams;
+use crate::fargate::size::catalogue as fargate_catalogue;
 use crate::kubelet::daemons::{EKS_DAEMONS, EksDaemon};
 use crate::scenario::Scenario;
+use crate::scenario::fargate::selects;
 use crate::scenario::node_groups::NodeGroup;
 use crate::time::{Duration, Time};
 
@@ -98,6 +101,10 @@ fn add_node_classes(cluster: &mut Cluster, scenario: &Scenario, streams: Streams
         let version = Some(Arc::new(node_class_version(class, &settings, 0)));
         cluster.add_node_class(NodeClass { name: name_of(&class.metadata), version }, aws(settings)?);
     }
+    if !scenario.fargate_profiles.is_empty() {
+        let class = NodeClass { name: fargate::NODE_CLASS.to_owned(), version: None };
+        cluster.add_node_class(class, Arc::new(fargate_catalogue(zone_names(region, zones))));
+    }
     Ok(())
 }
 
@@ -147,7 +154,7 @@ fn add_daemon_sets(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec
     for object in &scenario.daemon_sets {
         let name = name_of(&object.metadata);
         let id = DaemonSetId(cluster.daemonsets.len() as u32);
-        let shape = add_shape(cluster, &object.spec.template);
+        let shape = add_shape(cluster, &object.spec.template, false);
         cluster.daemonsets.push(DaemonSet { name: name.clone(), applied: None, shape });
         applied.extend(applied_at(scenario, "DaemonSet", &name).map(|at| (at, Applied::DaemonSet(id))));
     }
@@ -155,7 +162,7 @@ fn add_daemon_sets(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec
         |daemon: &&EksDaemon| !scenario.daemon_sets.iter().any(|own| own.metadata.name.as_deref() == Some(daemon.name));
     for daemon in EKS_DAEMONS.iter().filter(|_| scenario.cloud.eks_add_ons).filter(missing) {
         let id = DaemonSetId(cluster.daemonsets.len() as u32);
-        let shape = add_shape(cluster, &daemon.template());
+        let shape = add_shape(cluster, &daemon.template(), false);
         cluster.daemonsets.push(DaemonSet { name: daemon.name.to_owned(), applied: None, shape });
         applied.push((Time::ZERO, Applied::DaemonSet(id)));
     }
@@ -165,7 +172,8 @@ fn add_deployments(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec
     for object in &scenario.deployments {
         let name = name_of(&object.metadata);
         let id = DeploymentId(cluster.deployments.len() as u32);
-        let shape = add_shape(cluster, &object.spec.template);
+        let fargate = on_fargate(scenario, &object.metadata, &object.spec.template);
+        let shape = add_shape(cluster, &object.spec.template, fargate);
         let selector = object.spec.selector.clone().unwrap_or_else(|| LabelSelector {
             match_labels: object.spec.template.metadata.labels.clone(),
             match_expressions: Vec::new(),
@@ -194,7 +202,7 @@ fn add_buffers(cluster: &mut Cluster, scenario: &Scenario) {
             scenario.pod_templates.iter().find(|own| own.metadata.name.as_ref() == Some(&named.name))
         });
         let shape = match (template, target) {
-            (Some(template), _) => add_shape(cluster, &template.template),
+            (Some(template), _) => add_shape(cluster, &template.template, false),
             (None, Some(target)) => cluster.deployments[target.index()].shape,
             (None, None) => continue,
         };
@@ -228,7 +236,8 @@ fn add_scalers(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec<(Ti
     for object in &scenario.scaled_jobs {
         let name = name_of(&object.metadata);
         let id = ScaledJobId(cluster.scaled_jobs.len() as u32);
-        let shape = add_shape(cluster, &object.spec.job_target_ref.template);
+        let template = &object.spec.job_target_ref.template;
+        let shape = add_shape(cluster, template, on_fargate(scenario, &object.metadata, template));
         cluster.scaled_jobs.push(ScaledJob {
             name: name.clone(),
             applied: None,
@@ -260,8 +269,13 @@ fn add_hpas(cluster: &mut Cluster, scenario: &Scenario, applied: &mut Vec<(Time,
     }
 }
 
+/// Whether a Fargate profile selects the pods of an object's template.
+pub fn on_fargate(scenario: &Scenario, metadata: &ObjectMeta, template: &PodTemplate) -> bool {
+    selects(&scenario.fargate_profiles, metadata.namespace.as_deref(), &template.metadata.labels)
+}
+
 /// Adds the shape of a pod template, with its priority looked up (`plugin/pkg/admission/priority: admitPod`).
-pub fn add_shape(cluster: &mut Cluster, template: &PodTemplate) -> ShapeId {
+pub fn add_shape(cluster: &mut Cluster, template: &PodTemplate, fargate: bool) -> ShapeId {
     let (priority, may_preempt) = priority_of(&cluster.priority_classes, template.spec.priority_class_name.as_deref());
     cluster.add_shape(PodShape {
         spec: Arc::new(template.spec.clone()),
@@ -271,6 +285,7 @@ pub fn add_shape(cluster: &mut Cluster, template: &PodTemplate) -> ShapeId {
         priority,
         may_preempt,
         grace: template.spec.termination_grace_period_seconds.duration(),
+        fargate,
     })
 }
 

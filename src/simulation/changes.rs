@@ -81,7 +81,8 @@ fn patch(now: Time, object: &Object, scenario: &Scenario, cluster: &mut Cluster)
             let shape = cluster.deployments[id.index()].shape;
             let old = &cluster.shapes[shape.index()];
             if *old.spec != object.spec.template.spec || *old.labels != object.spec.template.metadata.labels {
-                let shape = build::add_shape(cluster, &object.spec.template);
+                let fargate = build::on_fargate(scenario, &object.metadata, &object.spec.template);
+                let shape = build::add_shape(cluster, &object.spec.template, fargate);
                 cluster.deployments[id.index()].shape = shape;
                 cluster.announce(Change::DeploymentSpec(id));
             }
@@ -110,7 +111,9 @@ fn patch(now: Time, object: &Object, scenario: &Scenario, cluster: &mut Cluster)
             let Some(index) = cluster.scaled_jobs.iter().position(|sj| sj.name == named(&object.metadata)) else {
                 return;
             };
-            let shape = build::add_shape(cluster, &object.spec.job_target_ref.template);
+            let template = &object.spec.job_target_ref.template;
+            let fargate = build::on_fargate(scenario, &object.metadata, template);
+            let shape = build::add_shape(cluster, template, fargate);
             let record = &mut cluster.scaled_jobs[index];
             // Annotations do not make a new generation.
             record.generation += u32::from(*record.spec != object.spec);

@@ -8,7 +8,7 @@ use crate::karpenter::disruption::controller as disruption;
 use crate::karpenter::lifecycle::controller as lifecycle;
 use crate::karpenter::{provisioning, static_capacity};
 use crate::scenario::Scenario;
-use crate::{cluster_autoscaler, hpa, keda, kubelet, replicaset, scheduler};
+use crate::{cluster_autoscaler, fargate, hpa, keda, kubelet, replicaset, scheduler};
 
 macro_rules! controllers {
     ($( $(#[doc = $doc:literal])* $variant:ident $field:ident: $controller:ty, $event:ty, $new:expr; )*) => {
@@ -80,6 +80,8 @@ controllers! {
     /// Cluster Autoscaler and its Auto Scaling groups.
     ClusterAutoscaler cluster_autoscaler: cluster_autoscaler::ClusterAutoscaler, cluster_autoscaler::Event,
         |scenario, streams| Ok(cluster_autoscaler::ClusterAutoscaler::new(scenario, streams));
+    /// The Fargate scheduler.
+    Fargate fargate: fargate::Fargate, fargate::Event, |scenario, streams| Ok(fargate::Fargate::new(scenario, streams));
     /// The cloud.
     Cloud cloud: ec2::Ec2, ec2::Event,
         |scenario, streams| ec2::Ec2::new(scenario, streams).map_err(|error| BuildError(error.to_string()));
@@ -120,6 +122,7 @@ impl Controllers {
             Event::ClusterAutoscaler(event) => {
                 self.cluster_autoscaler.0.handle(event, world, &mut self.cluster_autoscaler.1);
             }
+            Event::Fargate(event) => self.fargate.0.handle(event, world, &mut self.fargate.1),
             Event::Cloud(event) => self.cloud.0.handle(event, world, &mut self.cloud.1),
             Event::Kubelet(event) => self.kubelet.0.handle(event, world, &mut self.kubelet.1),
             Event::Apply(_) | Event::Change(_) | Event::Sample | Event::Look => return false,

@@ -384,6 +384,7 @@ impl Stage {
             priority: 0,
             may_preempt: true,
             grace: seconds(&step["grace"]).unwrap_or(Duration::from_secs(30)),
+            fargate: false,
         });
         let owner = match (step["daemon"].as_bool(), step["app"].as_str()) {
             (Some(true), _) => Owner::DaemonSet(DaemonSetId(0)),

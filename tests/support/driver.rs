@@ -106,6 +106,7 @@ impl<Q: QueueSource> Driver<Q> {
             priority: 0,
             may_preempt: true,
             grace: Duration::from_secs(30),
+            fargate: false,
         });
         driver
     }

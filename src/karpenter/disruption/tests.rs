@@ -114,6 +114,7 @@ impl Bench {
                 priority: 0,
                 may_preempt: true,
                 grace: Duration::from_secs(30),
+                fargate: false,
             });
         }
         let disruption = Disruption::new(&scenario, streams);

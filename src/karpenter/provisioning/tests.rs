@@ -93,6 +93,7 @@ impl Bench {
             priority: 0,
             may_preempt: true,
             grace: Duration::from_secs(30),
+            fargate: false,
         });
         let provisioner = Provisioner::new(&scenario, streams);
         Bench { scenario, cluster, provisioner, calendar: Vec::new(), now: Time::ZERO }

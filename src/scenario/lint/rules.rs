@@ -320,7 +320,7 @@ rules! {
         "It sends nothing during the whole run.",
         "docs/scenario-reference.md";
     SelectsNothing = "selects-nothing", Warning,
-        "a pattern of instance types, or a term for capacity reservations, that matches none",
-        "The outage or price change concerns no offering; the term adds no reserved capacity.",
+        "a pattern of instance types, a term for capacity reservations or a Fargate profile that matches none",
+        "The outage or price change concerns no offering; the term adds no reserved capacity; the profile takes no pod.",
         "docs/scenario-reference.md";
 }

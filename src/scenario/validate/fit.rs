@@ -1,7 +1,7 @@
 //! Pods that can run nowhere: no node group and no NodePool would ever take them. Each pool's reason is told.
 
-use super::KnownType;
 use super::context::{At, Context, listed};
+use super::{KnownType, fargate};
 use crate::api::decode::Problems;
 use crate::api::karpenter::NodePool;
 use crate::api::pod::{NodeOperator, NodeRequirement, PodSpec, PodTemplate, Taint, TaintEffect};
@@ -12,8 +12,9 @@ use crate::units::{Resource, Resources};
 pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
     let scenario = cx.scenario;
     if scenario.node_pools.is_empty() && scenario.node_groups.is_empty() {
-        if let Some((first, _)) = cx.elements("deployments", &scenario.deployments).first() {
-            let (_, at) = cx.elements("deployments", &scenario.deployments)[0];
+        let mut deployments = cx.elements("deployments", &scenario.deployments).into_iter();
+        let on_nodes = deployments.find(|(own, _)| !fargate::takes(cx, &own.metadata, &own.spec.template));
+        if let Some((first, at)) = on_nodes {
             let name = first.metadata.name.as_deref().unwrap_or_default();
             let help = "add a NodePool to the manifests, or [[nodeGroups]] to the scenario";
             problems.error_with_help(
@@ -26,10 +27,16 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
         return;
     }
     for (deployment, at) in cx.elements("deployments", &scenario.deployments) {
-        check_template("Deployment", deployment.metadata.name.as_deref(), &deployment.spec.template, at, cx, problems);
+        if !fargate::takes(cx, &deployment.metadata, &deployment.spec.template) {
+            let name = deployment.metadata.name.as_deref();
+            check_template("Deployment", name, &deployment.spec.template, at, cx, problems);
+        }
     }
     for (job, at) in cx.elements("scaledJobs", &scenario.scaled_jobs) {
-        check_template("ScaledJob", job.metadata.name.as_deref(), &job.spec.job_target_ref.template, at, cx, problems);
+        let template = &job.spec.job_target_ref.template;
+        if !fargate::takes(cx, &job.metadata, template) {
+            check_template("ScaledJob", job.metadata.name.as_deref(), template, at, cx, problems);
+        }
     }
 }
 

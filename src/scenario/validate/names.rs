@@ -16,6 +16,7 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
     }
     unique(cx.root.get("queues"), "queue", &["name"], false, problems);
     unique(cx.root.get("capacityReservations"), "capacity reservation", &["id"], false, problems);
+    unique(cx.root.get("fargateProfiles"), "Fargate profile", &["name"], false, problems);
     unique(cx.root.get("nodeGroups"), "node group", &["name"], true, problems);
 }
 

@@ -38,6 +38,7 @@ fn cluster() -> Cluster {
         priority: 0,
         may_preempt: false,
         grace: Duration::from_secs(30),
+        fargate: false,
     });
     cluster.deployments.push(Deployment {
         name: "orders".to_owned(),
