@@ -12,5 +12,6 @@ mod node_start;
 mod pod_workers;
 pub mod probes;
 pub mod termination;
+mod volumes;
 
 pub use controller::{Event, Kubelets};

@@ -2,6 +2,7 @@
 
 use super::meta::{LabelSelector, Labels, ObjectMeta};
 use super::scalar::{IntOrPercent, Seconds};
+use super::tree::Node;
 use crate::units::{Resource, Resources};
 use crate::{choice, object};
 
@@ -46,11 +47,28 @@ object! {
         pub overhead: Resources,
         /// Pod-level resources.
         pub resources: Option<ContainerResources>,
+        /// Volumes; those of claims are attached to the pod's node.
+        pub volumes: Vec<Volume>,
     }
-    ignore ["volumes", "serviceAccountName", "serviceAccount", "securityContext", "imagePullSecrets", "dnsPolicy", "dnsConfig", "hostname",
+    ignore ["serviceAccountName", "serviceAccount", "securityContext", "imagePullSecrets", "dnsPolicy", "dnsConfig", "hostname",
         "subdomain", "enableServiceLinks", "automountServiceAccountToken", "activeDeadlineSeconds", "hostPID", "hostIPC", "hostAliases",
         "shareProcessNamespace", "readinessGates", "runtimeClassName", "preemptionPolicy", "priority", "os", "setHostnameAsFQDN",
         "hostUsers", "schedulingGates", "resourceClaims"]
+}
+
+object! {
+    /// A volume of a pod.
+    pub struct Volume {
+        /// Name.
+        pub name: Option<String>,
+        /// A PersistentVolumeClaim's volume.
+        pub persistent_volume_claim: Option<Node>,
+        /// A volume made for the pod.
+        pub ephemeral: Option<Node>,
+    }
+    ignore ["configMap", "secret", "emptyDir", "hostPath", "projected", "downwardAPI", "csi", "nfs", "image", "iscsi", "fc", "gitRepo", "cephfs",
+        "rbd", "glusterfs", "awsElasticBlockStore", "azureDisk", "azureFile", "gcePersistentDisk", "vsphereVolume", "portworxVolume",
+        "scaleIO", "storageos", "flexVolume", "flocker", "cinder", "photonPersistentDisk", "quobyte"]
 }
 
 object! {
@@ -420,6 +438,15 @@ impl ContainerResources {
 }
 
 impl PodSpec {
+    /// How many of its volumes are attached to its node.
+    #[must_use]
+    pub fn attached_volumes(&self) -> usize {
+        self.volumes
+            .iter()
+            .filter(|volume| volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some())
+            .count()
+    }
+
     /// What the scheduler and Karpenter count for the pod: the larger of the running containers' sum and of the largest init
     /// step, plus overhead, plus one pod (`k8s.io/component-helpers/resource: PodRequests`).
     #[must_use]

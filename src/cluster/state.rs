@@ -70,6 +70,8 @@ pub struct Cluster {
     pub live_nodes: std::collections::BTreeSet<NodeId>,
     /// NodeClaims that exist.
     pub live_nodeclaims: std::collections::BTreeSet<NodeClaimId>,
+    /// Pods whose volumes are attached to a node, with that node; some are gone.
+    pub attached: std::collections::BTreeSet<(NodeId, PodId)>,
     /// What is known of nodes for pods without one.
     pub outlooks: Outlooks,
     /// Whether something changed that no controller watches.
@@ -108,6 +110,7 @@ impl Cluster {
             unbound: std::collections::BTreeSet::new(),
             live_nodes: std::collections::BTreeSet::new(),
             live_nodeclaims: std::collections::BTreeSet::new(),
+            attached: std::collections::BTreeSet::new(),
             outlooks: Outlooks::default(),
             noted: false,
             changes: Vec::new(),

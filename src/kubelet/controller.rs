@@ -65,6 +65,8 @@ pub enum Event {
     KubeletStarts(NodeId),
     /// The monitor finds a silent Node reporting again.
     Reachable(NodeId),
+    /// The volumes of a pod that is gone are detached from a Node.
+    VolumesDetached(NodeId, PodId),
     /// A kubelet sees late that a pod is to go.
     SeesDeletion(PodId),
 }
@@ -118,7 +120,7 @@ impl Kubelets {
             Change::ConsumerExited(pod, ok) => self.pods.stopped(pod, ok, world, agenda),
             Change::ConsumerCrashed(pod) => self.pods.stopped(pod, false, world, agenda),
             Change::PodGone(pod) => {
-                self.pods.gone(pod);
+                self.pods.gone(pod, world, agenda);
                 self.crashes.gone(pod);
                 if matches!(world.cluster.pods[pod.index()].owner, Owner::DaemonSet(_)) {
                     self.daemons.pod_gone(pod, world, agenda);
@@ -179,6 +181,7 @@ impl Kubelets {
                     self.health.reports(node, &running, world, agenda);
                 }
             }
+            Event::VolumesDetached(node, pod) => drop(world.cluster.attached.remove(&(node, pod))),
             Event::SeesDeletion(pod) => self.pods.deleting(pod, world.now, world, agenda),
             Event::CloudCheck(node) => self.health.cloud_check(node, world, agenda),
             Event::NoExecute(node) => NodeHealth::no_execute(node, world),
@@ -214,6 +217,7 @@ impl Kubelets {
             | Event::TaintEviction(_)
             | Event::Collect(_)
             | Event::CreateDaemon(..)
+            | Event::VolumesDetached(..)
             | Event::Reachable(_) => outage(FaultKind::ControllerManagerDown),
             Event::Register(_) | Event::CloudInitialized(_) | Event::BindDaemon(..) => outage(FaultKind::ApiServerDown),
             Event::NodeReady(node) => self.stops.down_until(node).max(outage(FaultKind::ApiServerDown)),

@@ -14,6 +14,7 @@ use super::Event;
 use super::images::{NodeImages, PullAnswer, PullConfig, PullRequest};
 use super::probes::{ContainerStart, jitter, pod_ready_at};
 use super::termination::{pre_stop, stop_plan};
+use super::volumes::Volumes;
 
 /// Share of the start of a pod that comes before its images.
 const SANDBOX_SHARE: (i64, i64) = (3, 5);
@@ -53,6 +54,7 @@ pub struct PodWorkers {
     applications: Stream,
     probes: Stream,
     cleanups: Stream,
+    volumes: Volumes,
 }
 
 impl PodWorkers {
@@ -74,6 +76,7 @@ impl PodWorkers {
             applications: streams.open("app-start", 0),
             probes: streams.open("probe-jitter", 0),
             cleanups: streams.open("pod-cleanup", 0),
+            volumes: Volumes::new(streams),
         }
     }
 
@@ -89,7 +92,8 @@ impl PodWorkers {
         let workers = world.now + jitter(&spec, age, &mut self.probes);
         let worker = Worker { images, start_delay: delay - sandbox, workers, ..Worker::default() };
         self.workers.insert(pod, worker);
-        agenda.at(world.now + sandbox, Event::Sandbox(pod));
+        let attached = self.volumes.attach(pod, &spec, world);
+        agenda.at(world.now + attached + sandbox, Event::Sandbox(pod));
     }
 
     pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
@@ -291,8 +295,9 @@ impl PodWorkers {
         agenda.at(world.now + wait.max(Duration::from_secs(1)), again);
     }
 
-    pub fn gone(&mut self, pod: PodId) {
+    pub fn gone(&mut self, pod: PodId, world: &World<'_>, agenda: &mut Agenda<Event>) {
         self.workers.remove(&pod);
+        self.volumes.detach(pod, world, agenda);
     }
 
     /// The machine under a node is gone with all that ran on it.

@@ -55,6 +55,10 @@ object! {
         pub app_start: Distribution = Distribution::Lognormal { median: Duration::from_secs(3), sigma: 0.6 },
         /// Request of a Fargate pod's machine to its node being there; images are pulled after that.
         pub fargate_start: Distribution = Distribution::Lognormal { median: Duration::from_secs(50), sigma: 0.25 },
+        /// Attachment of a pod's volume of a claim to its node, before the pod is set up.
+        pub volume_attach: Distribution = Distribution::Lognormal { median: Duration::from_secs(3), sigma: 0.6 },
+        /// Removal of a pod to the detachment of its volume; a node that Karpenter terminates waits for it.
+        pub volume_detach: Distribution = Distribution::Lognormal { median: Duration::from_secs(5), sigma: 0.8 },
         /// End of a pod's last container to the removal of its object.
         pub pod_cleanup: Distribution = Distribution::Constant(Duration::from_secs(1)),
         /// TerminateInstances to terminated.

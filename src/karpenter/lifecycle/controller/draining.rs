@@ -45,10 +45,12 @@ impl Lifecycle {
         if finalize_node(&view, world.now) != TerminationStep::RemoveWithoutDrain {
             taint(id, world);
             view.waiting_pods = self.drain(id, deadline, world, agenda);
+            view.volumes_attached = volumes_attached(id, world);
         }
         match finalize_node(&view, world.now) {
             TerminationStep::RemoveWithoutDrain => world.cluster.remove_node(world.now, id),
-            TerminationStep::AwaitDrain | TerminationStep::AwaitVolumeDetachment => {
+            step @ (TerminationStep::AwaitDrain | TerminationStep::AwaitVolumeDetachment) => {
+                self.node(id).drained |= step == TerminationStep::AwaitVolumeDetachment;
                 let slip = world.scenario.clocks.drain_poll_slip;
                 self.wake_node(id, world.now + DRAIN_POLL + slip, agenda);
             }
@@ -140,6 +142,16 @@ fn taint(id: NodeId, world: &mut World<'_>) {
         world.cluster.set_taints(id, present);
     }
     world.cluster.label_node(id, Labels::from([(EXCLUDE_BALANCERS_LABEL.to_owned(), "karpenter".to_owned())]));
+}
+
+/// Whether volumes of pods that the drain takes are attached (`pendingVolumeAttachments`, `filterVolumeAttachments`).
+fn volumes_attached(id: NodeId, world: &World<'_>) -> bool {
+    let attached = world.cluster.attached.range((id, PodId(0))..=(id, PodId(u32::MAX)));
+    let mut drainable = attached.filter(|(_, pod)| {
+        let stays = world.cluster.shape_of(*pod).spec.tolerates(&taints::disrupted());
+        !stays || !world.cluster.pods[pod.index()].exists()
+    });
+    drainable.next().is_some()
 }
 
 /// A pod as the drain sees it.
