@@ -509,11 +509,11 @@ rules! {
         "the instance would have stayed on demand, or in a deeper Spot pool";
     /// A pod that a Fargate profile selects gets a machine of its own.
     FargateProfile = "FargateProfile", Kubernetes,
-        "Amazon EKS User Guide: Define which Pods use AWS Fargate when launched",
+        "EKS: Define which Pods use AWS Fargate when launched",
         "kube-scheduler would have placed it on a node without the Fargate profile that selects it";
     /// No size of Fargate holds the pod.
     FargateSize = "FargateSize", Kubernetes,
-        "Amazon EKS User Guide: Understand Fargate Pod configuration details",
+        "EKS: Understand Fargate Pod configuration details",
         "it would have been started with requests of at most 16 vCPUs and 120 GiB, 256 MiB included";
     /// The instance is lost without notice: a fault of the scenario.
     NodeLoss = "NodeLoss", Ec2,
@@ -590,7 +590,7 @@ mod tests {
             assert!(!otherwise.is_empty() && !otherwise.contains(['{', '}']), "{}", rule.name());
             let upstream = rule.upstream();
             let of_source = upstream.contains(".go: ") || upstream.ends_with("/rule.go");
-            assert!(of_source || ["the scenario: ", "EC2: "].iter().any(|own| upstream.starts_with(own)), "{upstream}");
+            assert!(of_source || ["the scenario: ", "EC2: ", "EKS: "].iter().any(|own| upstream.starts_with(own)), "{upstream}");
             assert!(std::path::Path::new(rule.page().path()).is_file(), "{}", rule.name());
         }
         assert_eq!(Rule::parse("Sync"), None);
