@@ -590,7 +590,10 @@ mod tests {
             assert!(!otherwise.is_empty() && !otherwise.contains(['{', '}']), "{}", rule.name());
             let upstream = rule.upstream();
             let of_source = upstream.contains(".go: ") || upstream.ends_with("/rule.go");
-            assert!(of_source || ["the scenario: ", "EC2: ", "EKS: "].iter().any(|own| upstream.starts_with(own)), "{upstream}");
+            assert!(
+                of_source || ["the scenario: ", "EC2: ", "EKS: "].iter().any(|own| upstream.starts_with(own)),
+                "{upstream}"
+            );
             assert!(std::path::Path::new(rule.page().path()).is_file(), "{}", rule.name());
         }
         assert_eq!(Rule::parse("Sync"), None);
