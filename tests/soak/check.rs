@@ -53,11 +53,11 @@ fn panic_text() -> String {
 }
 
 fn twice(scenario: &Scenario) -> Verdict {
-    let run = || {
-        let options = simulation::Options { check_invariants: true, ..simulation::Options::replication(0) };
+    let run = |check_invariants| {
+        let options = simulation::Options { check_invariants, ..simulation::Options::replication(0) };
         simulation::run(scenario, options)
     };
-    let (first, second) = match (run(), run()) {
+    let (first, second) = match (run(true), run(false)) {
         (Ok(first), Ok(second)) => (first, second),
         (Err(simulation::RunError::Broken(broken)), _) | (_, Err(simulation::RunError::Broken(broken))) => {
             return Verdict::Wrong(broken.to_string());

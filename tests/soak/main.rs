@@ -1,4 +1,4 @@
-//! Random scenarios, made whole from a seed: each runs twice with all laws checked, and must end, keep its messages and come out the
+//! Random scenarios, made whole from a seed: each runs twice, once with all laws checked, and must end, keep its messages and come out the
 //! same to the last byte.
 //!
 //! `FORESCALE_SOAK=from..to` chooses the seeds (default `0..12`, with `--release` `0..1000`). A failure is printed as a scenario file, made as small as it
