@@ -1,6 +1,12 @@
 //! Problems of KEDA, the HPA and the queue: 2, 7 to 14, 30 to 32.
 
+use std::collections::BTreeMap;
+
 use forescale::cluster::Rule;
+use forescale::scenario::Scenario;
+use forescale::scenario::load::{self, load_texts};
+use forescale::simulation::{self, Options};
+use forescale::telemetry::outcome::WorkloadRecord;
 use forescale::time::Duration;
 
 use crate::support::*;
@@ -273,4 +279,42 @@ fn problem_32_a_fleet_is_polled_object_by_object() {
     let requests: u64 = outcome.queues.iter().map(|queue| queue.totals.requests).sum();
     println!("{requests} requests, {} nodes", karpenter_nodes(&outcome).count());
     assert!(requests >= 20 * 30);
+}
+
+/// The scenario with every queue and its objects so many times.
+fn fleet(times: usize) -> Scenario {
+    let folder = path("32-fleet-of-scaled-objects");
+    let folder = folder.parent().expect("the folder of the problems");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a text of the scenario");
+    let again = |text: &str| -> String {
+        let numbered =
+            |time| text.replace("work-", &format!("work-{time}-")).replace("worker-", &format!("worker-{time}-"));
+        (0..times).map(numbered).collect()
+    };
+    let toml = read("32-fleet-of-scaled-objects.toml");
+    let (first, rest) = toml.split_once("[[queues]]").expect("a queue");
+    let (queues, last) = rest.split_once("[[nodePools]]").expect("a NodePool");
+    let toml = format!("{first}{}[[nodePools]]{last}", again(&format!("[[queues]]{queues}")));
+    let manifests = again(&format!("{}---\n", read("32-fleet/workers.yaml")));
+    let texts = BTreeMap::from([("fleet.toml".to_owned(), toml), ("32-fleet/workers.yaml".to_owned(), manifests)]);
+    load_texts("fleet.toml", texts, &load::Options::default()).unwrap_or_else(|invalid| panic!("{invalid}")).scenario
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "half a minute without optimisation")]
+fn problem_32_a_fleet_of_500_is_activated_no_later() {
+    let outcome = simulation::run(&fleet(25), Options::replication(0)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(outcome.queues.len(), 500);
+    let activated = |workload: &WorkloadRecord| seconds(workload.desired.first(at(0.0), |count| count > 0)) - 300.0;
+    let slowest = outcome.workloads.iter().map(activated).fold(0.0, f64::max);
+    let first = outcome.queues.iter().map(|queue| seconds(queue.totals.first_processed) - 300.0).fold(0.0, f64::max);
+    let requests: u64 = outcome.queues.iter().map(|queue| queue.totals.requests).sum();
+    let line = format!(
+        "500 queues: the last object active after {slowest:.1} s, its message done after {first:.0} s; {requests} requests, {} nodes",
+        karpenter_nodes(&outcome).count()
+    );
+    in_comment("32-fleet-of-scaled-objects", &[line]);
+    assert!((25.0..=31.0).contains(&slowest), "{slowest}");
+    assert!(outcome.queues.iter().all(|queue| queue.totals.processed == 1));
+    assert!(requests >= 500 * 30);
 }
