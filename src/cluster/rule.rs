@@ -1,36 +1,66 @@
 //! Rules that decisions name.
 
-/// A page of the documentation.
+/// A section of the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
-    /// What a scenario may say.
+    /// What a timed change may do.
     Scenario,
     /// KEDA.
     Keda,
     /// The HPA.
     Hpa,
-    /// ReplicaSets, scheduler and kubelets.
-    Kubernetes,
-    /// Karpenter.
-    Karpenter,
-    /// EC2.
-    Ec2,
+    /// ReplicaSets and Jobs.
+    ReplicaSet,
+    /// kube-scheduler.
+    Scheduler,
+    /// kubelets and node controllers.
+    Kubelet,
+    /// Fargate.
+    Fargate,
+    /// Outages of components.
+    Outages,
+    /// Karpenter's provisioner.
+    Provisioning,
+    /// NodePools of fixed size.
+    StaticCapacity,
+    /// The life of a NodeClaim.
+    Lifecycle,
+    /// Capacity reservations.
+    Reservations,
+    /// Karpenter's disruption.
+    Disruption,
+    /// Drift.
+    Drift,
+    /// What EC2 gives.
+    Launch,
+    /// What happens to instances.
+    Accidents,
     /// Cluster Autoscaler.
     ClusterAutoscaler,
 }
 
 impl Page {
-    /// Its file.
+    /// Its file, and the words with which the heading begins.
     #[must_use]
-    pub const fn path(self) -> &'static str {
+    pub const fn place(self) -> (&'static str, &'static str) {
         match self {
-            Page::Scenario => "docs/scenario-reference.md",
-            Page::Keda => "docs/keda.md",
-            Page::Hpa => "docs/hpa.md",
-            Page::Kubernetes => "docs/kubernetes.md",
-            Page::Karpenter => "docs/karpenter.md",
-            Page::Ec2 => "docs/ec2.md",
-            Page::ClusterAutoscaler => "docs/cluster-autoscaler.md",
+            Page::Scenario => ("docs/scenario-reference.md", "[[changes]]"),
+            Page::Keda => ("docs/keda.md", "Modelled"),
+            Page::Hpa => ("docs/hpa.md", "Modelled"),
+            Page::ReplicaSet => ("docs/kubernetes.md", "ReplicaSets, Deployments, Jobs"),
+            Page::Scheduler => ("docs/kubernetes.md", "kube-scheduler"),
+            Page::Kubelet => ("docs/kubernetes.md", "kubelet and node controllers"),
+            Page::Fargate => ("docs/kubernetes.md", "Fargate"),
+            Page::Outages => ("docs/kubernetes.md", "Outages"),
+            Page::Provisioning => ("docs/karpenter.md", "Provisioning"),
+            Page::StaticCapacity => ("docs/karpenter.md", "Static NodePools"),
+            Page::Lifecycle => ("docs/karpenter.md", "Life of a NodeClaim"),
+            Page::Reservations => ("docs/karpenter.md", "Capacity reservations"),
+            Page::Disruption => ("docs/karpenter.md", "Disruption"),
+            Page::Drift => ("docs/karpenter.md", "Drift"),
+            Page::Launch => ("docs/ec2.md", "Reproduced"),
+            Page::Accidents => ("docs/ec2.md", "Modelled"),
+            Page::ClusterAutoscaler => ("docs/cluster-autoscaler.md", "What is modelled"),
         }
     }
 }
@@ -60,7 +90,7 @@ macro_rules! rules {
                 match self { $( Rule::$variant => concat!($($doc),+).trim_ascii(), )* }
             }
 
-            /// The page that says how it is modelled.
+            /// The section that says how it is modelled.
             #[must_use]
             pub const fn page(self) -> Page {
                 match self { $( Rule::$variant => Page::$page, )* }
@@ -284,243 +314,243 @@ rules! {
         "pkg/controller/podautoscaler/horizontal.go: reconcileAutoscaler",
         "it would have been brought to zero with minReplicas = 0 and metrics that allow it";
     /// A ReplicaSet creates or deletes pods until it has as many as it wants.
-    ManageReplicas = "manageReplicas", Kubernetes,
+    ManageReplicas = "manageReplicas", ReplicaSet,
         "pkg/controller/replicaset/replica_set.go: manageReplicas",
         "no pod would have been created or deleted with spec.replicas at the number of pods";
     /// More pods of the Job failed than its backoffLimit allows.
-    BackoffLimitExceeded = "BackoffLimitExceeded", Kubernetes,
+    BackoffLimitExceeded = "BackoffLimitExceeded", ReplicaSet,
         "pkg/controller/job/job_controller.go: syncJob",
         "it would have tried again with a higher backoffLimit";
     /// The Job ran longer than its activeDeadlineSeconds.
-    DeadlineExceeded = "DeadlineExceeded", Kubernetes,
+    DeadlineExceeded = "DeadlineExceeded", ReplicaSet,
         "pkg/controller/job/job_controller.go: syncJob",
         "it would have gone on with a longer activeDeadlineSeconds";
     /// The node with the best score gets the pod.
-    SelectHost = "selectHost", Kubernetes,
+    SelectHost = "selectHost", Scheduler,
         "pkg/scheduler/schedule_one.go: selectHost",
         "the pod would be elsewhere if another node had a higher score";
     /// No node passes the filters.
-    Unschedulable = "Unschedulable", Kubernetes,
+    Unschedulable = "Unschedulable", Scheduler,
         "pkg/scheduler/schedule_one.go: handleSchedulingFailure",
         "it would have been bound if one of these nodes had the room, the labels or not the taint";
     /// Pods of lower priority are evicted to make room.
-    DefaultPreemption = "DefaultPreemption", Kubernetes,
+    DefaultPreemption = "DefaultPreemption", Scheduler,
         "pkg/scheduler/framework/preemption/preemption.go: Evaluator.Preempt",
         "no pod would have been evicted with room elsewhere, or at the same priority";
     /// The kubelet of a node has been silent for too long: the node is Unknown and gets a taint.
-    NodeMonitorGracePeriod = "NodeMonitorGracePeriod", Kubernetes,
+    NodeMonitorGracePeriod = "NodeMonitorGracePeriod", Kubelet,
         "pkg/controller/nodelifecycle/node_lifecycle_controller.go: monitorNodeHealth",
         "the node would have stayed Ready if its kubelet had reported within the grace period";
     /// The pod's toleration of the node's taint has run out.
-    TaintManagerEviction = "TaintManagerEviction", Kubernetes,
+    TaintManagerEviction = "TaintManagerEviction", Kubelet,
         "pkg/controller/tainteviction/taint_eviction.go: processPodOnNode",
         "the pod would have stayed with a longer tolerationSeconds";
     /// Karpenter's state does not know the instances of all NodeClaims yet: the pass is dropped.
-    Synced = "Synced", Karpenter,
+    Synced = "Synced", Provisioning,
         "pkg/controllers/provisioning/provisioner.go: Reconcile",
         "the pass would have run if all NodeClaims had been launched";
     /// A scheduling pass planned NodeClaims for pending pods.
-    Solve = "Solve", Karpenter,
+    Solve = "Solve", Provisioning,
         "pkg/controllers/provisioning/provisioner.go: Schedule",
         "fewer NodeClaims would have been planned with room on nodes, or fewer pending pods";
     /// Nodes of the NodePool exceed its limits: no further NodeClaim is created.
-    ExceededBy = "ExceededBy", Karpenter,
+    ExceededBy = "ExceededBy", Provisioning,
         "pkg/apis/v1/nodepool.go: Limits.ExceededBy",
         "a NodeClaim would have been created with higher limits of the NodePool";
     /// A planned NodeClaim is created.
-    CreateNodeClaims = "CreateNodeClaims", Karpenter,
+    CreateNodeClaims = "CreateNodeClaims", Provisioning,
         "pkg/controllers/provisioning/provisioner.go: Create",
         "no NodeClaim would have been created with room on nodes";
     /// A scheduling pass found no place for a pod: no node, no NodeClaim under way, and no NodePool that may make one.
-    FailedScheduling = "FailedScheduling", Karpenter,
+    FailedScheduling = "FailedScheduling", Provisioning,
         "pkg/controllers/provisioning/scheduling/scheduler.go: Scheduler.add",
         "a node would have been made with a NodePool whose limits, requirements, taints and instance types admit the pod";
     /// A NodePool with replicas has too few or too many NodeClaims.
-    StaticCapacity = "StaticCapacity", Karpenter,
+    StaticCapacity = "StaticCapacity", StaticCapacity,
         "pkg/controllers/static/provisioning/controller.go: Reconcile",
         "no NodeClaim would have come or gone with spec.replicas of the NodePool at their number";
     /// The NodeClaim was not launched within 5 minutes.
-    LaunchTimeout = "launch_timeout", Karpenter,
+    LaunchTimeout = "launch_timeout", Lifecycle,
         "pkg/controllers/nodeclaim/lifecycle/liveness.go: Reconcile",
         "it would have stayed with an answer of the cloud within 5 minutes";
     /// The node of the NodeClaim did not join within 15 minutes.
-    RegistrationTimeout = "registration_timeout", Karpenter,
+    RegistrationTimeout = "registration_timeout", Lifecycle,
         "pkg/controllers/nodeclaim/lifecycle/liveness.go: Reconcile",
         "it would have stayed with a node that joins within 15 minutes";
     /// How many of the last four NodeClaims of the NodePool became nodes: with two failures it is unhealthy. Nothing acts on it.
-    NodeRegistrationHealthy = "NodeRegistrationHealthy", Karpenter,
+    NodeRegistrationHealthy = "NodeRegistrationHealthy", Lifecycle,
         "pkg/state/nodepoolhealth/tracker.go: Tracker.Status",
         "the condition would be another if more, or fewer, of the last four NodeClaims had become nodes in time";
     /// The cloud has no capacity for any instance type of the NodeClaim.
-    InsufficientCapacityDelete = "insufficient_capacity", Karpenter,
+    InsufficientCapacityDelete = "insufficient_capacity", Lifecycle,
         "pkg/controllers/nodeclaim/lifecycle/launch.go: launchNodeClaim",
         "it would have launched with more instance types, zones or capacity types to choose from";
     /// The node drains longer than its terminationGracePeriod allows: the pod goes without regard to budgets.
-    TerminationGracePeriod = "TerminationGracePeriod", Karpenter,
+    TerminationGracePeriod = "TerminationGracePeriod", Lifecycle,
         "pkg/controllers/node/termination/terminator/terminator.go: DeleteExpiringPods",
         "the pod would have had longer with a longer terminationGracePeriod of the NodePool";
     /// A PodDisruptionBudget refuses the eviction.
-    FailedDraining = "FailedDraining", Karpenter,
+    FailedDraining = "FailedDraining", Lifecycle,
         "pkg/controllers/node/termination/terminator/eviction.go: Queue.evict",
         "the pod would have been evicted with a PodDisruptionBudget that allows one more disruption";
     /// The node is older than expireAfter.
-    Expired = "expired", Karpenter,
+    Expired = "expired", Lifecycle,
         "pkg/controllers/nodeclaim/expiration/controller.go: Reconcile",
         "the node would have stayed with a longer expireAfter";
     /// The instance of the NodeClaim is gone.
-    GarbageCollected = "garbage_collected", Karpenter,
+    GarbageCollected = "garbage_collected", Lifecycle,
         "pkg/controllers/nodeclaim/garbagecollection/controller.go: Reconcile",
         "the NodeClaim would have stayed with its instance";
     /// EC2 takes the Spot instance back in two minutes.
-    SpotInterrupted = "spot_interrupted", Karpenter,
+    SpotInterrupted = "spot_interrupted", Lifecycle,
         "karpenter-provider-aws pkg/controllers/interruption/utils.go: handleNodeClaim",
         "the node would have stayed if EC2 had not taken the instance back: on demand, or from a deeper Spot pool";
     /// AWS announced maintenance of the instance.
-    ScheduledChange = "scheduled_change", Karpenter,
+    ScheduledChange = "scheduled_change", Lifecycle,
         "karpenter-provider-aws pkg/controllers/interruption/utils.go: handleNodeClaim",
         "the node would have stayed without the maintenance of its host";
     /// The capacity reservation of the instance ends.
-    ReservationInterrupted = "capacity_reservation_interrupted", Karpenter,
+    ReservationInterrupted = "capacity_reservation_interrupted", Reservations,
         "karpenter-provider-aws pkg/controllers/interruption/utils.go: handleNodeClaim",
         "the node would have stayed with its capacity reservation";
     /// The instance stops.
-    InstanceStopped = "instance_stopped", Karpenter,
+    InstanceStopped = "instance_stopped", Lifecycle,
         "karpenter-provider-aws pkg/controllers/interruption/utils.go: handleNodeClaim",
         "the node would have stayed if its instance had not been stopped";
     /// The instance is shut down.
-    InstanceTerminated = "instance_terminated", Karpenter,
+    InstanceTerminated = "instance_terminated", Lifecycle,
         "karpenter-provider-aws pkg/controllers/interruption/utils.go: handleNodeClaim",
         "the node would have stayed if its instance had not been shut down";
     /// The node has been unhealthy for too long.
-    Unhealthy = "unhealthy", Karpenter,
+    Unhealthy = "unhealthy", Lifecycle,
         "pkg/controllers/node/health/controller.go: Reconcile",
         "the node would have stayed if it had become Ready again in time";
     /// The node may not be disrupted at present.
-    DisruptionBlocked = "DisruptionBlocked", Karpenter,
+    DisruptionBlocked = "DisruptionBlocked", Disruption,
         "pkg/controllers/disruption/types.go: NewCandidate",
         "the node could have been disrupted without what blocks it";
     /// Consolidation would not save money, or is not allowed.
-    Unconsolidatable = "Unconsolidatable", Karpenter,
+    Unconsolidatable = "Unconsolidatable", Disruption,
         "pkg/controllers/disruption/consolidation.go: computeConsolidation",
         "the node would have been consolidated without this reason";
     /// The disruption budget of the NodePool is used up.
-    Budget = "Budget", Karpenter,
+    Budget = "Budget", Disruption,
         "pkg/controllers/disruption/helpers.go: BuildDisruptionBudgetMapping",
         "the node would have been disrupted with a larger disruption budget";
     /// Its pods fit elsewhere, or on a cheaper node.
-    Underutilized = "Underutilized", Karpenter,
+    Underutilized = "Underutilized", Disruption,
         "pkg/controllers/disruption/consolidation.go: computeConsolidation",
         "the node would have stayed with consolidationPolicy WhenEmpty, a longer consolidateAfter, or pods that fit nowhere else for less money";
     /// The node has no pods that count.
-    Empty = "Empty", Karpenter,
+    Empty = "Empty", Disruption,
         "pkg/controllers/disruption/emptiness.go: ComputeCommands",
         "the node would have stayed with a pod on it, or a longer consolidateAfter";
     /// The node is no longer what its NodePool would make.
-    Drifted = "Drifted", Karpenter,
+    Drifted = "Drifted", Drift,
         "pkg/controllers/disruption/drift.go: ComputeCommands",
         "the node would have stayed with an unchanged NodePool";
     /// The command was looked at again before it began, and did not hold.
-    ConsolidationRejected = "ConsolidationRejected", Karpenter,
+    ConsolidationRejected = "ConsolidationRejected", Disruption,
         "pkg/controllers/disruption/validation.go: Validate",
         "the command would have begun if nothing had changed in the 15 s before its second look";
     /// The replacement of a command did not get ready: its nodes stay.
-    CommandFailed = "CommandFailed", Karpenter,
+    CommandFailed = "CommandFailed", Disruption,
         "pkg/controllers/disruption/queue.go: Reconcile",
         "the nodes would have gone with a replacement that got ready in time";
     /// The search for nodes to consolidate ran out of time.
-    ConsolidationTimeout = "ConsolidationTimeout", Karpenter,
+    ConsolidationTimeout = "ConsolidationTimeout", Disruption,
         "pkg/controllers/disruption/multinodeconsolidation.go: firstNConsolidationOption",
         "more nodes would have been looked at with fewer candidates";
     /// The template of the NodePool changed since the node was made.
-    NodePoolDrifted = "NodePoolDrifted", Karpenter,
+    NodePoolDrifted = "NodePoolDrifted", Drift,
         "pkg/controllers/nodeclaim/disruption/drift.go: areStaticFieldsDrifted",
         "it would not have drifted with an unchanged template of its NodePool";
     /// The node does not meet the requirements of its NodePool any more.
-    RequirementsDrifted = "RequirementsDrifted", Karpenter,
+    RequirementsDrifted = "RequirementsDrifted", Drift,
         "pkg/controllers/nodeclaim/disruption/drift.go: areRequirementsDrifted",
         "it would not have drifted if it still met the requirements of its NodePool";
     /// EC2 no longer sells what the node stands on.
-    InstanceTypeNotFound = "InstanceTypeNotFound", Karpenter,
+    InstanceTypeNotFound = "InstanceTypeNotFound", Drift,
         "pkg/controllers/nodeclaim/disruption/drift.go: instanceTypeNotFound",
         "it would not have drifted if its instance type were still sold in its zone";
     /// The EC2NodeClass changed since the node was launched.
-    NodeClassDrift = "NodeClassDrift", Karpenter,
+    NodeClassDrift = "NodeClassDrift", Drift,
         "karpenter-provider-aws pkg/cloudprovider/drift.go: areStaticFieldsDrifted",
         "it would not have drifted with an unchanged EC2NodeClass";
     /// The EC2NodeClass finds another AMI than the node was launched with.
-    AmiDrift = "AMIDrift", Karpenter,
+    AmiDrift = "AMIDrift", Drift,
         "karpenter-provider-aws pkg/cloudprovider/drift.go: isAMIDrifted",
         "it would not have drifted with `amiSelectorTerms` that name one version";
     /// The EC2NodeClass finds other security groups than the node was launched with.
-    SecurityGroupDrift = "SecurityGroupDrift", Karpenter,
+    SecurityGroupDrift = "SecurityGroupDrift", Drift,
         "karpenter-provider-aws pkg/cloudprovider/drift.go: areSecurityGroupsDrifted",
         "it would not have drifted with unchanged `securityGroupSelectorTerms`";
     /// The EC2NodeClass no longer finds the subnet of the node.
-    SubnetDrift = "SubnetDrift", Karpenter,
+    SubnetDrift = "SubnetDrift", Drift,
         "karpenter-provider-aws pkg/cloudprovider/drift.go: isSubnetDrifted",
         "it would not have drifted with `subnetSelectorTerms` that still find its subnet";
     /// The EC2NodeClass no longer selects the capacity reservation of the node.
-    CapacityReservationDrift = "CapacityReservationDrift", Karpenter,
+    CapacityReservationDrift = "CapacityReservationDrift", Reservations,
         "karpenter-provider-aws pkg/cloudprovider/drift.go: isCapacityReservationDrifted",
         "it would not have drifted with `capacityReservationSelectorTerms` that still select its reservation";
     /// The capacity reservation of a node is over: the node is on demand from now on.
-    SyncCapacityType = "syncCapacityType", Karpenter,
+    SyncCapacityType = "syncCapacityType", Reservations,
         "karpenter-provider-aws pkg/controllers/capacityreservation/capacitytype/controller.go: syncCapacityType",
         "it would have stayed reserved with a later end of the capacity reservation";
     /// A capacity block ends within 40 minutes: its nodes are left before EC2 takes them.
-    CapacityBlockExpiring = "capacityreservation.expiration", Karpenter,
+    CapacityBlockExpiring = "capacityreservation.expiration", Reservations,
         "karpenter-provider-aws pkg/controllers/capacityreservation/expiration/controller.go: Reconcile",
         "it would have stayed with a later end of the capacity block";
     /// No instance type of the request has an offering that Karpenter believes to be available.
-    InsufficientCapacity = "InsufficientCapacity", Ec2,
+    InsufficientCapacity = "InsufficientCapacity", Launch,
         "karpenter-provider-aws pkg/providers/instance/instance.go: launchInstance",
         "it would have been launched with an instance type, zone or capacity type that was not short of capacity in the last 3 minutes";
     /// EC2 launches an instance.
-    CreateFleet = "CreateFleet", Ec2,
+    CreateFleet = "CreateFleet", Launch,
         "karpenter-provider-aws pkg/providers/instance/instance.go: launchInstance",
         "another instance would have been launched if its price, or the depth of its Spot pool, were better";
     /// EC2 has no instance of that type in that zone.
-    InsufficientInstanceCapacity = "InsufficientInstanceCapacity", Ec2,
+    InsufficientInstanceCapacity = "InsufficientInstanceCapacity", Launch,
         "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
         "it would have been launched with capacity in this pool; other types and zones remain";
     /// The account's quota of Spot vCPUs is used up.
-    MaxSpotInstanceCountExceeded = "MaxSpotInstanceCountExceeded", Ec2,
+    MaxSpotInstanceCountExceeded = "MaxSpotInstanceCountExceeded", Launch,
         "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
         "it would have been launched with a higher quota of Spot vCPUs";
     /// The account's quota of on-demand vCPUs is used up.
-    VcpuLimitExceeded = "VcpuLimitExceeded", Ec2,
+    VcpuLimitExceeded = "VcpuLimitExceeded", Launch,
         "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
         "it would have been launched with a higher quota of on-demand vCPUs";
     /// The capacity reservation has no instance left.
-    ReservationCapacityExceeded = "ReservationCapacityExceeded", Ec2,
+    ReservationCapacityExceeded = "ReservationCapacityExceeded", Launch,
         "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
         "it would have been launched with an instance left in the capacity reservation";
     /// EC2 takes back the instances of a capacity block half an hour before its end.
-    CapacityBlockEnds = "CapacityBlockEnds", Ec2,
+    CapacityBlockEnds = "CapacityBlockEnds", Accidents,
         "EC2: Capacity Blocks for ML, how they work",
         "the instance would have stayed with a later end of the capacity block";
     /// The subnet has no address left.
-    InsufficientFreeAddresses = "InsufficientFreeAddressesInSubnet", Ec2,
+    InsufficientFreeAddresses = "InsufficientFreeAddressesInSubnet", Launch,
         "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",
         "it would have been launched with a larger subnet";
     /// EC2 announces that it takes the Spot instance back.
-    SpotInterruptionWarning = "SpotInterruptionWarning", Ec2,
+    SpotInterruptionWarning = "SpotInterruptionWarning", Accidents,
         "EC2: Spot interruption notices",
         "the instance would have stayed on demand, or in a deeper Spot pool";
     /// A pod that a Fargate profile selects gets a machine of its own.
-    FargateProfile = "FargateProfile", Kubernetes,
+    FargateProfile = "FargateProfile", Fargate,
         "EKS: Define which Pods use AWS Fargate when launched",
         "kube-scheduler would have placed it on a node without the Fargate profile that selects it";
     /// No size of Fargate holds the pod.
-    FargateSize = "FargateSize", Kubernetes,
+    FargateSize = "FargateSize", Fargate,
         "EKS: Understand Fargate Pod configuration details",
         "it would have been started with requests of at most 16 vCPUs and 120 GiB, 256 MiB included";
     /// The instance is lost without notice: a fault of the scenario.
-    NodeLoss = "NodeLoss", Ec2,
+    NodeLoss = "NodeLoss", Accidents,
         "the scenario: [[faults]]",
         "the instance would have stayed without the fault of the scenario";
     /// A node's kubelet is down, and its containers run on.
-    KubeletDown = "kubeletDown", Kubernetes,
+    KubeletDown = "kubeletDown", Outages,
         "the scenario: [[faults]]",
         "the node would have been heard of without the fault of the scenario";
     /// A node that was asked for did not get ready in time: its group rests.
@@ -594,7 +624,10 @@ mod tests {
                 of_source || ["the scenario: ", "EC2: ", "EKS: "].iter().any(|own| upstream.starts_with(own)),
                 "{upstream}"
             );
-            assert!(std::path::Path::new(rule.page().path()).is_file(), "{}", rule.name());
+            let (file, heading) = rule.page().place();
+            let text = std::fs::read_to_string(file).expect("a page of the documentation");
+            let headed = |line: &str| line.trim_start_matches('#').trim_start_matches([' ', '`']).starts_with(heading);
+            assert!(text.lines().any(|line| line.starts_with('#') && headed(line)), "{file}: {heading}");
         }
         assert_eq!(Rule::parse("Sync"), None);
         let text = "it would have scaled further with maxReplicaCount >= 34 (maxReplicas of an HPA of one's own)";

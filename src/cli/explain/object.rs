@@ -364,7 +364,8 @@ fn tell(mut story: Story<'_>, color: bool) -> String {
 fn background(text: &mut String, rule: Rule, decision: &Decision, first: bool) {
     let wanted = decision.wanted.parse().ok();
     if first {
-        let _ = writeln!(text, "{:>10}rule: {} ({}; {})", "", rule.meaning(), rule.upstream(), rule.page().path());
+        let (file, section) = rule.page().place();
+        let _ = writeln!(text, "{:>10}rule: {} ({}; {file}: {section})", "", rule.meaning(), rule.upstream());
     }
     if first || wanted.is_some() {
         let _ = writeln!(text, "{:>10}otherwise: {}", "", rule.otherwise(wanted));
