@@ -580,15 +580,6 @@ impl<'a> Plain<'a> {
                 plan.pending.extend(claim.pods);
                 continue;
             }
-            let offered: BTreeSet<String> = options
-                .iter()
-                .flat_map(|id| &template.catalogue.get(*id).offerings)
-                .filter(|o| o.available && offering_allowed(template.catalogue, o, &requirements))
-                .map(|o| o.capacity_type.as_str().to_owned())
-                .collect();
-            if !offered.is_empty() {
-                requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(offered));
-            }
             plan.claims.push(PlannedClaim {
                 pool: template.pool,
                 requirements,
