@@ -1,7 +1,9 @@
 //! Node objects.
 
+use super::Cluster;
 use super::catalogue::{CapacityType, TypeId};
-use super::ids::{InstanceId, NodeClaimId, NodePoolId, PodId};
+use super::change::Change;
+use super::ids::{InstanceId, NodeClaimId, NodeId, NodePoolId, PodId};
 use crate::api::meta::Labels;
 use crate::api::pod::Taint;
 use crate::time::Time;
@@ -71,5 +73,80 @@ impl Node {
     #[must_use]
     pub fn has_taint(&self, key: &str) -> bool {
         self.taints.iter().any(|taint| taint.key == key)
+    }
+}
+
+/// What controllers write about Nodes.
+impl Cluster {
+    /// Creates a Node object.
+    pub fn create_node(&mut self, node: Node) -> NodeId {
+        let id = NodeId(self.nodes.len() as u32);
+        if let Some(claim) = node.nodeclaim {
+            self.nodeclaims[claim.index()].node = Some(id);
+        }
+        self.nodes.push(node);
+        self.live_nodes.insert(id);
+        self.changes.push(Change::NodeCreated(id));
+        id
+    }
+
+    /// Number of an image by its reference.
+    pub fn image_number(&mut self, image: &str) -> u32 {
+        let known = self.images.iter().position(|known| known == image);
+        known.unwrap_or_else(|| {
+            self.images.push(image.to_owned());
+            self.images.len() - 1
+        }) as u32
+    }
+
+    /// Notes that a Node has an image.
+    pub fn note_image(&mut self, node: NodeId, image: u32) {
+        let images = &mut self.nodes[node.index()].images;
+        if !images.contains(&image) {
+            images.push(image);
+        }
+    }
+
+    /// Sets a Node's Ready condition.
+    pub fn set_node_ready(&mut self, now: Time, node: NodeId, ready: bool) {
+        let record = &mut self.nodes[node.index()];
+        if record.ready == ready {
+            return;
+        }
+        record.ready = ready;
+        if ready {
+            record.first_ready.get_or_insert(now);
+        }
+        self.changes.push(if ready { Change::NodeReady(node) } else { Change::NodeNotReady(node) });
+    }
+
+    /// Replaces a Node's taints.
+    pub fn set_taints(&mut self, node: NodeId, taints: Vec<Taint>) {
+        let record = &mut self.nodes[node.index()];
+        if record.taints != taints {
+            record.taints = taints;
+            self.changes.push(Change::NodeTaints(node));
+        }
+    }
+
+    /// Gives a Node its deletionTimestamp.
+    pub fn delete_node(&mut self, now: Time, node: NodeId) {
+        let record = &mut self.nodes[node.index()];
+        if record.exists() && record.deleting.is_none() {
+            record.deleting = Some(now);
+            self.changes.push(Change::NodeDeleting(node));
+        }
+    }
+
+    /// Removes a Node object. Pods on it stay, bound to nothing, until they are collected.
+    pub fn remove_node(&mut self, now: Time, node: NodeId) {
+        let record = &mut self.nodes[node.index()];
+        if !record.exists() {
+            return;
+        }
+        record.gone = Some(now);
+        record.ready = false;
+        self.live_nodes.remove(&node);
+        self.changes.push(Change::NodeGone(node));
     }
 }

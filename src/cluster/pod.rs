@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::ids::{DaemonSetId, DeploymentId, JobId, NodeId, ShapeId};
+use super::Cluster;
+use super::change::Change;
+use super::ids::{DaemonSetId, DeploymentId, JobId, NodeId, PodId, ShapeId};
 use crate::api::meta::Labels;
 use crate::api::pod::PodSpec;
 use crate::time::{Duration, Time};
@@ -155,5 +157,180 @@ impl Pod {
     #[must_use]
     pub fn active(&self) -> bool {
         self.exists() && !self.terminal() && !self.terminating()
+    }
+}
+
+/// What controllers write about pods.
+impl Cluster {
+    /// Creates a pod.
+    pub fn create_pod(&mut self, now: Time, shape: ShapeId, owner: Owner) -> PodId {
+        let id = PodId(self.pods.len() as u32);
+        self.pods.push(Pod {
+            shape,
+            owner,
+            created: now,
+            uid: self.uids.bits(),
+            phase: Phase::Pending,
+            ready: false,
+            ready_changed: None,
+            node: None,
+            nominated_node: None,
+            unschedulable: false,
+            path: PodPath::default(),
+            deletion_grace: Duration::ZERO,
+            restarts: 0,
+            end: None,
+        });
+        match owner {
+            Owner::Deployment(deployment) => self.deployments[deployment.index()].pods.push(id),
+            Owner::Job(job) => self.jobs[job.index()].pods.push(id),
+            Owner::DaemonSet(_) | Owner::None => {}
+        }
+        self.unbound.insert(id);
+        self.changes.push(Change::PodCreated(id));
+        id
+    }
+
+    /// Writes condition PodScheduled=False, reason Unschedulable.
+    pub fn mark_unschedulable(&mut self, now: Time, pod: PodId) {
+        let record = &mut self.pods[pod.index()];
+        record.unschedulable = true;
+        record.path.unschedulable.get_or_insert(now);
+        self.changes.push(Change::PodUnschedulable(pod));
+    }
+
+    /// Nominates a node for a pod that preempts others, or clears the nomination.
+    pub fn nominate(&mut self, pod: PodId, node: Option<NodeId>) {
+        self.pods[pod.index()].nominated_node = node;
+        self.changes.push(Change::PodNominated(pod));
+    }
+
+    /// Binds a pod to a node.
+    pub fn bind(&mut self, now: Time, pod: PodId, node: NodeId) {
+        let requests = self.shape_of(pod).requests;
+        let record = &mut self.pods[pod.index()];
+        debug_assert!(record.node.is_none() && record.exists(), "pod {pod:?} bound twice or after its end");
+        record.node = Some(node);
+        record.nominated_node = None;
+        record.unschedulable = false;
+        record.path.bound = Some(now);
+        let shape = record.shape;
+        self.unbound.remove(&pod);
+        self.forget_waiting(shape, self.nodes[node.index()].nodeclaim);
+        let target = &mut self.nodes[node.index()];
+        target.pods.push(pod);
+        target.requested += requests;
+        self.changes.push(Change::PodBound(pod));
+    }
+
+    /// Sets phase Running.
+    pub fn start_pod(&mut self, now: Time, pod: PodId) {
+        let record = &mut self.pods[pod.index()];
+        record.phase = Phase::Running;
+        record.path.started.get_or_insert(now);
+    }
+
+    /// Notes that sandbox and network of a pod are there.
+    pub fn note_sandbox(&mut self, now: Time, pod: PodId) {
+        self.pods[pod.index()].path.sandbox.get_or_insert(now);
+    }
+
+    /// Notes that the images of a pod are there.
+    pub fn note_images(&mut self, now: Time, pod: PodId) {
+        self.pods[pod.index()].path.image_pulled.get_or_insert(now);
+    }
+
+    /// Notes that the application of a pod can work.
+    pub fn note_working(&mut self, now: Time, pod: PodId) {
+        self.pods[pod.index()].path.working.get_or_insert(now);
+        self.changes.push(Change::PodWorking(pod));
+    }
+
+    /// Counts a restart of a pod's container.
+    pub fn restart_pod(&mut self, pod: PodId) {
+        self.pods[pod.index()].restarts += 1;
+    }
+
+    /// Sets the Ready condition.
+    pub fn set_pod_ready(&mut self, now: Time, pod: PodId, ready: bool) {
+        let record = &mut self.pods[pod.index()];
+        if record.ready == ready {
+            return;
+        }
+        record.ready = ready;
+        record.ready_changed = Some(now);
+        if ready {
+            record.path.ready.get_or_insert(now);
+        }
+        self.changes.push(if ready { Change::PodReady(pod) } else { Change::PodNotReady(pod) });
+    }
+
+    /// Sets phase Succeeded or Failed; the pod's room on its node is free at once.
+    pub fn finish_pod(&mut self, now: Time, pod: PodId, phase: Phase, end: EndReason) {
+        if self.pods[pod.index()].terminal() {
+            return;
+        }
+        let requests = self.shape_of(pod).requests;
+        let record = &mut self.pods[pod.index()];
+        record.phase = phase;
+        record.ready = false;
+        record.path.finished = Some(now);
+        record.end.get_or_insert(end);
+        if let Some(node) = record.node {
+            self.nodes[node.index()].requested -= requests;
+        }
+        self.changes.push(Change::PodFinished(pod));
+    }
+
+    /// Gives a pod its deletionTimestamp; unbound and terminal pods vanish at once. A second call can only shorten the grace.
+    pub fn delete_pod(&mut self, now: Time, pod: PodId, grace: Duration, end: EndReason) {
+        let record = &mut self.pods[pod.index()];
+        if !record.exists() {
+            return;
+        }
+        record.end.get_or_insert(end);
+        if record.terminating() {
+            let deadline = record.path.deleting.unwrap_or(now) + record.deletion_grace;
+            let shortened = (now + grace).min(deadline);
+            record.deletion_grace = shortened.since(record.path.deleting.unwrap_or(now));
+            self.changes.push(Change::PodDeleting(pod));
+            return;
+        }
+        record.path.deleting = Some(now);
+        record.deletion_grace = grace;
+        let vanishes = record.node.is_none() || record.terminal();
+        self.changes.push(Change::PodDeleting(pod));
+        if vanishes {
+            self.remove_pod(now, pod);
+        }
+    }
+
+    /// Removes the pod object and frees its room.
+    pub fn remove_pod(&mut self, now: Time, pod: PodId) {
+        let requests = self.shape_of(pod).requests;
+        let record = &mut self.pods[pod.index()];
+        if !record.exists() {
+            return;
+        }
+        record.path.gone = Some(now);
+        record.ready = false;
+        let (owner, node, shape, terminal) = (record.owner, record.node, record.shape, record.terminal());
+        if node.is_none() {
+            self.forget_waiting(shape, None);
+        }
+        if let Some(node) = node {
+            let target = &mut self.nodes[node.index()];
+            target.pods.retain(|other| *other != pod);
+            if !terminal {
+                target.requested -= requests;
+            }
+        }
+        self.unbound.remove(&pod);
+        match owner {
+            Owner::Deployment(deployment) => self.deployments[deployment.index()].pods.retain(|other| *other != pod),
+            Owner::Job(job) => self.jobs[job.index()].pods.retain(|other| *other != pod),
+            Owner::DaemonSet(_) | Owner::None => {}
+        }
+        self.changes.push(Change::PodGone(pod));
     }
 }

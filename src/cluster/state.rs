@@ -6,21 +6,21 @@ use super::catalogue::Catalogue;
 use super::change::Change;
 use super::decision::{Controller, Decision, Subject};
 use super::ids::{
-    DaemonSetId, DeploymentId, HpaId, InstanceId, JobId, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId,
-    ScaledJobId, ScaledObjectId, ShapeId,
+    DaemonSetId, DeploymentId, HpaId, InstanceId, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, ScaledJobId,
+    ScaledObjectId, ShapeId,
 };
 use super::instance::{Instance, InstanceState};
 use super::node::Node;
 use super::node_class::{NodeClass, NodeClassVersion};
 use super::nodeclaim::{NodeClaim, NodePool};
 use super::outlook::Outlooks;
-use super::pod::{EndReason, Owner, Phase, Pod, PodPath, PodShape};
+use super::pod::{Pod, PodShape};
 use super::reservation::CapacityReservation;
 use super::rule::Rule;
-use super::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, HpaStatus, Job, ScaledJob, ScaledObject};
+use super::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, Job, ScaledJob, ScaledObject};
 use crate::api::workload::{PodDisruptionBudget, PriorityClass};
 use crate::engine::Stream;
-use crate::time::{Duration, Time};
+use crate::time::Time;
 
 /// Everything in the API server, and what changed since the simulation last asked.
 pub struct Cluster {
@@ -76,10 +76,10 @@ pub struct Cluster {
     pub outlooks: Outlooks,
     /// Whether something changed that no controller watches.
     noted: bool,
-    changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
     changes_taken: u64,
     decisions: Vec<Decision>,
-    uids: Stream,
+    pub(super) uids: Stream,
 }
 
 impl Cluster {
@@ -172,8 +172,6 @@ impl Cluster {
         self.decide(Decision { at, controller, subject, action, rule, from, to, wanted: None, detail });
     }
 
-    // ---- shapes ----
-
     /// Adds a pod template.
     pub fn add_shape(&mut self, shape: PodShape) -> ShapeId {
         self.shapes.push(shape);
@@ -185,256 +183,6 @@ impl Cluster {
     pub fn shape_of(&self, pod: PodId) -> &PodShape {
         &self.shapes[self.pods[pod.index()].shape.index()]
     }
-
-    // ---- pods ----
-
-    /// Creates a pod.
-    pub fn create_pod(&mut self, now: Time, shape: ShapeId, owner: Owner) -> PodId {
-        let id = PodId(self.pods.len() as u32);
-        self.pods.push(Pod {
-            shape,
-            owner,
-            created: now,
-            uid: self.uids.bits(),
-            phase: Phase::Pending,
-            ready: false,
-            ready_changed: None,
-            node: None,
-            nominated_node: None,
-            unschedulable: false,
-            path: PodPath::default(),
-            deletion_grace: Duration::ZERO,
-            restarts: 0,
-            end: None,
-        });
-        match owner {
-            Owner::Deployment(deployment) => self.deployments[deployment.index()].pods.push(id),
-            Owner::Job(job) => self.jobs[job.index()].pods.push(id),
-            Owner::DaemonSet(_) | Owner::None => {}
-        }
-        self.unbound.insert(id);
-        self.changes.push(Change::PodCreated(id));
-        id
-    }
-
-    /// Writes condition PodScheduled=False, reason Unschedulable.
-    pub fn mark_unschedulable(&mut self, now: Time, pod: PodId) {
-        let record = &mut self.pods[pod.index()];
-        record.unschedulable = true;
-        record.path.unschedulable.get_or_insert(now);
-        self.changes.push(Change::PodUnschedulable(pod));
-    }
-
-    /// Nominates a node for a pod that preempts others, or clears the nomination.
-    pub fn nominate(&mut self, pod: PodId, node: Option<NodeId>) {
-        self.pods[pod.index()].nominated_node = node;
-        self.changes.push(Change::PodNominated(pod));
-    }
-
-    /// Binds a pod to a node.
-    pub fn bind(&mut self, now: Time, pod: PodId, node: NodeId) {
-        let requests = self.shape_of(pod).requests;
-        let record = &mut self.pods[pod.index()];
-        debug_assert!(record.node.is_none() && record.exists(), "pod {pod:?} bound twice or after its end");
-        record.node = Some(node);
-        record.nominated_node = None;
-        record.unschedulable = false;
-        record.path.bound = Some(now);
-        let shape = record.shape;
-        self.unbound.remove(&pod);
-        self.forget_waiting(shape, self.nodes[node.index()].nodeclaim);
-        let target = &mut self.nodes[node.index()];
-        target.pods.push(pod);
-        target.requested += requests;
-        self.changes.push(Change::PodBound(pod));
-    }
-
-    /// Sets phase Running.
-    pub fn start_pod(&mut self, now: Time, pod: PodId) {
-        let record = &mut self.pods[pod.index()];
-        record.phase = Phase::Running;
-        record.path.started.get_or_insert(now);
-    }
-
-    /// Notes that sandbox and network of a pod are there.
-    pub fn note_sandbox(&mut self, now: Time, pod: PodId) {
-        self.pods[pod.index()].path.sandbox.get_or_insert(now);
-    }
-
-    /// Notes that the images of a pod are there.
-    pub fn note_images(&mut self, now: Time, pod: PodId) {
-        self.pods[pod.index()].path.image_pulled.get_or_insert(now);
-    }
-
-    /// Notes that the application of a pod can work.
-    pub fn note_working(&mut self, now: Time, pod: PodId) {
-        self.pods[pod.index()].path.working.get_or_insert(now);
-        self.changes.push(Change::PodWorking(pod));
-    }
-
-    /// Counts a restart of a pod's container.
-    pub fn restart_pod(&mut self, pod: PodId) {
-        self.pods[pod.index()].restarts += 1;
-    }
-
-    /// Sets the Ready condition.
-    pub fn set_pod_ready(&mut self, now: Time, pod: PodId, ready: bool) {
-        let record = &mut self.pods[pod.index()];
-        if record.ready == ready {
-            return;
-        }
-        record.ready = ready;
-        record.ready_changed = Some(now);
-        if ready {
-            record.path.ready.get_or_insert(now);
-        }
-        self.changes.push(if ready { Change::PodReady(pod) } else { Change::PodNotReady(pod) });
-    }
-
-    /// Sets phase Succeeded or Failed; the pod's room on its node is free at once.
-    pub fn finish_pod(&mut self, now: Time, pod: PodId, phase: Phase, end: EndReason) {
-        if self.pods[pod.index()].terminal() {
-            return;
-        }
-        let requests = self.shape_of(pod).requests;
-        let record = &mut self.pods[pod.index()];
-        record.phase = phase;
-        record.ready = false;
-        record.path.finished = Some(now);
-        record.end.get_or_insert(end);
-        if let Some(node) = record.node {
-            self.nodes[node.index()].requested -= requests;
-        }
-        self.changes.push(Change::PodFinished(pod));
-    }
-
-    /// Gives a pod its deletionTimestamp; unbound and terminal pods vanish at once. A second call can only shorten the grace.
-    pub fn delete_pod(&mut self, now: Time, pod: PodId, grace: Duration, end: EndReason) {
-        let record = &mut self.pods[pod.index()];
-        if !record.exists() {
-            return;
-        }
-        record.end.get_or_insert(end);
-        if record.terminating() {
-            let deadline = record.path.deleting.unwrap_or(now) + record.deletion_grace;
-            let shortened = (now + grace).min(deadline);
-            record.deletion_grace = shortened.since(record.path.deleting.unwrap_or(now));
-            self.changes.push(Change::PodDeleting(pod));
-            return;
-        }
-        record.path.deleting = Some(now);
-        record.deletion_grace = grace;
-        let vanishes = record.node.is_none() || record.terminal();
-        self.changes.push(Change::PodDeleting(pod));
-        if vanishes {
-            self.remove_pod(now, pod);
-        }
-    }
-
-    /// Removes the pod object and frees its room.
-    pub fn remove_pod(&mut self, now: Time, pod: PodId) {
-        let requests = self.shape_of(pod).requests;
-        let record = &mut self.pods[pod.index()];
-        if !record.exists() {
-            return;
-        }
-        record.path.gone = Some(now);
-        record.ready = false;
-        let (owner, node, shape, terminal) = (record.owner, record.node, record.shape, record.terminal());
-        if node.is_none() {
-            self.forget_waiting(shape, None);
-        }
-        if let Some(node) = node {
-            let target = &mut self.nodes[node.index()];
-            target.pods.retain(|other| *other != pod);
-            if !terminal {
-                target.requested -= requests;
-            }
-        }
-        self.unbound.remove(&pod);
-        match owner {
-            Owner::Deployment(deployment) => self.deployments[deployment.index()].pods.retain(|other| *other != pod),
-            Owner::Job(job) => self.jobs[job.index()].pods.retain(|other| *other != pod),
-            Owner::DaemonSet(_) | Owner::None => {}
-        }
-        self.changes.push(Change::PodGone(pod));
-    }
-
-    // ---- nodes ----
-
-    /// Creates a Node object.
-    pub fn create_node(&mut self, node: Node) -> NodeId {
-        let id = NodeId(self.nodes.len() as u32);
-        if let Some(claim) = node.nodeclaim {
-            self.nodeclaims[claim.index()].node = Some(id);
-        }
-        self.nodes.push(node);
-        self.live_nodes.insert(id);
-        self.changes.push(Change::NodeCreated(id));
-        id
-    }
-
-    /// Number of an image by its reference.
-    pub fn image_number(&mut self, image: &str) -> u32 {
-        let known = self.images.iter().position(|known| known == image);
-        known.unwrap_or_else(|| {
-            self.images.push(image.to_owned());
-            self.images.len() - 1
-        }) as u32
-    }
-
-    /// Notes that a Node has an image.
-    pub fn note_image(&mut self, node: NodeId, image: u32) {
-        let images = &mut self.nodes[node.index()].images;
-        if !images.contains(&image) {
-            images.push(image);
-        }
-    }
-
-    /// Sets a Node's Ready condition.
-    pub fn set_node_ready(&mut self, now: Time, node: NodeId, ready: bool) {
-        let record = &mut self.nodes[node.index()];
-        if record.ready == ready {
-            return;
-        }
-        record.ready = ready;
-        if ready {
-            record.first_ready.get_or_insert(now);
-        }
-        self.changes.push(if ready { Change::NodeReady(node) } else { Change::NodeNotReady(node) });
-    }
-
-    /// Replaces a Node's taints.
-    pub fn set_taints(&mut self, node: NodeId, taints: Vec<crate::api::pod::Taint>) {
-        let record = &mut self.nodes[node.index()];
-        if record.taints != taints {
-            record.taints = taints;
-            self.changes.push(Change::NodeTaints(node));
-        }
-    }
-
-    /// Gives a Node its deletionTimestamp.
-    pub fn delete_node(&mut self, now: Time, node: NodeId) {
-        let record = &mut self.nodes[node.index()];
-        if record.exists() && record.deleting.is_none() {
-            record.deleting = Some(now);
-            self.changes.push(Change::NodeDeleting(node));
-        }
-    }
-
-    /// Removes a Node object. Pods on it stay, bound to nothing, until they are collected.
-    pub fn remove_node(&mut self, now: Time, node: NodeId) {
-        let record = &mut self.nodes[node.index()];
-        if !record.exists() {
-            return;
-        }
-        record.gone = Some(now);
-        record.ready = false;
-        self.live_nodes.remove(&node);
-        self.changes.push(Change::NodeGone(node));
-    }
-
-    // ---- NodeClaims ----
 
     /// Creates a NodeClaim.
     pub fn create_nodeclaim(&mut self, claim: NodeClaim) -> NodeClaimId {
@@ -489,8 +237,6 @@ impl Cluster {
         }
     }
 
-    // ---- instances ----
-
     /// Adds an instance.
     pub fn add_instance(&mut self, instance: Instance) -> InstanceId {
         let id = InstanceId(self.instances.len() as u32);
@@ -516,85 +262,6 @@ impl Cluster {
             }
         }
         self.changes.push(Change::InstanceState(id));
-    }
-
-    // ---- workloads and autoscalers ----
-
-    /// Writes a Deployment's `spec.replicas`. Returns the value before.
-    pub fn scale_deployment(&mut self, id: DeploymentId, replicas: u32) -> u32 {
-        let before = std::mem::replace(&mut self.deployments[id.index()].replicas, replicas);
-        if before != replicas {
-            self.changes.push(Change::DeploymentSpec(id));
-        }
-        before
-    }
-
-    /// Writes the counts of a Deployment's status.
-    pub fn set_deployment_status(&mut self, id: DeploymentId, replicas: u32, ready: u32) {
-        let record = &mut self.deployments[id.index()];
-        (record.status_replicas, record.ready_replicas) = (replicas, ready);
-    }
-
-    /// Counts a failed pod of a Job.
-    pub fn count_job_failure(&mut self, id: JobId) {
-        self.jobs[id.index()].failures += 1;
-    }
-
-    /// Creates a Job.
-    pub fn create_job(&mut self, job: Job) -> JobId {
-        let id = JobId(self.jobs.len() as u32);
-        self.jobs.push(job);
-        self.changes.push(Change::JobCreated(id));
-        id
-    }
-
-    /// Completes or fails a Job.
-    pub fn finish_job(&mut self, now: Time, id: JobId, succeeded: bool) {
-        let record = &mut self.jobs[id.index()];
-        if record.finished.is_none() {
-            record.finished = Some(now);
-            record.succeeded = succeeded;
-            self.changes.push(Change::JobFinished(id));
-        }
-    }
-
-    /// Removes a Job object.
-    pub fn remove_job(&mut self, now: Time, id: JobId) {
-        let record = &mut self.jobs[id.index()];
-        if record.gone.is_none() {
-            record.gone = Some(now);
-            self.changes.push(Change::JobGone(id));
-        }
-    }
-
-    /// Creates an HPA.
-    pub fn create_hpa(&mut self, hpa: Hpa) -> HpaId {
-        let id = HpaId(self.hpas.len() as u32);
-        self.hpas.push(hpa);
-        self.changes.push(Change::HpaCreated(id));
-        id
-    }
-
-    /// Writes what an HPA's controller found.
-    pub fn set_hpa_status(&mut self, id: HpaId, status: HpaStatus) {
-        let record = &mut self.hpas[id.index()];
-        let before = std::mem::replace(&mut record.status, status);
-        if (before.held, before.unmet()) != (status.held, status.unmet()) {
-            self.noted = true;
-        }
-    }
-
-    /// Deletes an HPA.
-    pub fn delete_hpa(&mut self, id: HpaId) {
-        if std::mem::replace(&mut self.hpas[id.index()].exists, false) {
-            self.changes.push(Change::HpaDeleted(id));
-        }
-    }
-
-    /// The Deployment of that name.
-    #[must_use]
-    pub fn find_deployment(&self, name: &str) -> Option<DeploymentId> {
-        self.deployments.iter().position(|d| d.name == name).map(|i| DeploymentId(i as u32))
     }
 
     /// Applies objects that exist from now on: sets their time and tells the watchers.

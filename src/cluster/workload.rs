@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::ids::{DeploymentId, PodId, ScaledJobId, ScaledObjectId, ShapeId};
+use super::Cluster;
+use super::change::Change;
+use super::ids::{DeploymentId, HpaId, JobId, PodId, ScaledJobId, ScaledObjectId, ShapeId};
 use crate::api::capacity_buffer::CapacityBufferSpec;
 use crate::api::hpa::HpaSpec;
 use crate::api::keda::{ScaledJobSpec, ScaledObjectSpec};
@@ -162,5 +164,85 @@ impl HpaStatus {
     #[must_use]
     pub fn unmet(&self) -> bool {
         self.proposed.is_some_and(|proposed| proposed > self.desired)
+    }
+}
+
+/// What controllers write about workloads and autoscalers.
+impl Cluster {
+    /// Writes a Deployment's `spec.replicas`. Returns the value before.
+    pub fn scale_deployment(&mut self, id: DeploymentId, replicas: u32) -> u32 {
+        let before = std::mem::replace(&mut self.deployments[id.index()].replicas, replicas);
+        if before != replicas {
+            self.changes.push(Change::DeploymentSpec(id));
+        }
+        before
+    }
+
+    /// Writes the counts of a Deployment's status.
+    pub fn set_deployment_status(&mut self, id: DeploymentId, replicas: u32, ready: u32) {
+        let record = &mut self.deployments[id.index()];
+        (record.status_replicas, record.ready_replicas) = (replicas, ready);
+    }
+
+    /// Counts a failed pod of a Job.
+    pub fn count_job_failure(&mut self, id: JobId) {
+        self.jobs[id.index()].failures += 1;
+    }
+
+    /// Creates a Job.
+    pub fn create_job(&mut self, job: Job) -> JobId {
+        let id = JobId(self.jobs.len() as u32);
+        self.jobs.push(job);
+        self.changes.push(Change::JobCreated(id));
+        id
+    }
+
+    /// Completes or fails a Job.
+    pub fn finish_job(&mut self, now: Time, id: JobId, succeeded: bool) {
+        let record = &mut self.jobs[id.index()];
+        if record.finished.is_none() {
+            record.finished = Some(now);
+            record.succeeded = succeeded;
+            self.changes.push(Change::JobFinished(id));
+        }
+    }
+
+    /// Removes a Job object.
+    pub fn remove_job(&mut self, now: Time, id: JobId) {
+        let record = &mut self.jobs[id.index()];
+        if record.gone.is_none() {
+            record.gone = Some(now);
+            self.changes.push(Change::JobGone(id));
+        }
+    }
+
+    /// Creates an HPA.
+    pub fn create_hpa(&mut self, hpa: Hpa) -> HpaId {
+        let id = HpaId(self.hpas.len() as u32);
+        self.hpas.push(hpa);
+        self.changes.push(Change::HpaCreated(id));
+        id
+    }
+
+    /// Writes what an HPA's controller found.
+    pub fn set_hpa_status(&mut self, id: HpaId, status: HpaStatus) {
+        let record = &mut self.hpas[id.index()];
+        let before = std::mem::replace(&mut record.status, status);
+        if (before.held, before.unmet()) != (status.held, status.unmet()) {
+            self.note();
+        }
+    }
+
+    /// Deletes an HPA.
+    pub fn delete_hpa(&mut self, id: HpaId) {
+        if std::mem::replace(&mut self.hpas[id.index()].exists, false) {
+            self.changes.push(Change::HpaDeleted(id));
+        }
+    }
+
+    /// The Deployment of that name.
+    #[must_use]
+    pub fn find_deployment(&self, name: &str) -> Option<DeploymentId> {
+        self.deployments.iter().position(|d| d.name == name).map(|i| DeploymentId(i as u32))
     }
 }
