@@ -104,6 +104,18 @@ fn memory_utilization_counts_what_is_held() {
 }
 
 #[test]
+fn memory_that_a_pod_keeps_holds_the_replicas_when_the_work_is_gone() {
+    // 1 GiB with a message in hand, as targeted. The queue is purged at 6 minutes, the last messages are done at 8.
+    let metric = "{type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 1Gi}}}";
+    let purge = "[[queues.changes]]\nat = \"6m\"\naction = \"purge\"\n";
+    let at_the_end = |kept: &str| {
+        let consumer = format!("memoryIdle = \"256Mi\"\nmemoryPerMessage = \"768Mi\"\n{kept}");
+        wanted(&run(&consumer, &hpa(metric), purge), 1200.0)
+    };
+    assert_eq!((at_the_end(""), at_the_end("memoryKept = true")), (2, 4));
+}
+
+#[test]
 fn memory_is_read_at_the_scrape_and_needs_two_of_them() {
     let consumer = "memoryIdle = \"1Gi\"";
     let metric = "{type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 512Mi}}}";

@@ -82,6 +82,8 @@ object! {
         pub memory_idle: Option<Memory>,
         /// Memory that each message adds while the pod holds it, prefetched ones included.
         pub memory_per_message: Memory = Memory::ZERO,
+        /// Whether the memory of a pod stays at the most that a reading of metrics-server has found until its container starts anew, as that of many runtimes does; else what messages took is free again when they go.
+        pub memory_kept: bool = false,
     }
 }
 

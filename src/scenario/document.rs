@@ -116,6 +116,23 @@ impl Document {
                 }
             }
         }
+        for series in &mut scenario.series {
+            let Some(file) = &mut series.file else { continue };
+            let span = file.span;
+            match text_of(&mut self.files, &file.path) {
+                Ok(text) => {
+                    file.text = text;
+                    if let Err(error) = series.read_file() {
+                        unreadable.push(span);
+                        problems.error(span, "this series cannot be read", error.to_string());
+                    }
+                }
+                Err(error) => {
+                    unreadable.push(span);
+                    problems.error(span, format!("cannot read `{}`", file.path), error.to_string());
+                }
+            }
+        }
         unreadable
     }
 

@@ -1,5 +1,7 @@
 //! `[[series]]`: values over time for triggers and metrics whose source is not a queue of the scenario.
 
+use super::arrivals::TextFile;
+use super::trace::{self, TraceError};
 use crate::object;
 use crate::time::{Duration, Time};
 
@@ -24,6 +26,20 @@ object! {
         pub interpolate: bool = false,
         /// Formula of the value in KEDA's formula language, instead of `times` and `values`: `t` is the time since the beginning in seconds, as in `int(t) % 600 < 60 ? 50.0 : 5.0`.
         pub expression: Option<String>,
+        /// CSV file of the values, instead of `times` and `values`: rows of a time stamp or seconds and a value, in the order of time; the first row is the beginning of the run. At most 1,000,000 rows.
+        pub file: Option<TextFile>,
+        /// `file`: heading (or number from 1) of the column of times; absent = the first.
+        pub time_column: Option<String>,
+        /// `file`: heading (or number) of the column of values; absent = the second.
+        pub value_column: Option<String>,
+        /// `file`: values are multiplied by this.
+        pub scale: f64 = 1.0,
+        /// `file`: time is multiplied by this: 0.1 plays ten times as fast.
+        pub stretch: f64 = 1.0,
+        /// `file`: skips this much of it.
+        pub offset: Duration = Duration::ZERO,
+        /// `file`: whether it begins again at its end, which is as long after the last row as that is after the one before.
+        pub repeat: bool = false,
         /// How long after an instant its value can be read (CloudWatch shows a metric minutes late).
         pub delay: Duration = Duration::ZERO,
         /// Partitions over which the lag is spread (`kafka`).
@@ -42,11 +58,14 @@ impl SeriesSpec {
     /// The value at an instant; `None` before the first.
     #[must_use]
     pub fn value_at(&self, now: Time) -> Option<f64> {
-        let since = now.since(Time::ZERO);
+        let mut since = now.since(Time::ZERO);
         if let Some(expression) = &self.expression {
             return evaluate(expression, since.as_secs_f64()).ok();
         }
-        let last = self.times.iter().rposition(|time| *time <= since)?;
+        if let Some(length) = self.length().filter(|_| self.repeat) {
+            since = Duration::from_micros(since.as_micros() % length.as_micros());
+        }
+        let last = self.times.partition_point(|time| *time <= since).checked_sub(1)?;
         let value = *self.values.get(last)?;
         match (self.interpolate, self.times.get(last + 1), self.values.get(last + 1)) {
             (true, Some(next_time), Some(next_value)) => {
@@ -56,6 +75,28 @@ impl SeriesSpec {
             }
             _ => Some(value),
         }
+    }
+
+    /// How long a file is: as long after its last row as that is after the one before.
+    fn length(&self) -> Option<Duration> {
+        let [.., before, last] = self.times[..] else { return None };
+        Some(last + (last - before)).filter(|length| *length > Duration::ZERO)
+    }
+
+    /// Fills in `times` and `values` from the file.
+    ///
+    /// # Errors
+    /// When it cannot be played.
+    pub fn read_file(&mut self) -> Result<(), TraceError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let rows = trace::read_values(&file.text, self.time_column.as_deref(), self.value_column.as_deref())?;
+        let offset = self.offset.as_secs_f64();
+        // The value of the instant at which it is begun was set before.
+        let first = rows.partition_point(|(at, _)| *at <= offset).saturating_sub(1);
+        let time = |at: f64| Duration::from_secs_f64((at - offset).max(0.0) * self.stretch);
+        self.times = rows[first..].iter().map(|(at, _)| time(*at)).collect();
+        self.values = rows[first..].iter().map(|(_, value)| value * self.scale).collect();
+        if self.repeat && self.length().is_none() { Err(TraceError::NoLength) } else { Ok(()) }
     }
 }
 
@@ -90,6 +131,13 @@ mod tests {
             values: vec![4.0, 8.0],
             interpolate: false,
             expression: None,
+            file: None,
+            time_column: None,
+            value_column: None,
+            scale: 1.0,
+            stretch: 1.0,
+            offset: Duration::ZERO,
+            repeat: false,
             delay: Duration::ZERO,
             partitions: 1,
         };
@@ -103,6 +151,36 @@ mod tests {
         series.delay = Duration::from_secs(10);
         let known = |seconds: f64| series.known_at(Time::from_secs_f64(seconds));
         assert_eq!([9.0, 19.0, 25.0].map(known), [None, None, Some(6.0)]);
+    }
+
+    #[test]
+    fn files_are_shifted_stretched_scaled_and_repeated() {
+        let read = |csv: &str, change: fn(&mut SeriesSpec)| {
+            let mut series: SeriesSpec = crate::api::decode::defaults();
+            let span = crate::api::tree::Span { file: 0, start: 0, end: 0 };
+            series.file = Some(TextFile { path: String::new(), span, text: csv.into() });
+            change(&mut series);
+            series.read_file().map(|()| series)
+        };
+        let csv = "time,a,b\n2026-01-01 00:00:10,1,10\n2026-01-01 00:00:20,2,20\n2026-01-01 00:00:40,3,30\n";
+        let at = |series: &SeriesSpec, seconds: f64| series.value_at(Time::from_secs_f64(seconds));
+        let plain = read(csv, |_| {}).expect("a series");
+        assert_eq!([0.0, 9.9, 10.0, 30.0, 99.0].map(|s| at(&plain, s)), [1.0, 1.0, 2.0, 3.0, 3.0].map(Some));
+        let played = read(csv, |series| {
+            (series.value_column, series.scale, series.stretch) = (Some("b".to_owned()), 0.5, 2.0);
+            (series.offset, series.repeat) = (Duration::from_secs(5), true);
+        });
+        // Rows at 0, 10 and 50 s, and again from 90 s on.
+        let played = played.expect("a series");
+        let values = [5.0, 10.0, 10.0, 15.0, 15.0, 5.0, 10.0].map(Some);
+        assert_eq!([9.9, 10.0, 49.9, 50.0, 89.9, 90.0, 100.0].map(|s| at(&played, s)), values);
+        let fails = |csv: &str, change: fn(&mut SeriesSpec)| read(csv, change).expect_err("no series");
+        assert_eq!(fails("t,v\n0,1\n", |_| {}), TraceError::TooShort);
+        assert_eq!(fails("t,v\n1,1\n0,1\n", |_| {}), TraceError::Order(2));
+        assert_eq!(fails("t,v\n0,1\n1,x\n", |_| {}), TraceError::Value { row: 2, text: "x".to_owned() });
+        assert_eq!(fails("t,v\n0,1\n0,2\n", |series| series.repeat = true), TraceError::NoLength);
+        let absent = fails("t,v\n0,1\n1,2\n", |series| series.value_column = Some("w".to_owned()));
+        assert_eq!(absent, TraceError::NoColumn("w".to_owned(), "t, v".to_owned()));
     }
 
     #[test]

@@ -239,6 +239,26 @@ create = ["Deployment/orders"]
 }
 
 #[test]
+fn series_are_read_from_files() {
+    let hpa = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web}\n\
+               spec:\n  scaleTargetRef: {kind: Deployment, name: orders}\n  maxReplicas: 9\n  metrics:\n  \
+               - {type: External, external: {metric: {name: lag}, target: {type: AverageValue, averageValue: 5}}}\n";
+    let series = "\n[[series]]\nhpa = \"web\"\nmetric = \"lag\"\nfile = \"lag.csv\"\nscale = 2\n";
+    let all = BTreeMap::from([
+        ("scenario.toml".to_owned(), format!("{BASE}{series}")),
+        ("m/0.yaml".to_owned(), DEPLOYMENT.to_owned()),
+        ("m/1.yaml".to_owned(), hpa.to_owned()),
+        ("lag.csv".to_owned(), "seconds,lag\n100,3\n160,5\n".to_owned()),
+    ]);
+    let loaded = load_texts("scenario.toml", all, &Options::default()).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let series = &loaded.scenario.series[0];
+    assert_eq!(
+        (&series.times[..], &series.values[..]),
+        (&[Duration::ZERO, Duration::from_mins(1)][..], &[6.0, 10.0][..])
+    );
+}
+
+#[test]
 fn distributions_and_traces_are_read_from_files() {
     let toml = BASE.replace("processing = \"1s\"", "processing = { empirical = \"times.csv\" }");
     let toml = toml.replace(

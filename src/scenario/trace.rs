@@ -76,13 +76,7 @@ pub enum TraceError {
 pub(crate) fn read(spec: &TraceSpec) -> Result<Rows, TraceError> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(spec.file.text.as_bytes());
     let headings = reader.headers().map_err(|error| TraceError::Csv(error.to_string()))?.clone();
-    let column = |name: &str| {
-        let by_name = headings.iter().position(|heading| heading.trim() == name);
-        let by_number = || name.parse::<usize>().ok().and_then(|n| n.checked_sub(1)).filter(|n| *n < headings.len());
-        by_name
-            .or_else(by_number)
-            .ok_or_else(|| TraceError::NoColumn(name.to_owned(), headings.iter().collect::<Vec<_>>().join(", ")))
-    };
+    let column = |name: &str| find_column(&headings, name);
     let time = spec.time_column.as_deref().map_or(Ok(0), column)?;
     let count = spec.count_column.as_deref().map(column).transpose()?;
     let work: Vec<(usize, f64)> = spec
@@ -103,12 +97,7 @@ pub(crate) fn read(spec: &TraceSpec) -> Result<Rows, TraceError> {
         let number = |column: usize| {
             record.get(column).and_then(|text| text.trim().parse::<f64>().ok()).filter(|x| x.is_finite())
         };
-        let stamp = record.get(time).and_then(|text| seconds_of(text.trim())).ok_or_else(|| bad(time))?;
-        let zero = *first.get_or_insert(stamp);
-        let at = (stamp - zero) as f64 / 1e9;
-        if at > MAX_SECONDS {
-            return Err(TraceError::TooFar(row));
-        }
+        let at = since_first(record.get(time), &mut first, row)?;
         if rows.last().is_some_and(|(last, _, _)| at < *last) {
             return Err(TraceError::Order(row));
         }
@@ -150,6 +139,54 @@ pub(crate) fn read(spec: &TraceSpec) -> Result<Rows, TraceError> {
         return Err(TraceError::TooFew);
     }
     Ok(Rows::Buckets(buckets.into()))
+}
+
+/// Reads a file of values over time: seconds after the first row, and value.
+///
+/// # Errors
+/// When it cannot be played.
+pub(crate) fn read_values(
+    text: &str,
+    time_column: Option<&str>,
+    value_column: Option<&str>,
+) -> Result<Vec<(f64, f64)>, TraceError> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
+    let headings = reader.headers().map_err(|error| TraceError::Csv(error.to_string()))?.clone();
+    let time = find_column(&headings, time_column.unwrap_or("1"))?;
+    let value = find_column(&headings, value_column.unwrap_or("2"))?;
+    let (mut rows, mut first): (Vec<(f64, f64)>, _) = (Vec::new(), None);
+    for (index, record) in reader.records().enumerate() {
+        let row = index + 1;
+        if row > MAX_ROWS {
+            return Err(TraceError::TooLong);
+        }
+        let record = record.map_err(|error| TraceError::Csv(error.to_string()))?;
+        let at = since_first(record.get(time), &mut first, row)?;
+        if rows.last().is_some_and(|(last, _)| at < *last) {
+            return Err(TraceError::Order(row));
+        }
+        let number = record.get(value).and_then(|text| text.trim().parse::<f64>().ok()).filter(|x| x.is_finite());
+        let text = record.get(value).unwrap_or_default();
+        rows.push((at, number.ok_or_else(|| TraceError::Value { row, text: text.to_owned() })?));
+    }
+    if rows.len() < 2 { Err(TraceError::TooShort) } else { Ok(rows) }
+}
+
+/// A column by its heading, or by its number from 1.
+fn find_column(headings: &csv::StringRecord, name: &str) -> Result<usize, TraceError> {
+    let by_name = headings.iter().position(|heading| heading.trim() == name);
+    let by_number = || name.parse::<usize>().ok().and_then(|n| n.checked_sub(1)).filter(|n| *n < headings.len());
+    by_name
+        .or_else(by_number)
+        .ok_or_else(|| TraceError::NoColumn(name.to_owned(), headings.iter().collect::<Vec<_>>().join(", ")))
+}
+
+/// Seconds from the first row's time to the time of a row.
+fn since_first(text: Option<&str>, first: &mut Option<i128>, row: usize) -> Result<f64, TraceError> {
+    let text = text.unwrap_or_default();
+    let stamp = seconds_of(text.trim()).ok_or_else(|| TraceError::Value { row, text: text.to_owned() })?;
+    let at = (stamp - *first.get_or_insert(stamp)) as f64 / 1e9;
+    if at > MAX_SECONDS { Err(TraceError::TooFar(row)) } else { Ok(at) }
 }
 
 /// Nanoseconds of a number of seconds or of a time stamp such as `2023-11-16 18:15:46.6805900`, from an origin of its own.

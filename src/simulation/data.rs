@@ -32,6 +32,8 @@ struct Process {
     kind: usize,
     /// Its start; `None` = not yet.
     since: Option<Time>,
+    /// Most messages in hand at a reading of its memory since it started.
+    most_held: i64,
 }
 
 impl<'a> Data<'a> {
@@ -86,7 +88,7 @@ impl<'a> Data<'a> {
         match *change {
             Change::PodBound(pod) => {
                 if let Some(kind) = self.kind(cluster, cluster.pods[pod.index()].owner) {
-                    self.processes.insert(pod, Process { kind, since: None });
+                    self.processes.insert(pod, Process { kind, since: None, most_held: 0 });
                 }
             }
             Change::PodWorking(pod) => {
@@ -105,7 +107,12 @@ impl<'a> Data<'a> {
                     cluster.announce(Change::ConsumerStopped(pod));
                 }
             }
-            Change::PodCrashed(pod) => self.plane.kill(now, PodRef(pod.0)),
+            Change::PodCrashed(pod) => {
+                self.plane.kill(now, PodRef(pod.0));
+                if let Some(process) = self.processes.get_mut(&pod) {
+                    process.most_held = 0;
+                }
+            }
             Change::PodKilled(pod) | Change::PodGone(pod) => {
                 self.plane.kill(now, PodRef(pod.0));
                 self.processes.remove(&pod);
@@ -159,8 +166,11 @@ impl QueueSource for Data<'_> {
     }
 
     fn memory(&mut self, pod: PodId) -> Option<Memory> {
-        let spec = &self.scenario.consumers[self.processes.get(&pod)?.kind];
+        let process = self.processes.get_mut(&pod)?;
+        let spec = &self.scenario.consumers[process.kind];
         let held = i64::from(self.plane.held(PodRef(pod.0)));
+        process.most_held = process.most_held.max(held);
+        let held = if spec.memory_kept { process.most_held } else { held };
         Some(Memory::from_bytes(spec.memory_idle?.bytes() + held * spec.memory_per_message.bytes()))
     }
 }

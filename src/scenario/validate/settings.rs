@@ -9,6 +9,7 @@ use crate::api::hpa::{MetricKind, MetricSpec};
 use crate::api::keda::Trigger;
 use crate::api::meta::ObjectMeta;
 use crate::api::tree::{Node, Span};
+use crate::scenario::arrivals::TextFile;
 use crate::scenario::faults::Fault;
 use crate::scenario::kind::Kind;
 use crate::scenario::lint::Rule;
@@ -299,6 +300,13 @@ fn applied(cx: &Context<'_>, problems: &mut Problems) {
 fn series(cx: &Context<'_>, problems: &mut Problems) {
     for (series, at) in cx.elements("series", &cx.scenario.series) {
         reader(series, at, cx, problems);
+        if series.partitions == 0 {
+            problems.error(at.span(&["partitions"]), "`partitions` must be at least 1", "is 0");
+        }
+        if let Some(file) = &series.file {
+            series_of_file(series, file, at, cx, problems);
+            continue;
+        }
         match &series.expression {
             Some(expression) => {
                 if let Err(error) = evaluate(expression, 0.0) {
@@ -312,7 +320,11 @@ fn series(cx: &Context<'_>, problems: &mut Problems) {
                 }
             }
             None if series.times.is_empty() => {
-                problems.error(at.span(&[]), "a series needs values", "neither `times` and `values` nor `expression`");
+                problems.error(
+                    at.span(&[]),
+                    "a series needs values",
+                    "neither `times` and `values` nor `expression` nor `file`",
+                );
             }
             None => {}
         }
@@ -324,9 +336,20 @@ fn series(cx: &Context<'_>, problems: &mut Problems) {
             let span = at.span(&["times", &(index + 1).to_string()]);
             problems.error(span, "times must be in order", "not after the one before");
         }
-        if series.partitions == 0 {
-            problems.error(at.span(&["partitions"]), "`partitions` must be at least 1", "is 0");
+    }
+}
+
+/// A series from a file, which stands alone.
+fn series_of_file(series: &SeriesSpec, file: &TextFile, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    for other in ["times", "values", "expression"] {
+        if at.has(&[other]) {
+            problems.error(at.key(&[other]), "a series is a file, an expression or a list of values", "beside `file`");
         }
+    }
+    number_within(at, "scale", series.scale, -1e9, 1e9, problems);
+    number_within(at, "stretch", series.stretch, 1e-6, 1e6, problems);
+    if !cx.unreadable.contains(&file.span) && series.times.len() < 2 {
+        problems.error(at.span(&["offset"]), "nothing of the file is left", "beyond its end");
     }
 }
 
