@@ -26,6 +26,7 @@ pub mod misplaced;
 pub mod node_groups;
 pub mod objectives;
 pub mod path;
+pub mod priorities;
 pub mod queues;
 pub mod reference;
 pub mod series;

@@ -207,3 +207,42 @@ fn at_max_size_pods_stay_pending_and_the_log_says_why() {
     assert_eq!(blocked.len(), 1, "{blocked:?}");
     assert!(blocked[0].detail.contains("workers: max node group size reached"), "{}", blocked[0].detail);
 }
+
+#[test]
+fn the_expander_priority_reads_its_config_map() {
+    let group = |name: &str, priority: u32| {
+        format!(
+            "[[nodeGroups]]\nname = \"{name}\"\ninstanceType = \"m5.xlarge\"\ncount = 1\nmin = 1\nmax = 4\npriority = {priority}\n"
+        )
+    };
+    let groups = format!(
+        "[clusterAutoscaler]\nexpander = \"priority\"\n{}{}{}",
+        group("od-m5", 90),
+        group("spot-m5", 10),
+        group("other", 50)
+    );
+    let grown = |config: &str| {
+        let scenario = [CONSTANT.replacen("[simulation]\n", "[simulation]\nmanifests = [\"*.yaml\"]\n", 1)];
+        let mut texts = BTreeMap::from([("scenario.toml".to_owned(), format!("{}{groups}{UP_AND_DOWN}", scenario[0]))]);
+        let manifest = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: cluster-autoscaler-priority-expander\n  namespace: kube-system\ndata:\n  priorities: |-\n{config}"
+        );
+        let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: \"1\"}\n";
+        texts.insert("a.yaml".to_owned(), format!("{manifest}---\n{other}"));
+        let loaded = load_texts("scenario.toml", texts, &Options::default()).unwrap_or_else(|bad| panic!("{bad}"));
+        let outcome = simulation::run(&loaded.scenario, simulation::Options::replication(0)).expect("a run");
+        let grown: std::collections::BTreeSet<String> = outcome
+            .nodes
+            .iter()
+            .filter(|node| seconds(node.registered) > 0.0)
+            .filter_map(|node| Some(node.info.name.rsplit_once('-')?.0.to_owned()))
+            .collect();
+        grown.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        grown("    10:\n      - .*\n    50:\n      - ^spot-\n"),
+        ["spot-m5"],
+        "the groups' own numbers do not count"
+    );
+    assert_eq!(grown("    10:\n      - ^spot-\n    20:\n      - other$\n"), ["other"]);
+}

@@ -16,7 +16,7 @@ pub struct Choice {
     /// Capacity of one of its nodes.
     pub capacity: Resources,
     /// The group's priority, if it has one.
-    pub priority: Option<u32>,
+    pub priority: Option<i64>,
 }
 
 impl Choice {
@@ -37,7 +37,7 @@ pub fn best(choices: &[Choice], expander: Expander, draw: &mut Stream) -> Option
         Expander::LeastWaste => -choice.waste(),
         Expander::MostPods => choice.estimate.pods as f64,
         Expander::Random => 0.0,
-        Expander::Priority => choice.priority.map_or(-1.0, f64::from),
+        Expander::Priority => choice.priority.map_or(f64::NEG_INFINITY, |priority| priority as f64),
     };
     let top = choices.iter().map(score).max_by(f64::total_cmp)?;
     let equals: Vec<&Choice> = choices.iter().filter(|choice| score(choice) >= top).collect();

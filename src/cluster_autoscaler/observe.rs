@@ -77,7 +77,10 @@ pub fn group_views(groups: &Groups, world: &World<'_>) -> Vec<GroupView> {
             target: group.target,
             max: group.max,
             backoff_until: group.backoff.until(),
-            priority: spec.priority,
+            priority: match &world.scenario.cluster_autoscaler.priorities {
+                Some(priorities) => priorities.of(&spec.name),
+                None => spec.priority.map(i64::from),
+            },
         }
     };
     groups.list.iter().enumerate().map(view).collect()

@@ -22,7 +22,7 @@ pub struct GroupView {
     /// It is left alone until then.
     pub backoff_until: Option<Time>,
     /// Its place for the expander `priority`.
-    pub priority: Option<u32>,
+    pub priority: Option<i64>,
 }
 
 /// Why a group is no choice.

@@ -3,6 +3,7 @@
 use super::convert;
 use super::kind::Kind;
 use super::lint::Rule;
+use super::priorities;
 use crate::api::decode::{Problems, closest};
 use crate::api::tree::{Key, Node, Span, Value};
 
@@ -38,6 +39,9 @@ fn object(mut document: Node, scenario: &mut Node, problems: &mut Problems) {
         return;
     }
     let Some((api_version, version_span)) = text_of(&document, "apiVersion", problems) else { return };
+    if kind == "ConfigMap" {
+        return config_map(&mut document, scenario, problems);
+    }
     let Some(known) = Kind::parse(&kind) else {
         unknown_kind(&kind, kind_span, &api_version, problems);
         return;
@@ -61,6 +65,31 @@ fn object(mut document: Node, scenario: &mut Node, problems: &mut Problems) {
     document.span = kind_span;
     convert::to_current(known, &api_version, version_span, &mut document, scenario, problems);
     push(scenario, known.section(), document, problems);
+}
+
+/// Of ConfigMaps only the one of Cluster Autoscaler's expander is read.
+fn config_map(document: &mut Node, scenario: &mut Node, problems: &mut Problems) {
+    if document.at(&["metadata", "name"]).and_then(Node::as_str) != Some(priorities::CONFIG_MAP) {
+        return;
+    }
+    let span = document.span;
+    let data = document.get_mut("data").and_then(|data| data.remove(priorities::CONFIG_MAP_KEY));
+    let Some((_, data)) = data else {
+        let label = format!("needs `{}` in its data", priorities::CONFIG_MAP_KEY);
+        return problems.error(span, "this ConfigMap holds no priorities", label);
+    };
+    if scenario.get("clusterAutoscaler").is_none() {
+        scenario.insert("clusterAutoscaler", Node { span: data.span, ..Node::empty_map() });
+    }
+    if let Some(section) = scenario.get_mut("clusterAutoscaler") {
+        match section.get(priorities::CONFIG_MAP_KEY).map(|other| other.span) {
+            Some(other) => {
+                problems.error(data.span, "priorities are given twice", "the second ones");
+                problems.relate(other, "the first ones");
+            }
+            None => section.insert(priorities::CONFIG_MAP_KEY, data),
+        }
+    }
 }
 
 fn unknown_kind(kind: &str, span: Span, api_version: &str, problems: &mut Problems) {

@@ -1,5 +1,6 @@
 //! `[[nodeGroups]]` and `[clusterAutoscaler]`: nodes that Karpenter has no hand in.
 
+use super::priorities::Priorities;
 use crate::api::meta::Labels;
 use crate::api::pod::Taint;
 use crate::engine::Distribution;
@@ -34,7 +35,7 @@ object! {
         /// Whether the nodes' cost is counted.
         pub billed: bool = true,
         /// Its place for the expander `priority`, the highest first; absent = it only grows when no group that fits has one
-        /// (cluster-autoscaler `expander/priority/priority.go`; there a ConfigMap names the groups by patterns).
+        /// (cluster-autoscaler `expander/priority/priority.go`). `clusterAutoscaler.priorities` takes its place.
         pub priority: Option<u32>,
     }
 }
@@ -78,6 +79,8 @@ object! {
         pub max_graceful_termination: Duration = Duration::from_mins(10),
         /// `--expander`.
         pub expander: Expander = Expander::LeastWaste,
+        /// Expander `priority`: what ConfigMap `cluster-autoscaler-priority-expander` holds under `priorities`, in place of the groups' own `priority`. A manifest of it is read.
+        pub priorities: Option<Priorities>,
         /// From the Auto Scaling group's new size to the instance's launch.
         pub group_launch: Distribution = Distribution::Lognormal { median: Duration::from_secs(15), sigma: 0.5 },
     }
@@ -92,7 +95,7 @@ choice! {
         MostPods = "most-pods",
         /// Any.
         Random = "random",
-        /// The highest `priority` of the groups.
+        /// The highest of the groups' priorities.
         Priority = "priority",
     }
 }

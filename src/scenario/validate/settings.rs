@@ -25,6 +25,7 @@ const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
 pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
     simulation(cx, problems);
     node_groups(cx, problems);
+    priorities(cx, problems);
     market(cx, problems);
     for (fault, at) in cx.elements("faults", &cx.scenario.faults) {
         check_fault(fault, at, cx, problems);
@@ -136,6 +137,17 @@ fn node_groups(cx: &Context<'_>, problems: &mut Problems) {
             check_label(key, value, at, &["labels", key], problems);
         }
         check_taints(&group.taints, at.into(&["taints"]), problems);
+    }
+}
+
+/// Patterns that no group's name matches.
+fn priorities(cx: &Context<'_>, problems: &mut Problems) {
+    let Some(at) = cx.section("clusterAutoscaler") else { return };
+    let Some(priorities) = &cx.scenario.cluster_autoscaler.priorities else { return };
+    let names: Vec<&str> = cx.scenario.node_groups.iter().map(|group| group.name.as_str()).collect();
+    for pattern in priorities.idle(&names) {
+        let message = format!("no node group matches `{pattern}`");
+        Rule::SelectsNothing.report(problems, at.span(&["priorities"]), message, "a pattern in here", None);
     }
 }
 
