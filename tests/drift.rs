@@ -4,7 +4,7 @@ use forescale::telemetry::{NodeRecord, Outcome};
 
 #[path = "support/small_cluster.rs"]
 mod small_cluster;
-use small_cluster::{class, deployment, nodes_of, pool, run, run_for, running_at};
+use small_cluster::{class, deployment, nodes_of, pool, run, run_for, run_with, running_at};
 
 const CLASS: &str = "subnetSelectorTerms = [{ tags = { team = \"a\" } }, { id = \"subnet-1\" }]\n\
                      securityGroupSelectorTerms = [{ id = \"sg-1\" }]\nuserData = \"#!/bin/sh\"\n";
@@ -157,4 +157,29 @@ fn a_static_pool_replaces_its_drifted_nodes_within_budget_and_limit() {
     }
     let outcome = run(&text(4, "100%"));
     assert_eq!(nodes_of(&outcome, "workers").len(), 4, "at its limit a pool has no room for replacements");
+}
+
+#[test]
+fn what_drift_does_with_empty_nodes_changed_with_1_5_and_1_7() {
+    let spec = "[nodePools.spec.disruption]\nconsolidateAfter = \"Never\"\nbudgets = [{ nodes = \"100%\" }]\n";
+    let text = format!(
+        "{}{}{}[[changes]]\nat = \"5m\"\nscale = {{ web = 0 }}\n[[changes]]\nat = \"6m\"\nnewAmis = [\"default\"]\n",
+        pool("workers", &["m5.large"], &["on-demand"], spec),
+        class(CLASS),
+        deployment("web", 3, "1500m")
+    );
+    let draining = |version: &str| {
+        let outcome = run_with("12m", &text, &[("versions.karpenter", version)]);
+        let mut at: Vec<f64> = nodes_of(&outcome, "workers")
+            .iter()
+            .filter_map(|node| node.draining)
+            .map(forescale::time::Time::as_secs_f64)
+            .collect();
+        at.sort_by(f64::total_cmp);
+        at
+    };
+    let (together, apart) = (draining("\"1.4\""), draining("\"1.7\""));
+    assert_eq!(together, [together[0]; 3], "before 1.5 in one command");
+    assert_eq!(draining("\"1.6\"").len(), 0, "left to emptiness, which never comes");
+    assert!(apart.len() == 3 && apart[0] < apart[1] && apart[1] < apart[2], "one pass after the other: {apart:?}");
 }

@@ -114,6 +114,16 @@ impl Versions {
     pub fn keda_fallback_in_polls(&self) -> bool {
         self.keda.at_least(2, 19)
     }
+    /// Karpenter: emptiness comes before drift, which leaves empty nodes alone.
+    #[must_use]
+    pub fn karpenter_emptiness_before_drift(&self) -> bool {
+        self.karpenter.at_least(1, 5)
+    }
+    /// Karpenter: drift takes empty nodes first, one by one.
+    #[must_use]
+    pub fn karpenter_drift_of_empty_nodes(&self) -> bool {
+        self.karpenter.at_least(1, 7)
+    }
     /// Karpenter: the gate `ReservedCapacity` is on unless it is set.
     #[must_use]
     pub fn karpenter_reserved_capacity(&self) -> bool {

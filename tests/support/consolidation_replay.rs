@@ -309,7 +309,7 @@ impl<'a> Replay<'a> {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Pass => self.pass(Method::Emptiness),
+            Event::Pass => self.pass(None),
             Event::Validate => self.validate(),
             Event::Queue(command) => self.poll(command),
             Event::Delete(node) => self.after(EVICT_AFTER, Event::Evict(node)),
@@ -363,7 +363,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn pass(&mut self, from: Method) {
+    fn pass(&mut self, from: Option<Method>) {
         if self.unlaunched > 0 {
             self.after(UNSYNCED_PERIOD, Event::Pass);
             return;
@@ -412,7 +412,7 @@ impl<'a> Replay<'a> {
         match valid {
             Ok(command) => self.start(vec![command]),
             Err(_) => match pass::after_abandoning(command.method) {
-                Some(next) => self.pass(next),
+                Some(next) => self.pass(Some(next)),
                 None => self.after(POLLING_PERIOD, Event::Pass),
             },
         }

@@ -328,24 +328,27 @@ impl Case {
         }
     }
 
-    /// One pass from Emptiness on; `during` happens while a command is validated.
+    /// One pass from the first method on; `during` happens while a command is validated.
     pub fn pass(&mut self, during: &[Value]) {
         (self.started, self.abandoned, self.notes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut first = Some(Method::Emptiness);
-        while let Some(from) = first.take() {
+        let mut from = None;
+        loop {
             match self.compute(from) {
-                Step::Idle => {}
-                Step::Start(commands) => self.start(commands),
+                Step::Idle => return,
+                Step::Start(commands) => return self.start(commands),
                 Step::Validate(command) => {
                     self.now += VALIDATION_DELAY;
                     if self.abandoned.is_empty() {
                         during.iter().for_each(|event| self.happen(event));
                     }
                     match self.validate(&command) {
-                        Ok(valid) => self.start(vec![valid]),
+                        Ok(valid) => return self.start(vec![valid]),
                         Err(invalid) => {
                             self.abandoned.push((command.method, invalid));
-                            first = pass::after_abandoning(command.method);
+                            from = pass::after_abandoning(command.method);
+                            if from.is_none() {
+                                return;
+                            }
                         }
                     }
                 }
@@ -353,7 +356,7 @@ impl Case {
         }
     }
 
-    fn compute(&mut self, from: Method) -> Step {
+    fn compute(&mut self, from: Option<Method>) -> Step {
         let at = self.instant();
         let mut stream = Streams::new(1, 0).open("ties", 0);
         let (observed, base) = (self.cluster.observed(), self.cluster.base());

@@ -9,7 +9,7 @@ use crate::cluster::catalogue::{CapacityType, TypeId, ZoneId};
 use crate::time::Time;
 
 use super::cost;
-use super::model::{Class, Method, NodeIndex, NodeView, Observed, PoolIndex};
+use super::model::{Class, DriftOfEmpty, Method, NodeIndex, NodeView, Observed, PoolIndex};
 
 /// A node that may be disrupted, with what its order depends on.
 #[derive(Clone, Debug, PartialEq)]
@@ -249,7 +249,8 @@ fn by_lifetime(a: &Candidate, b: &Candidate) -> Ordering {
     a.lifetime_weighted_cost.partial_cmp(&b.lifetime_weighted_cost).unwrap_or(Ordering::Equal)
 }
 
-/// Orders drifted nodes: those without pods to move first, then the one that drifted first (`drift.go: ComputeCommands`).
+/// Orders drifted nodes: since 1.7 those without pods to move first, then the one that drifted first (`drift.go: ComputeCommands`).
 pub fn sort_drifted(candidates: &mut [Candidate], observed: &Observed<'_>) {
-    candidates.sort_by_key(|c| (c.reschedulable_pods > 0, observed.node(c.node).drifted_at));
+    let empty_first = observed.rules.drift_of_empty == DriftOfEmpty::First;
+    candidates.sort_by_key(|c| (empty_first && c.reschedulable_pods > 0, observed.node(c.node).drifted_at));
 }

@@ -202,13 +202,13 @@ impl Disruption {
             self.unchanged = Some(unchanged);
             return self.conclude(Step::Idle, Duration::ZERO, world, agenda);
         }
-        self.compute(Method::Emptiness, world, agenda);
+        self.compute(None, world, agenda);
     }
 
-    /// Tries the methods from `first` on.
-    fn compute(&mut self, first: Method, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+    /// Tries the methods from `first` on, or all without one.
+    fn compute(&mut self, first: Option<Method>, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let computed = self.look(first, world);
-        if first == Method::Emptiness {
+        if first.is_none() {
             self.journal.blocked(&computed.rejections, world.now, world.cluster);
         }
         self.journal.notes(&computed.outcome.notes, world.now, world.cluster);
@@ -247,7 +247,7 @@ impl Disruption {
         }
     }
 
-    fn look(&mut self, first: Method, world: &World<'_>) -> Computed {
+    fn look(&mut self, first: Option<Method>, world: &World<'_>) -> Computed {
         let at = instant(world);
         let commands = &self.commands;
         let snapshot =
@@ -269,7 +269,7 @@ impl Disruption {
             search::static_drift(budgets, candidates, &headroom, |candidate| plans[&candidate.pool].clone())
         };
         let outcome = pass::run(&mut self.memory, observed, &mut simulator, first, at, &static_drift);
-        if outcome.step == Step::Idle && first == Method::Emptiness {
+        if outcome.step == Step::Idle && first.is_none() {
             self.unchanged = Unchanged::after(observed, methods, rejections.clone(), version, at.now);
         }
         Computed { outcome, rejections }
@@ -291,7 +291,7 @@ impl Disruption {
             (Err(invalid), told) => {
                 told.abandoned(&invalid, world.now, world.cluster);
                 match pass::after_abandoning(command.method) {
-                    Some(next) => self.compute(next, world, agenda),
+                    Some(next) => self.compute(Some(next), world, agenda),
                     None => self.again_after(world.scenario.clocks.disruption_poll, world, agenda),
                 }
             }

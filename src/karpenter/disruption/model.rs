@@ -178,11 +178,36 @@ pub struct Rules {
     pub balanced: bool,
     /// A node is empty when no pod on it has a positive eviction cost (1.14); else when no pod needs rescheduling.
     pub empty_by_cost: bool,
+    /// What drift does with empty nodes.
+    pub drift_of_empty: DriftOfEmpty,
     /// Feature gate `SpotToSpotConsolidation`; default false.
     pub spot_to_spot: bool,
     /// A saving is estimated with the offerings that the replacement's requirements allow (core past 1.14.0, recorded with
     /// 1.14.1); else with any available offering of its cheapest type (core 1.14.0, which AWS's 1.14.1 is built on).
     pub savings_of_allowed_offerings: bool,
+}
+
+/// What becomes of drifted nodes that are empty (`drift.go: ComputeCommand`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftOfEmpty {
+    /// Drift comes before emptiness, and takes all of them at once as far as the budget goes (before 1.5).
+    AllAtOnce,
+    /// Drift leaves them to emptiness, which comes first (1.5 and 1.6).
+    Never,
+    /// They come before others, one by one (1.7).
+    First,
+}
+
+impl DriftOfEmpty {
+    /// Of a Karpenter version `1.minor`.
+    #[must_use]
+    pub const fn of_minor(minor: u32) -> Self {
+        match minor {
+            0..=4 => DriftOfEmpty::AllAtOnce,
+            5 | 6 => DriftOfEmpty::Never,
+            _ => DriftOfEmpty::First,
+        }
+    }
 }
 
 /// All that a pass looks at.
@@ -251,6 +276,16 @@ impl Method {
         }
     }
 
+    /// In the order of a pass under these rules (`controller.go: NewMethods`).
+    #[must_use]
+    pub const fn in_order(rules: &Rules) -> [Method; 5] {
+        let [emptiness, static_drift, drift, multi_node, single_node] = Method::ALL;
+        match rules.drift_of_empty {
+            DriftOfEmpty::AllAtOnce => [drift, emptiness, static_drift, multi_node, single_node],
+            DriftOfEmpty::Never | DriftOfEmpty::First => Method::ALL,
+        }
+    }
+
     /// Its place in [`Method::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
@@ -280,6 +315,7 @@ impl Rules {
             destination_gate: modern,
             balanced: modern,
             empty_by_cost: modern,
+            drift_of_empty: DriftOfEmpty::of_minor(minor),
             spot_to_spot,
             savings_of_allowed_offerings: modern,
         }

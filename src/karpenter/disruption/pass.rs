@@ -81,18 +81,19 @@ pub fn no_static_pools(_: &Observed<'_>, _: &search::Budgets, _: Vec<candidate::
     Found::default()
 }
 
-/// Tries the methods from `first` on, until one finds something. A method without candidates is passed over without being
+/// Tries the methods from `first` on, or all without one, until one finds something. A method without candidates is passed over without being
 /// marked consolidated; candidates and budgets are recomputed for every method.
 pub fn run(
     memory: &mut Memory,
     observed: &Observed<'_>,
     simulator: &mut impl Simulator,
-    first: Method,
+    first: Option<Method>,
     at: Instant,
     static_drift: StaticDrift<'_>,
 ) -> Outcome {
     let mut outcome = Outcome { step: Step::Idle, cost: Duration::ZERO, notes: Vec::new(), timed_out: Vec::new() };
-    for method in Method::ALL.into_iter().filter(|method| *method >= first) {
+    let order = Method::in_order(&observed.rules).into_iter();
+    for method in order.skip_while(|method| first.is_some_and(|first| *method != first)) {
         let candidates = candidate::candidates(observed, method, at.now);
         if candidates.is_empty() {
             continue;

@@ -8,7 +8,7 @@ use super::balanced::{self, Totals};
 use super::candidate::{self, Candidate};
 use super::command::{Command, Simulator, Unconsolidatable};
 use super::consolidation;
-use super::model::{Method, NodeIndex, Observed, PoolIndex};
+use super::model::{DriftOfEmpty, Method, NodeIndex, Observed, PoolIndex};
 
 /// Longest multi-node search (`MultiNodeConsolidationTimeoutDuration`).
 pub const MULTI_NODE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -76,7 +76,7 @@ pub fn emptiness(observed: &Observed<'_>, mut budgets: Budgets, mut candidates: 
     found
 }
 
-/// One drifted node with as many replacements as its pods need; nodes whose pods cannot all be placed are passed over
+/// All drifted nodes that are empty at once, before 1.5; else one drifted node with as many replacements as its pods need; nodes whose pods cannot all be placed are passed over
 /// (`drift.go: ComputeCommands`).
 pub fn drift(
     observed: &Observed<'_>,
@@ -86,6 +86,25 @@ pub fn drift(
 ) -> Found {
     candidate::sort_drifted(&mut candidates, observed);
     let mut found = Found::default();
+    let is_empty = |candidate: &Candidate| candidate.reschedulable_pods == 0;
+    match observed.rules.drift_of_empty {
+        DriftOfEmpty::First => {}
+        DriftOfEmpty::Never => candidates.retain(|candidate| !is_empty(candidate)),
+        DriftOfEmpty::AllAtOnce => {
+            let mut left = budgets.clone();
+            let empty = candidates.iter().filter(|candidate| is_empty(candidate) && take(&mut left, candidate.pool));
+            let empty: Vec<Candidate> = empty.cloned().collect();
+            if !empty.is_empty() {
+                found.commands.push(Command {
+                    method: Method::Drift,
+                    candidates: empty,
+                    replacements: Vec::new(),
+                    destinations: Vec::new(),
+                });
+                return found;
+            }
+        }
+    }
     for candidate in candidates {
         if budgets.get(&candidate.pool).is_none_or(|left| *left == 0) {
             found.over_budget.push(candidate.node);

@@ -13,7 +13,7 @@ use crate::time::Time;
 
 use super::budget::BudgetRule;
 use super::cost;
-use super::model::{NodeView, Observed, PoolIndex, PoolView, Rules};
+use super::model::{DriftOfEmpty, NodeView, Observed, PoolIndex, PoolView, Rules};
 use super::simulate::{Base, PodIdentity};
 
 /// Ids of nodes that Karpenter does not own begin here; those of its own are the ids of their NodeClaims.
@@ -24,6 +24,14 @@ const ALIEN: u32 = 1 << 31;
 pub fn rules(scenario: &Scenario) -> Rules {
     let minor = if scenario.versions.karpenter_cost_ratio_order() { 14 } else { 13 };
     let mut rules = Rules::of_minor(minor, scenario.karpenter.spot_to_spot_consolidation);
+    rules.drift_of_empty = match (
+        scenario.versions.karpenter_emptiness_before_drift(),
+        scenario.versions.karpenter_drift_of_empty_nodes(),
+    ) {
+        (false, _) => DriftOfEmpty::AllAtOnce,
+        (true, false) => DriftOfEmpty::Never,
+        (true, true) => DriftOfEmpty::First,
+    };
     let kwok = match scenario.cloud.provider {
         Some(provider) => provider == Provider::Kwok,
         None => scenario.simulation.profile == Profile::Kwok,
