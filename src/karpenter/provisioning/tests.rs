@@ -7,7 +7,7 @@ use crate::api::decode::{Decode, Problems, defaults};
 use crate::api::karpenter::NodePool as NodePoolObject;
 use crate::api::pod::PodSpec;
 use crate::cluster::NodeClassId;
-use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId};
+use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
 use crate::cluster::nodeclaim::NodePool;
 use crate::cluster::pod::{Owner, PodShape};
 use crate::cluster::state::Applied;
