@@ -1,6 +1,7 @@
 //! Fingerprints of all shipped scenarios, each for its first minutes: of everything that is decided, and of the summary with all tables.
 //!
 //! `tests/data/golden.txt` holds them; `UPDATE=1 cargo test --test golden` writes them anew. CONTRIBUTING.md says when one may change.
+//! Names behind `--` choose scenarios: `cargo test --test golden -- front-page problems/13-flapping`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,13 @@ const SPANS: [(&str, Duration); 2] =
     [("scenarios", Duration::from_mins(12)), ("scenarios/problems", Duration::from_mins(30))];
 
 fn main() -> ExitCode {
-    let found = fingerprints();
-    if std::env::var_os("UPDATE").is_some() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let found = fingerprints(&wanted);
+    if found.is_empty() {
+        println!("golden: there is no scenario {wanted:?}");
+        return ExitCode::FAILURE;
+    }
+    if std::env::var_os("UPDATE").is_some() && wanted.is_empty() {
         let lines: String = found.iter().map(|(name, print)| format!("{name} {print}\n")).collect();
         std::fs::write(STORED, lines).expect("the file can be written");
         println!("golden: {} fingerprints written", found.len());
@@ -37,7 +43,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    for name in stored.keys().filter(|name| !found.contains_key(**name)) {
+    for name in stored.keys().filter(|name| wanted.is_empty() && !found.contains_key(**name)) {
         println!("{name}: stored, but there is no such scenario");
         failed += 1;
     }
@@ -45,8 +51,8 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// `decisions=... summary=...` by the path of the scenario within `scenarios`, without its ending.
-fn fingerprints() -> BTreeMap<String, String> {
+/// `decisions=... summary=...` by the path of the scenario within `scenarios`, without its ending; of all without `wanted`.
+fn fingerprints(wanted: &[String]) -> BTreeMap<String, String> {
     let all: Vec<(PathBuf, Duration)> = SPANS
         .iter()
         .flat_map(|(folder, span)| {
@@ -57,7 +63,10 @@ fn fingerprints() -> BTreeMap<String, String> {
         .collect();
     let name =
         |path: &Path| path.with_extension("").strip_prefix("scenarios").expect("a scenario").display().to_string();
-    all.par_iter().map(|(path, span)| (name(path), fingerprint(path, *span))).collect()
+    all.par_iter()
+        .filter(|(path, _)| wanted.is_empty() || wanted.contains(&name(path)))
+        .map(|(path, span)| (name(path), fingerprint(path, *span)))
+        .collect()
 }
 
 fn fingerprint(path: &Path, span: Duration) -> String {

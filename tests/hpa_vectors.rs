@@ -25,7 +25,7 @@ const NOW: Time = Time::from_micros(2_000_000_000_000_000);
 fn main() -> ExitCode {
     let files = match std::env::var("FORESCALE_HPA_VECTORS") {
         Ok(file) => vec![file],
-        Err(_) => vec!["tests/data/hpa/vectors.json".to_owned(), "tests/data/hpa/worked_examples.json".to_owned()],
+        Err(_) => ["vectors", "worked_examples", "boundaries"].map(|name| format!("tests/data/hpa/{name}.json")).into(),
     };
     let (mut passed, mut total) = (0, 0);
     for file in files {
@@ -584,6 +584,7 @@ fn one_pass(input: &Value) -> Value {
     json!({
         "replicas": if fails { counts.spec } else { decision.desired },
         "computed": decision.desired,
+        "metric": decision.metric,
         "error": if fails || decision.failure.is_some() { json!("error") } else { Value::Null },
         "able_to_scale_reason": reason(status.conditions.able_to_scale),
         "scaling_limited_reason": reason(status.conditions.scaling_limited),

@@ -28,21 +28,26 @@ mod json_tree;
 const NOW: Time = Time::from_micros(10_000_000_000_000);
 
 fn main() -> ExitCode {
-    let file = std::env::var("FORESCALE_KEDA_VECTORS").unwrap_or_else(|_| "tests/data/keda/vectors.json".to_owned());
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
-    let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let files = match std::env::var("FORESCALE_KEDA_VECTORS") {
+        Ok(file) => vec![file],
+        Err(_) => ["vectors", "boundaries"].map(|name| format!("tests/data/keda/{name}.json")).into(),
+    };
     let (mut passed, mut total) = (0, 0);
-    for vector in list(&document["vectors"]) {
-        total += 1;
-        let got = run(text_of(&vector["kind"]), &vector["in"]);
-        let empty = Map::new();
-        let wanted = vector["want"].as_object().unwrap_or(&empty);
-        let wrong: Vec<_> = wanted.iter().filter(|(key, value)| got[key.as_str()] != **value).collect();
-        if wrong.is_empty() {
-            passed += 1;
-        } else {
-            println!("{} ({}):", text_of(&vector["id"]), text_of(&vector["source"]));
-            wrong.iter().for_each(|(key, value)| println!("    {key}: want {value}, got {}", got[key.as_str()]));
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        for vector in list(&document["vectors"]) {
+            total += 1;
+            let got = run(text_of(&vector["kind"]), &vector["in"]);
+            let empty = Map::new();
+            let wanted = vector["want"].as_object().unwrap_or(&empty);
+            let wrong: Vec<_> = wanted.iter().filter(|(key, value)| got[key.as_str()] != **value).collect();
+            if wrong.is_empty() {
+                passed += 1;
+            } else {
+                println!("{} ({}):", text_of(&vector["id"]), text_of(&vector["source"]));
+                wrong.iter().for_each(|(key, value)| println!("    {key}: want {value}, got {}", got[key.as_str()]));
+            }
         }
     }
     println!("{passed} passed, {} failed", total - passed);
@@ -151,12 +156,13 @@ fn executor(input: &Value) -> Value {
         last_active: (!input["last_active_s"].is_null()).then(|| time(&input["last_active_s"])),
         created: time(&input["created_s"]),
         initial_cooldown: true,
-        zero_from_one_only: false,
+        zero_from_one_only: input["zero_from_one_only"] == json!(true),
         now: NOW,
     };
     let result = request_scale(&request);
     json!({
         "replicas": result.scale_to.unwrap_or(replicas),
+        "active": result.active,
         "last_active": if result.refresh_last_active { "now" } else { "kept" },
         "ready": match result.ready {
             Ready::True => "True",
@@ -283,7 +289,7 @@ fn context(spec: &ScaledObjectSpec, input: &Value) -> FallbackContext<'static> {
 }
 
 fn fallback(input: &Value) -> Value {
-    let mut spec = object_spec(&Value::Null);
+    let mut spec = object_spec(&json!({ "advanced": { "scalingModifiers": input["scalingModifiers"] } }));
     spec.fallback = Some(decode::<Fallback>(&input["fallback"]));
     let target = int(&input["target"]) * 1000;
     let target = if input["metricType"] == json!("Value") {

@@ -126,12 +126,6 @@ impl Controller {
         self.entries.iter().find(|entry| entry.hpa == Some(hpa)).map(|entry| &entry.status)
     }
 
-    /// What the last pass of an HPA decided.
-    #[must_use]
-    pub fn last_decision(&self, hpa: HpaId) -> Option<&Decision> {
-        self.entries.iter().find(|entry| entry.hpa == Some(hpa)).and_then(|entry| entry.last.as_ref())
-    }
-
     /// Handles one of its own events. `external` answers pulls of external metrics.
     pub fn handle(
         &mut self,

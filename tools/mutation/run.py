@@ -4,9 +4,9 @@
 `cargo mutants` builds the package once for each mutant, which takes hours here. This asks it for its list of mutants, writes each function as
 a choice between its mutated bodies by the variable FORESCALE_MUTANT, builds that once, and runs the tests once for each mutant.
 
-    python3 tools/mutation/run.py [--folders hpa,keda,karpenter,sqs] [--only TEXT] [--jobs N] [--build-only | --no-build]
+    python3 tools/mutation/run.py [--folders hpa,keda,karpenter,sqs] [--only TEXT] [--every N] [--missed] [--jobs N] [--build-only | --no-build]
 
-Results: output/mutation/results.tsv (mutant, outcome, by which tests) and a table per file on the screen.
+Results: output/mutation/results.tsv (mutant, outcome, by which test) and a table per file on the screen.
 """
 
 import argparse
@@ -23,23 +23,22 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "output" / "mutation"
 TREE = OUTPUT / "tree"
+RESULTS = OUTPUT / "results.tsv"
 FOLDERS = ["hpa", "keda", "karpenter", "sqs"]
-# In the order in which they run; the first that fails catches the mutant. `lib` is the unit tests of the folder.
+GOLDEN = ["golden", "front-page", "two-layer", "aws-sample", "scale-to-zero", "problems/06-empty-nodes-held", "problems/13-flapping"]
+# Tests with their arguments, in the order in which they run; the first that fails catches the mutant.
 TESTS = {
-    "hpa": ["hpa_vectors", "lib", "hpa_trajectories", "recorded_hpa", "keda_and_hpa", "hpa_metrics"],
-    "keda": ["keda_vectors", "lib", "recorded_keda", "keda_and_hpa"],
-    "karpenter": [
-        "provisioning_vectors",
-        "lib",
-        "lifecycle_vectors",
-        "disruption_vectors",
-        "consolidation_recorded",
-        "provisioning_recorded",
-        "provisioning_differential",
-        "drift",
-        "node_features",
-    ],
-    "sqs": ["lib", "sqs_vectors", "sqs_properties", "consumers"],
+    "hpa": [["hpa_vectors"], ["lib", "hpa::"], ["hpa_trajectories"], ["recorded_hpa"], ["keda_and_hpa"], GOLDEN],
+    "keda": [["keda_vectors"], ["lib", "keda::"], ["recorded_keda"], ["keda_and_hpa"], GOLDEN],
+    "karpenter": [["provisioning_vectors"], ["lib", "karpenter::"], ["lifecycle_vectors"], ["disruption_vectors"], GOLDEN],
+    "sqs": [["lib", "sqs::"], ["consumers"], ["sqs_vectors"], GOLDEN],
+}
+# Slower ones, for what those miss.
+SLOW_TESTS = {
+    "hpa": [["golden"], ["hpa_metrics"]],
+    "keda": [["golden"]],
+    "karpenter": [["golden"], ["node_features"], ["provisioning_recorded"], ["consolidation_recorded"], ["provisioning_differential"]],
+    "sqs": [["sqs_properties"], ["golden"]],
 }
 SELECTOR = """
 /// The number of the mutant that runs, 0 without one.
@@ -56,6 +55,8 @@ def main():
     parser.add_argument("--folders", default=",".join(FOLDERS))
     parser.add_argument("--only", default="", help="only mutants whose name contains this")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--every", type=int, default=1, help="only each so many-th mutant")
+    parser.add_argument("--missed", action="store_true", help="what former runs missed, by all tests")
     parser.add_argument("--build-only", action="store_true")
     parser.add_argument("--no-build", action="store_true", help="use the tree and the programs of the last build")
     arguments = parser.parse_args()
@@ -65,9 +66,15 @@ def main():
     else:
         built = build(arguments.folders.split(","))
         (OUTPUT / "built.json").write_text(json.dumps(built))
+        RESULTS.unlink(missing_ok=True)
     if not arguments.build_only:
-        wanted = [mutant for mutant in built["mutants"] if arguments.only in mutant["name"]]
-        run_all(wanted, built["programs"], arguments.jobs)
+        wanted = [mutant for mutant in built["mutants"] if arguments.only in mutant["name"]][:: arguments.every]
+        if arguments.missed:
+            known = results()
+            wanted = [mutant for mutant in wanted if known.get(mutant["name"], ("",))[0] == "missed"]
+            TESTS.update({folder: TESTS[folder] + SLOW_TESTS[folder] for folder in TESTS})
+        run_all(wanted, TESTS, built["programs"], arguments.jobs)
+        table(results())
 
 
 def build(folders):
@@ -88,7 +95,7 @@ def build(folders):
         print(f"{len(found)} mutants do not compile", flush=True)
     for mutant in mutants:
         mutant["outcome"] = dropped.get(mutant["number"], "")
-    names = sorted({name for folder in folders for name in TESTS[folder]})
+    names = sorted({test[0] for folder in folders for test in TESTS[folder] + SLOW_TESTS[folder]})
     return {"mutants": mutants, "programs": programs(names)}
 
 
@@ -111,6 +118,7 @@ def listed(folders):
     wanted = [mutant for mutant in everything if folder_of(mutant["file"]) in folders]
     for number, mutant in enumerate(wanted, 1):
         mutant["number"] = number
+        mutant["name"] = mutant["name"].replace("\n", " ")
         del mutant["diff"]
     return wanted
 
@@ -233,60 +241,63 @@ def programs(names):
     return {name: found[name] for name in names}
 
 
-def run_all(mutants, programs, jobs):
+def run_all(mutants, tests, programs, jobs):
     usual = {}
     for folder in sorted({folder_of(mutant["file"]) for mutant in mutants}):
-        for name in TESTS[folder]:
+        for test in tests[folder]:
             start = time.monotonic()
-            if run_one(programs[name], name, folder, 0, 600) != "passed":
-                raise SystemExit(f"{name} fails without a mutant")
-            usual[folder, name] = time.monotonic() - start
-            print(f"{folder}: {name} takes {usual[folder, name]:.2f} s", flush=True)
+            if run_one(programs, test, 0, 600) != "passed":
+                raise SystemExit(f"{test} fails without a mutant")
+            usual[folder, test[0]] = time.monotonic() - start
 
     def judge(mutant):
-        folder = folder_of(mutant["file"])
         if mutant["outcome"]:
             return mutant, mutant["outcome"], ""
-        for name in TESTS[folder]:
-            outcome = run_one(programs[name], name, folder, mutant["number"], 20 + 10 * usual[folder, name])
+        folder = folder_of(mutant["file"])
+        for test in tests[folder]:
+            outcome = run_one(programs, test, mutant["number"], 20 + 10 * usual[folder, test[0]])
             if outcome != "passed":
-                return mutant, outcome, name
+                return mutant, outcome, test[0]
         return mutant, "missed", ""
 
-    results = []
-    with open(OUTPUT / "results.tsv", "w") as out, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for mutant, outcome, name in pool.map(judge, mutants):
-            results.append((mutant["file"], outcome, name))
-            out.write(f"{mutant['name'].replace(chr(10), ' ')}\t{outcome}\t{name}\n")
+    with open(RESULTS, "a") as out, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(judge, mutant) for mutant in mutants]):
+            mutant, outcome, test = done.result()
+            out.write("\t".join([mutant["name"], outcome, test]) + "\n")
             out.flush()
-    table(results)
 
 
-def run_one(program, name, folder, number, limit):
-    arguments = [program, f"{folder}::"] if name == "lib" else [program]
+def run_one(programs, test, number, limit):
     environment = {**os.environ, "FORESCALE_MUTANT": str(number)}
+    command = [programs[test[0]], *test[1:]]
+    nothing = subprocess.DEVNULL
     try:
-        nothing = subprocess.DEVNULL
-        code = subprocess.run(arguments, cwd=TREE, env=environment, stdout=nothing, stderr=nothing, timeout=limit).returncode
+        code = subprocess.run(command, cwd=TREE, env=environment, stdout=nothing, stderr=nothing, timeout=limit).returncode
     except subprocess.TimeoutExpired:
         return "timeout"
     return "passed" if code == 0 else "caught"
 
 
-def table(results):
-    """Counts per file: how many of those that run are caught (a run without end is one too)."""
+def results():
+    """The outcome of each mutant that ran, and by which test: its last line in the file."""
+    lines = [line.split("\t") for line in RESULTS.read_text().splitlines()]
+    return {name: (outcome, test) for name, outcome, test in lines}
+
+
+def table(outcomes):
+    """Counts per file: how many of those that run are caught (a run without end is one too), and how many of them by more than `golden`."""
     rows = collections.defaultdict(collections.Counter)
-    for file, outcome, _ in results:
-        folder = folder_of(file)
-        for key in (file, f"all of src/{folder}", "all"):
-            rows[key][outcome] += 1
-    print(f"{'file':45} caught timeout missed unviable outside   share")
+    for name, (outcome, test) in outcomes.items():
+        file = name.split(":")[0]
+        for key in (file, f"all of src/{folder_of(file)}", "all"):
+            rows[key]["golden" if outcome == "caught" and test == "golden" else outcome] += 1
+    columns = ["caught", "golden", "timeout", "missed", "unviable", "outside"]
+    print(f"{'file':45} " + " ".join(f"{column:>8}" for column in columns) + "    share")
     for key in sorted(rows, key=lambda key: (key.startswith("all"), key)):
         row = rows[key]
-        ran = row["caught"] + row["timeout"] + row["missed"]
-        share = f"{100 * (ran - row['missed']) / ran:6.1f} %" if ran else ""
-        counts = [row[name] for name in ("caught", "timeout", "missed", "unviable", "outside")]
-        print("{:45} {:6} {:7} {:6} {:8} {:7} {}".format(key, *counts, share))
+        ran = sum(row[column] for column in columns[:4])
+        share = f"{100 * (ran - row['missed']) / ran:7.1f} %" if ran else ""
+        print(f"{key:45} " + " ".join(f"{row[column]:8}" for column in columns) + share)
 
 
 if __name__ == "__main__":
