@@ -568,7 +568,8 @@ fn one_pass(input: &Value) -> Value {
     };
     if input["scale_get_fails"] == json!(true) || input["get_scale_fails"] == json!(true) {
         record_failed_get_scale(&mut status);
-        return json!({ "replicas": counts.spec, "error": "error", "able_to_scale_reason": "FailedGetScale" });
+        let reason = status.conditions.able_to_scale.map(|condition| condition.reason.as_str());
+        return json!({ "replicas": counts.spec, "error": "error", "able_to_scale_reason": reason });
     }
     let decision = reconcile(&autoscaler, &settings, &mut history, &mut status, &observed, NOW);
     let fails = input["scale_update_fails"] == json!(true) && decision.rescale();
@@ -585,6 +586,9 @@ fn one_pass(input: &Value) -> Value {
         "replicas": if fails { counts.spec } else { decision.desired },
         "computed": decision.desired,
         "metric": decision.metric,
+        "held_back": decision.is_held_back(),
+        "status_desired": status.desired_replicas,
+        "scaled_to_zero": status.conditions.scaled_to_zero.map(|condition| condition.status),
         "error": if fails || decision.failure.is_some() { json!("error") } else { Value::Null },
         "able_to_scale_reason": reason(status.conditions.able_to_scale),
         "scaling_limited_reason": reason(status.conditions.scaling_limited),
