@@ -93,7 +93,58 @@ pub fn scenario(seed: u64) -> Vec<String> {
         parts.push(change(&mut c, &frame));
     }
     parts.extend(settings(&mut c));
+    nodes_of_other_kinds(&mut Choices(Streams::new(seed, 0).open("soak of other nodes", 0)), &frame, &mut parts);
     parts
+}
+
+/// Capacity reservations, Fargate and volumes, drawn apart from all else.
+fn nodes_of_other_kinds(c: &mut Choices, frame: &Frame, parts: &mut Vec<String>) {
+    if frame.pools > 0 && c.once_in(3) {
+        let regions = ["eu-west-1", "us-west-2"].into_iter().find(|region| parts[0].contains(region));
+        let zone = format!("{}a", regions.unwrap_or("us-east-1"));
+        for index in 0..c.number(1, 2) {
+            parts.push(reservation(c, frame, index, &zone));
+        }
+        let terms =
+            c.one(&["[{ id = \"cr-0\" }]", "[{ instanceMatchCriteria = \"open\" }, { tags = { soak = \"*\" } }]"]);
+        for part in parts.iter_mut() {
+            *part = part
+                .replace(
+                    "alias = \"al2023@latest\" }]",
+                    &format!("alias = \"al2023@latest\" }}], capacityReservationSelectorTerms = {terms}"),
+                )
+                .replace("values = [\"spot\", \"on-demand\"]", "values = [\"reserved\", \"spot\", \"on-demand\"]");
+        }
+        if c.once_in(3) {
+            parts.push("[[changes]]\nat = \"2m\"\npatch = { \"EC2NodeClass/default.capacityReservationSelectorTerms\" = [{ id = \"cr-1\" }] }\n".to_owned());
+        }
+    }
+    if c.once_in(5) {
+        let text = "[[fargateProfiles]]\nname = \"some\"\nselectors = [{ namespace = \"default\", labels = { app = \"w0\" } }]\n";
+        parts.push(text.to_owned());
+    }
+    if c.once_in(4) {
+        let volumes = "spec = { volumes = [{ name = \"v\", ephemeral = {} }], containers = [";
+        parts.iter_mut().for_each(|part| *part = part.replace("spec = { containers = [", volumes));
+    }
+}
+
+fn reservation(c: &mut Choices, frame: &Frame, index: usize, zone: &str) -> String {
+    let instance_type = c.one(&["m5.large", "c5.xlarge", "m6g.2xlarge", "r5.large"]);
+    let mut text = format!(
+        "[[capacityReservations]]\nid = \"cr-{index}\"\ninstanceType = \"{instance_type}\"\nzone = \"{zone}\"\ninstanceCount = {}\n",
+        c.number(1, 4)
+    );
+    text += &c.maybe_text(3, "from", &["1m", "5m"]);
+    text += &c.maybe(4, "perHour", &["0", "1.5"]);
+    text += &c.maybe_text(3, "instanceMatchCriteria", &["targeted"]);
+    let until = c.number(6, frame.minutes + 45);
+    match c.number(0, 3) {
+        0 => text += &format!("until = \"{until}m\"\n"),
+        1 => text += &format!("until = \"{until}m\"\nreservationType = \"capacity-block\"\n"),
+        _ => {}
+    }
+    text + "tags = { soak = \"yes\" }\n"
 }
 
 fn workload(c: &mut Choices, index: usize) -> Workload {
