@@ -97,12 +97,15 @@ pub fn scenario(seed: u64) -> Vec<String> {
     parts
 }
 
+/// Types of the capacity reservations: some that pools of any kind take.
+const RESERVED_TYPES: [&str; 4] = ["m5.xlarge", "m6g.xlarge", "t3.xlarge", "t4g.xlarge"];
+
 /// Capacity reservations, Fargate and volumes, drawn apart from all else.
 fn nodes_of_other_kinds(c: &mut Choices, frame: &Frame, parts: &mut Vec<String>) {
     if frame.pools > 0 && c.once_in(3) {
         let regions = ["eu-west-1", "us-west-2"].into_iter().find(|region| parts[0].contains(region));
         let zone = format!("{}a", regions.unwrap_or("us-east-1"));
-        for index in 0..c.number(1, 2) {
+        for index in 0..RESERVED_TYPES.len() {
             parts.push(reservation(c, frame, index, &zone));
         }
         let terms =
@@ -113,7 +116,8 @@ fn nodes_of_other_kinds(c: &mut Choices, frame: &Frame, parts: &mut Vec<String>)
                     "alias = \"al2023@latest\" }]",
                     &format!("alias = \"al2023@latest\" }}], capacityReservationSelectorTerms = {terms}"),
                 )
-                .replace("values = [\"spot\", \"on-demand\"]", "values = [\"reserved\", \"spot\", \"on-demand\"]");
+                .replace("values = [\"spot\", \"on-demand\"]", "values = [\"reserved\", \"spot\", \"on-demand\"]")
+                .replace("values = [\"on-demand\"]", "values = [\"reserved\", \"on-demand\"]");
         }
         if c.once_in(3) {
             parts.push("[[changes]]\nat = \"2m\"\npatch = { \"EC2NodeClass/default.capacityReservationSelectorTerms\" = [{ id = \"cr-1\" }] }\n".to_owned());
@@ -130,7 +134,7 @@ fn nodes_of_other_kinds(c: &mut Choices, frame: &Frame, parts: &mut Vec<String>)
 }
 
 fn reservation(c: &mut Choices, frame: &Frame, index: usize, zone: &str) -> String {
-    let instance_type = c.one(&["m5.large", "c5.xlarge", "m6g.2xlarge", "r5.large"]);
+    let instance_type = RESERVED_TYPES[index];
     let mut text = format!(
         "[[capacityReservations]]\nid = \"cr-{index}\"\ninstanceType = \"{instance_type}\"\nzone = \"{zone}\"\ninstanceCount = {}\n",
         c.number(1, 4)
