@@ -37,7 +37,7 @@ mod placement;
 use scheduling::{decode, pod_spec, resources};
 
 /// How many ways chance may have gone that are tried for a wave.
-const ATTEMPTS: u64 = 200;
+const ATTEMPTS: u64 = 2000;
 
 /// The label by which pods of a case select its pools.
 const CASE: &str = "case";

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forescale::api::meta::{LabelExpression, LabelSelector, Labels, SelectorOperator};
 use forescale::api::pod::{NodeInclusionPolicy, PodAffinityTerm, PodSpec, Taint, Toleration, WhenUnsatisfiable};
-use forescale::karpenter::scheduling::requirement::Requirement;
+use forescale::karpenter::scheduling::requirement::{Effect, Requirement};
 use forescale::karpenter::scheduling::requirements::{Requirements, Undefined};
-use forescale::karpenter::scheduling::tie::Place;
+use forescale::karpenter::scheduling::tie::{Place, Slot};
 use forescale::karpenter::scheduling::{PreferencePolicy, labels};
 
 /// Kind of a constraint.
@@ -93,7 +93,17 @@ impl Group {
             };
             return if allowed { vec![host.to_owned()] } else { Vec::new() };
         }
-        let rank = |purpose: u64, domain: &str| place.rank(purpose, &self.constraint.key, domain);
+        let slot = |domain: &str, values: Option<&Requirement>| {
+            let members: Vec<&str> = match values {
+                Some(values) => values.values().collect(),
+                None => self.counts.keys().map(String::as_str).collect(),
+            };
+            let index = members.iter().position(|member| *member == domain).expect("a member");
+            Slot { index, members: members.len(), of_group: values.is_none() }
+        };
+        let rank = |purpose: u64, domain: &str, values: Option<&Requirement>| {
+            place.rank(purpose, &self.constraint.key, domain, slot(domain, values))
+        };
         let within = |requirement: &Requirement| -> Vec<(&String, i64)> {
             self.counts.iter().filter(|(domain, _)| requirement.has(domain)).map(|(d, count)| (d, *count)).collect()
         };
@@ -106,7 +116,8 @@ impl Group {
                 }
                 let valid =
                     within(node).into_iter().filter(|(_, count)| count + own - least <= self.constraint.max_skew);
-                let best = valid.min_by_key(|(domain, count)| (*count, rank(0, domain)));
+                let values = Some(node).filter(|node| node.effect() == Effect::In);
+                let best = valid.min_by_key(|(domain, count)| (*count, rank(0, domain, values)));
                 best.map(|(domain, _)| domain.clone()).into_iter().collect()
             }
             Kind::AntiAffinity => {
@@ -120,9 +131,11 @@ impl Group {
                     return held;
                 }
                 let of_pod = within(pod);
-                let shared =
-                    of_pod.iter().filter(|(domain, _)| node.has(domain)).min_by_key(|(domain, _)| rank(1, domain));
-                let first = of_pod.iter().min_by_key(|(domain, _)| rank(2, domain));
+                let shared = of_pod
+                    .iter()
+                    .filter(|(domain, _)| node.has(domain))
+                    .min_by_key(|(domain, _)| rank(1, domain, None));
+                let first = of_pod.iter().min_by_key(|(domain, _)| rank(2, domain, None));
                 let both: BTreeSet<String> =
                     shared.into_iter().chain(first).map(|(domain, _)| (*domain).clone()).collect();
                 both.into_iter().collect()

@@ -14,6 +14,7 @@ use super::requirement::{Effect, Requirement};
 use super::requirements::Requirements;
 use super::results::{NewClaim, Results, SchedulingError};
 use super::solver::Solver;
+use super::tie;
 use super::type_set::TypeSet;
 use crate::api::meta::Labels;
 use crate::cluster::catalogue::{CapacityType, Catalogue, TypeId};
@@ -135,8 +136,8 @@ fn any_value(requirement: &Requirement, stream: &mut Stream) -> Option<String> {
     match requirement.effect() {
         Effect::DoesNotExist => None,
         Effect::In => {
-            let count = requirement.values().len();
-            requirement.values().nth(stream.below(count)).map(str::to_owned)
+            let place = tie::first(requirement.values().len(), stream);
+            requirement.values().nth(place).map(str::to_owned)
         }
         Effect::NotIn | Effect::Exists => {
             let (at_least, at_most) = requirement.bounds();

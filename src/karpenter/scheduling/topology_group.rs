@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::arena::SetId;
 use super::constraints::{Kind, NodeFilter};
 use super::requirement::{Effect, Requirement};
-use super::tie::Place;
+use super::tie::{Place, Slot};
 use super::topology::Names;
 
 /// Number of a domain's name.
@@ -104,8 +104,27 @@ impl Group {
             .candidates(node, names)
             .map(|(domain, count)| (count + u32::from(selected), domain))
             .filter(|(count, _)| i64::from(*count) - least <= i64::from(self.max_skew));
-        let best = valid.min_by_key(|(count, domain)| (*count, place.rank(0, &self.key, names.get(*domain))));
+        let node = node.filter(|node| node.effect() == Effect::In);
+        let best = valid.min_by_key(|(count, domain)| (*count, self.rank(0, *domain, node, names, place)));
         best.map(|(_, domain)| domain).into_iter().collect()
+    }
+
+    /// When upstream comes to the domain, going over the values of a requirement or, without one, over the group's domains.
+    fn rank(&self, purpose: u64, domain: Domain, values: Option<&Requirement>, names: &Names, place: Place) -> u64 {
+        let name = names.get(domain);
+        let slot = match values {
+            Some(values) => Slot {
+                index: values.values().filter(|other| *other < name).count(),
+                members: values.values().len(),
+                of_group: false,
+            },
+            None => Slot {
+                index: self.counts.keys().filter(|other| names.get(**other) < name).count(),
+                members: self.counts.len(),
+                of_group: true,
+            },
+        };
+        place.rank(purpose, &self.key, name, slot)
     }
 
     /// Least count over the domains that the pod allows (`domainMinCount`).
@@ -133,7 +152,7 @@ impl Group {
             return options;
         }
         let of_pod = || self.counts.keys().filter(|domain| allows(pod, names.get(**domain)));
-        let rank = |purpose: u64, domain: &Domain| place.rank(purpose, &self.key, names.get(*domain));
+        let rank = |purpose: u64, domain: &Domain| self.rank(purpose, *domain, None, names, place);
         let shared = of_pod().filter(|domain| allows(node, names.get(**domain)));
         options.extend(shared.min_by_key(|domain| rank(1, domain)));
         options.extend(of_pod().min_by_key(|domain| rank(2, domain)));
