@@ -69,13 +69,13 @@ impl Place {
     }
 }
 
-/// Slots that a small map has.
-const SLOTS: usize = 8;
+/// Slots that a small map has; the order of larger ones is even.
+pub(super) const SLOTS: usize = 8;
 
 /// Where a domain lies in the map that is gone over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// Its place among the members by name.
+    /// Its place among the members by name, if these are few.
     pub index: usize,
     /// How many members there are.
     pub members: usize,

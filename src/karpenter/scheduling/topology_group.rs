@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::arena::SetId;
 use super::constraints::{Kind, NodeFilter};
 use super::requirement::{Effect, Requirement};
-use super::tie::{Place, Slot};
+use super::tie::{Place, SLOTS, Slot};
 use super::topology::Names;
 
 /// Number of a domain's name.
@@ -105,25 +105,24 @@ impl Group {
             .map(|(domain, count)| (count + u32::from(selected), domain))
             .filter(|(count, _)| i64::from(*count) - least <= i64::from(self.max_skew));
         let node = node.filter(|node| node.effect() == Effect::In);
-        let best = valid.min_by_key(|(count, domain)| (*count, self.rank(0, *domain, node, names, place)));
+        let rank = |domain| self.rank(0, domain, node, names, place);
+        let best = valid.reduce(|best, other| {
+            let earlier = other.0 < best.0 || (other.0 == best.0 && rank(other.1) < rank(best.1));
+            if earlier { other } else { best }
+        });
         best.map(|(_, domain)| domain).into_iter().collect()
     }
 
     /// When upstream comes to the domain, going over the values of a requirement or, without one, over the group's domains.
     fn rank(&self, purpose: u64, domain: Domain, values: Option<&Requirement>, names: &Names, place: Place) -> u64 {
         let name = names.get(domain);
-        let slot = match values {
-            Some(values) => Slot {
-                index: values.values().filter(|other| *other < name).count(),
-                members: values.values().len(),
-                of_group: false,
-            },
-            None => Slot {
-                index: self.counts.keys().filter(|other| names.get(**other) < name).count(),
-                members: self.counts.len(),
-                of_group: true,
-            },
+        let members = values.map_or(self.counts.len(), |values| values.values().len());
+        let index = match values {
+            _ if members > SLOTS => 0,
+            Some(values) => values.values().filter(|other| *other < name).count(),
+            None => self.counts.keys().filter(|other| names.get(**other) < name).count(),
         };
+        let slot = Slot { index, members, of_group: values.is_none() };
         place.rank(purpose, &self.key, name, slot)
     }
 
