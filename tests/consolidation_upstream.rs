@@ -153,7 +153,7 @@ fn decide(case: &Value, catalogue: &Arc<Catalogue>, seed: u64) -> Value {
     let mut simulator = SolverSimulator::new(&observed, &base, NOW, DecisionCost::NONE, &mut knowledge, &mut ties);
     let at = Instant { now: NOW, wall: jiff::Timestamp::UNIX_EPOCH };
     let from = METHODS[case["from"].as_u64().unwrap_or(0) as usize].0;
-    match pass::run(&mut memory, &observed, &mut simulator, from, at, &pass::no_static_pools).step {
+    match pass::run(&mut memory, &observed, &mut simulator, Some(from), at, &pass::no_static_pools).step {
         Step::Validate(command) => describe(case, &cluster, &command),
         _ => json!({"method": "none"}),
     }
