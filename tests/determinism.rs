@@ -9,12 +9,13 @@ use forescale::simulation;
 use forescale::telemetry::Outcome;
 
 /// Every shipped scenario, cut to its first minutes.
-const SHORT: [(&str, &str); 7] = [
+const SHORT: [(&str, &str); 8] = [
     ("aws-sample", "12m"),
     ("front-page", "7m"),
     ("front-page-baseline", "7m"),
     ("recorded-llm-requests", "5m"),
     ("recorded-web-traffic", "20m"),
+    ("reserved-capacity", "20m"),
     ("scale-to-zero", "11m"),
     ("two-layer", "9m"),
 ];
