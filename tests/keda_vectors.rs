@@ -14,6 +14,7 @@ use forescale::keda::fallback::{FallbackContext, Health, get_metrics_with_fallba
 use forescale::keda::formula::{Formula, NamedValue, trigger_value};
 use forescale::keda::hpa_spec;
 use forescale::keda::scaled_job::{self, JobPod, JobPodPhase, JobState};
+use forescale::keda::scaler::series::SeriesScaler;
 use forescale::keda::scaler::{ExternalMetric, ExternalTarget, Partition, QueueCounts, Sample, Scaler, Source};
 use forescale::keda::state::{
     QueryError, QueryResult, Record, Records, ScalersCache, Status, get_scaled_object_metrics, get_scaled_object_state,
@@ -90,6 +91,7 @@ fn run(kind: &str, input: &Value) -> Value {
         }
         "job_poll" => job_poll(input),
         "pending" => pending(input),
+        "rollout" => json!({ "deletes": scaled_job::deletes_previous_version(&job_spec(&input["spec"])) }),
         "clean_up" => {
             let finished: Vec<Time> = list(&input["finished_s"]).iter().map(time).collect();
             json!({ "deleted": scaled_job::clean_up(&finished, int(&input["limit"]) as u32) })
@@ -220,7 +222,19 @@ fn source(input: &Value) -> Source {
     if let Some(clock) = input["clock"].as_str() {
         return Source::Clock(clock.parse().unwrap_or_else(|error| panic!("{clock}: {error}")));
     }
-    Source::Series(input["series"].as_f64())
+    // What JSON has no number for is a text: "inf", "NaN".
+    let series = &input["series"];
+    Source::Series(series.as_f64().or_else(|| series.as_str().and_then(|text| text.parse().ok())))
+}
+
+/// What the scaler reads of a metric put once a minute, in CloudWatch.
+fn datapoint(scaler: &Scaler, minutes: &[Value], input: &Value) -> Source {
+    let Scaler::Series(SeriesScaler { cloud_watch: Some(window), .. }) = scaler else {
+        panic!("minutes are for CloudWatch")
+    };
+    let number = |key: &str| input[key].as_f64().unwrap_or(0.0);
+    let value = |second: f64| minutes.get((second / 60.0) as usize).and_then(Value::as_f64);
+    Source::Series(window.newest(number("now_s"), number("delay_s"), value))
 }
 
 fn trigger(input: &Value) -> Value {
@@ -229,7 +243,11 @@ fn trigger(input: &Value) -> Value {
         Ok(scaler) => scaler,
         Err(_) => return json!({ "parse_error": true }),
     };
-    let mut answer = match scaler.evaluate(&source(input)) {
+    let source = match input["minutes"].as_array() {
+        Some(minutes) => datapoint(&scaler, minutes, input),
+        None => source(input),
+    };
+    let mut answer = match scaler.evaluate(&source) {
         Ok(sample) => json!({ "value_milli": sample.value_milli, "active": sample.active }),
         Err(_) => json!({ "error": true, "active": false }),
     };
@@ -277,6 +295,10 @@ fn hpa(input: &Value) -> Value {
     })
 }
 
+fn capabilities(input: &Value) -> Capabilities {
+    Capabilities::of_keda(input["keda_minor"].as_u64().unwrap_or(20) as u32)
+}
+
 fn context(spec: &ScaledObjectSpec, input: &Value) -> FallbackContext<'static> {
     // The vectors live as long as the program.
     let spec: &'static ScaledObjectSpec = Box::leak(Box::new(spec.clone()));
@@ -284,7 +306,7 @@ fn context(spec: &ScaledObjectSpec, input: &Value) -> FallbackContext<'static> {
         spec,
         replicas: input["replicas"].as_u64().unwrap_or(1) as u32,
         ready_pods: input["ready_pods"].as_u64().unwrap_or(1) as u32,
-        capabilities: Capabilities::of_keda(input["keda_minor"].as_u64().unwrap_or(20) as u32),
+        capabilities: capabilities(input),
     }
 }
 
@@ -404,7 +426,7 @@ fn effective_max_scale(input: &Value) -> Value {
     let state = JobState { active: true, scale_to: 0, max_scale: int(&input["max_scale"]) };
     let (running, pending, max) = (int(&input["running"]), int(&input["pending"]), int(&input["max"]));
     let (effective, scale_to) =
-        scaled_job::get_effective_max_scale(&strategy, Capabilities::default(), state, running, pending, max);
+        scaled_job::get_effective_max_scale(&strategy, capabilities(input), state, running, pending, max);
     json!({ "effective": effective, "scale_to": scale_to })
 }
 
@@ -425,8 +447,8 @@ fn job_state(input: &Value) -> Value {
 
 fn jobs(spec: &ScaledJobSpec, state: JobState, input: &Value) -> Value {
     let (running, pending) = (int(&input["running"]), int(&input["pending"]));
-    let decision = scaled_job::request_job_scale(spec, Capabilities::default(), state, running, pending);
-    json!({ "create": decision.create })
+    let decision = scaled_job::request_job_scale(spec, capabilities(input), state, running, pending);
+    json!({ "create": decision.create, "effective": decision.effective_max_scale, "scale_to": decision.scale_to })
 }
 
 /// One poll of a ScaledJob with one trigger.

@@ -10,13 +10,6 @@ pub const COMPOSITE_METRIC_NAME: &str = "composite-metric";
 #[derive(Clone, Debug)]
 pub struct Formula {
     program: expr::Program,
-    text: String,
-}
-
-impl PartialEq for Formula {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
 }
 
 /// A trigger's value on its way into the formula.
@@ -47,7 +40,7 @@ impl Formula {
         }
         let text = cast_to_float_if_necessary(formula);
         let program = expr::compile(&text).map_err(|error| error.to_string())?;
-        let formula = Formula { program, text };
+        let formula = Formula { program };
         let mut values = expr::Context::default();
         for trigger in spec.triggers.iter().filter(|trigger| !matches!(trigger.kind.as_str(), "cpu" | "memory")) {
             if let Some(name) = &trigger.name {

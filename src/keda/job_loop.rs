@@ -28,7 +28,6 @@ const RECONCILE_TO_POLL: Duration = Duration::from_millis(10);
 /// One ScaledJob.
 #[derive(Default)]
 struct JobLoop {
-    running: bool,
     /// Whether a loop was ever started.
     started: bool,
     turn: u32,
@@ -78,11 +77,7 @@ impl JobLoops {
 
     /// Every ScaledJob is reconciled when the operator starts.
     pub(super) fn restart(&mut self, world: &World<'_>, agenda: &mut Agenda<Event>) {
-        for entry in self.loops.values_mut() {
-            entry.turn += 1;
-            entry.running = false;
-            entry.found = None;
-        }
+        self.loops.values_mut().for_each(|entry| entry.turn += 1);
         for (index, record) in world.cluster.scaled_jobs.iter().enumerate() {
             if record.applied.is_some() {
                 agenda.at(world.now, Event::ReconcileJob(ScaledJobId(index as u32)));
@@ -100,8 +95,6 @@ impl JobLoops {
         let phase = self.streams.open_named("keda-phase", &name).unit();
         let entry = self.loops.entry(id).or_default();
         entry.turn += 1;
-        entry.running = false;
-        entry.found = None;
         if deleted {
             // Jobs are owned by it and go with it.
             let all = [&entry.unfinished, &entry.succeeded, &entry.failed].map(|list| list.clone()).concat();
@@ -125,7 +118,6 @@ impl JobLoops {
             }
         }
         entry.interval = spec.polling_interval.duration().max(Duration::from_secs(1));
-        entry.running = true;
         let clocks = &world.scenario.clocks;
         let first = match clocks.keda_first_poll {
             Some(given) if !entry.started => (applied + given).max(world.now),
@@ -141,7 +133,7 @@ impl JobLoops {
 
     /// Asks all triggers; the executor acts a little later.
     pub(super) fn poll(&mut self, id: ScaledJobId, turn: u32, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
-        let Some(entry) = self.loops.get_mut(&id).filter(|entry| entry.turn == turn && entry.running) else { return };
+        let Some(entry) = self.loops.get_mut(&id).filter(|entry| entry.turn == turn) else { return };
         let record = &world.cluster.scaled_jobs[id.index()];
         let (spec, name) = (record.spec.clone(), record.name.clone());
         let Some(scalers) = entry.scalers.clone() else { return };
@@ -177,7 +169,7 @@ impl JobLoops {
 
     /// Creates Jobs, then deletes finished ones beyond the history limits.
     pub(super) fn execute(&mut self, id: ScaledJobId, turn: u32, world: &mut World<'_>) {
-        let Some(entry) = self.loops.get_mut(&id).filter(|entry| entry.turn == turn && entry.running) else { return };
+        let Some(entry) = self.loops.get_mut(&id).filter(|entry| entry.turn == turn) else { return };
         let Some(state) = entry.found.take() else { return };
         let record = &world.cluster.scaled_jobs[id.index()];
         let (spec, shape, generation) = (record.spec.clone(), record.shape, record.generation);

@@ -17,7 +17,6 @@ use super::state::{
     get_scaled_object_state,
 };
 use crate::api::keda::ScaledObjectSpec;
-use crate::cluster::pod::Phase;
 use crate::cluster::workload::{Hpa, HpaStatus};
 use crate::cluster::{
     Change, Controller, Decision, DeploymentId, HpaId, MetricAnswer, Rule, ScaledJobId, ScaledObjectId, Subject, World,
@@ -88,9 +87,8 @@ struct Failing {
 /// One ScaledObject.
 #[derive(Default)]
 struct ObjectLoop {
-    /// Generation whose loop was started by this process.
+    /// Generation whose loop was started by this process; none while no loop runs.
     started: Option<u32>,
-    running: bool,
     turn: u32,
     /// Interval of the running loop, fixed for its life.
     interval: Duration,
@@ -144,12 +142,6 @@ impl Operator {
         }
     }
 
-    /// What the status of a ScaledObject holds: last active time and failures by metric.
-    #[must_use]
-    pub fn status(&self, object: ScaledObjectId) -> Option<&Status> {
-        self.objects.get(&object).map(|entry| &entry.status)
-    }
-
     /// Handles one of its own events.
     pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         if !matches!(event, Event::Down | Event::Start)
@@ -196,7 +188,8 @@ impl Operator {
             }
             Change::DeploymentSpec(target) => {
                 for (object, entry) in &self.objects {
-                    let waits = !entry.running && entry.started.is_none();
+                    // Its reconcile failed, and was tried again, until the target is there.
+                    let waits = entry.status.original_replicas.is_none();
                     if waits && world.cluster.scaled_objects[object.index()].target == Some(target) {
                         agenda.at(later, Event::Reconcile(*object));
                     }
@@ -209,21 +202,14 @@ impl Operator {
     }
 
     fn is_current(&self, object: ScaledObjectId, turn: u32) -> bool {
-        self.objects.get(&object).is_some_and(|entry| entry.turn == turn && entry.running)
+        self.objects.get(&object).is_some_and(|entry| entry.turn == turn && entry.started.is_some())
     }
 
     /// Every object is reconciled at once, as fast as the client's rate lets through; what was in memory is gone.
     fn restart(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         self.down = false;
         self.serving_from = world.now + SERVING_DELAY;
-        for entry in self.objects.values_mut() {
-            entry.turn += 1;
-            entry.running = false;
-            entry.started = None;
-            entry.records.clear();
-            entry.cache = None;
-            entry.found = None;
-        }
+        self.objects.values_mut().for_each(stop_scale_loop);
         let applied = |at: Option<Time>| at.is_some();
         let objects = world.cluster.scaled_objects.iter().enumerate().filter(|(_, so)| applied(so.applied));
         let ids: Vec<ScaledObjectId> = objects.map(|(index, _)| ScaledObjectId(index as u32)).collect();
@@ -312,7 +298,6 @@ impl Operator {
     ) {
         let entry = self.objects.entry(object).or_default();
         stop_scale_loop(entry);
-        entry.running = true;
         entry.started = Some(generation);
         entry.interval = spec.polling_interval.duration().max(Duration::from_secs(1));
         agenda.at(first, Event::Poll { object, turn: entry.turn });
@@ -461,7 +446,8 @@ fn fallback_context<'a>(
     let deployment = &world.cluster.deployments[target.index()];
     let ready_pods = if spec.fallback.is_some() {
         let pods = deployment.pods.iter().map(|pod| &world.cluster.pods[pod.index()]);
-        pods.filter(|pod| pod.phase == Phase::Running && pod.ready).count() as u32
+        // Only pods that run are ready.
+        pods.filter(|pod| pod.ready).count() as u32
     } else {
         0
     };
@@ -470,7 +456,6 @@ fn fallback_context<'a>(
 
 fn stop_scale_loop(entry: &mut ObjectLoop) {
     entry.turn += 1;
-    entry.running = false;
     entry.started = None;
     entry.records.clear();
     entry.cache = None;

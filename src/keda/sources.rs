@@ -80,3 +80,23 @@ fn spread(lag: f64, partitions: u32) -> Vec<Partition> {
     let share = |index: i64| lag / count + i64::from(index < lag % count);
     (0..count).map(|index| Partition { lag: share(index), lag_with_persistent: share(index) }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lags(lag: f64, partitions: u32) -> Vec<i64> {
+        let all = spread(lag, partitions);
+        assert!(all.iter().all(|partition| partition.lag_with_persistent == partition.lag));
+        all.iter().map(|partition| partition.lag).collect()
+    }
+
+    #[test]
+    fn a_lag_is_spread_evenly_and_nothing_of_it_is_lost() {
+        assert_eq!(lags(7.0, 3), [3, 2, 2]);
+        assert_eq!(lags(9.0, 3), [3, 3, 3]);
+        assert_eq!(lags(2.9, 4), [1, 1, 0, 0]);
+        assert_eq!(lags(-5.0, 2), [0, 0]);
+        assert_eq!(lags(5.0, 0), [5], "a topic has a partition");
+    }
+}

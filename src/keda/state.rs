@@ -20,7 +20,7 @@ pub struct TriggerScaler {
 }
 
 /// All scalers of an object (`pkg/scaling/cache/scalers_cache.go: ScalersCache`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ScalersCache {
     /// In the order of the spec.
     pub triggers: Vec<TriggerScaler>,
