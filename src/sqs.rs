@@ -251,6 +251,11 @@ impl Sqs {
         found
     }
 
+    /// The extremes of a queue's counts since the last call; `now` begins a new window.
+    pub fn take_window(&mut self, now: Time, id: QueueId) -> Window {
+        self.queues[usize::from(id.0)].counts.take_window(now)
+    }
+
     /// The largest number of messages at once so far, all queues together.
     #[must_use]
     pub fn most_messages(&self) -> usize {

@@ -59,7 +59,7 @@ impl DataPlane {
 
     /// The fewest and the most messages since the last call for this queue, and when.
     pub fn take_window(&mut self, now: Time, queue: QueueId) -> Window {
-        self.sqs.queues[usize::from(queue.0)].counts.take_window(now)
+        self.sqs.take_window(now, queue)
     }
 
     /// Counters and histograms of a queue, with the empty polls up to `now`.

@@ -61,23 +61,6 @@ impl Sqs {
         if oldest == NONE { Duration::ZERO } else { now.since(self.messages[oldest].aged_from).max_zero() }
     }
 
-    /// Time since the send of the oldest undeleted message, whatever its receives; zero without messages. Walks through the
-    /// messages that were received three times or more.
-    #[must_use]
-    pub fn true_age_of_oldest(&self, now: Time, id: QueueId) -> Duration {
-        let queue = self.queue(id);
-        let mut oldest = now;
-        if queue.age.head != NONE {
-            oldest = oldest.min(self.messages[queue.age.head].sent);
-        }
-        let mut slot = queue.set_back.head;
-        while slot != NONE {
-            oldest = oldest.min(self.messages[slot].sent);
-            slot = self.messages[slot].younger;
-        }
-        now.since(oldest)
-    }
-
     /// Visible messages that nobody can receive (FIFO): those behind a message in flight of their group; all, when no group can
     /// deliver.
     #[must_use]

@@ -71,7 +71,7 @@ impl Sqs {
         queue.next_id += 1;
         let message_id = message.id;
         queue.enqueue(messages, &mut self.timers, now, slot, delay);
-        watch_oldest(queue, messages, &mut self.timers);
+        watch_oldest(queue, messages, now, &mut self.timers);
         Sent::Enqueued(message_id)
     }
 
@@ -327,11 +327,11 @@ impl Sqs {
 
 /// Sets the timer for the retention of the oldest message, if none is set.
 #[inline]
-pub(super) fn watch_oldest(queue: &mut Queue, messages: &Messages, timers: &mut Timers) {
+pub(super) fn watch_oldest(queue: &mut Queue, messages: &Messages, now: Time, timers: &mut Timers) {
     if !queue.oldest_watched && queue.age.head != NONE {
         queue.oldest_watched = true;
         let at = messages[queue.age.head].sent + queue.settings.retention;
-        timers.add(at, Timer::OldestTooOld { queue: queue.id.0 });
+        timers.add(at.max(now), Timer::OldestTooOld { queue: queue.id.0 });
     }
 }
 
@@ -353,12 +353,16 @@ fn repeat(
     if !untouched {
         return None;
     }
-    let deadline = now + receive.visibility.unwrap_or(queue.settings.visibility_timeout);
+    let timeout = receive.visibility.unwrap_or(queue.settings.visibility_timeout);
+    let mut payload = 0;
     for receipt in receipts {
-        messages[receipt.slot].deadline = deadline;
-        timers.add(deadline, Timer::Visible { slot: receipt.slot, generation: receipt.generation });
-        out.push(received_of(&messages[receipt.slot], receipt.slot));
+        let message = &mut messages[receipt.slot];
+        message.deadline = (now + timeout).min(message.received + MAX_VISIBILITY);
+        timers.add(message.deadline, Timer::Visible { slot: receipt.slot, generation: receipt.generation });
+        payload += u64::from(message.size);
+        out.push(received_of(message, receipt.slot));
     }
+    queue.statistics.counters.requests.receive_parts += share_of_call(payload, 1);
     Some(receipts.len() as u32)
 }
 

@@ -149,7 +149,7 @@ impl Counts {
     }
 
     /// The extremes since the last call; `now` begins a new window.
-    pub fn take_window(&mut self, now: Time) -> Window {
+    pub(crate) fn take_window(&mut self, now: Time) -> Window {
         let Depth { visible, in_flight, .. } = self.depth;
         self.visible_area.look(now, visible);
         self.in_flight_area.look(now, in_flight);

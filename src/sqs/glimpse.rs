@@ -66,7 +66,8 @@ impl Sqs {
             let message = &self.messages[slot];
             let waits = matches!(message.state, State::Visible | State::Delayed);
             if waits && message.receive_count == 0 && (message.id >> ORIGIN_SHIFT) as usize == origin {
-                *(if message.id < id { &mut earlier } else { &mut later }) += 1;
+                earlier += u64::from(message.id < id);
+                later += u64::from(message.id > id);
             }
         }
         (earlier, self.queues[origin].next_id - id - 1 - later)

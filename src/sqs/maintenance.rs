@@ -95,14 +95,14 @@ impl Sqs {
         if let Some(retention) = new.retention {
             queue.settings.retention = retention;
             queue.oldest_watched = false;
-            watch_oldest(queue, messages, &mut self.timers);
+            watch_oldest(queue, messages, now, &mut self.timers);
             let heads = [queue.age.head, queue.set_back.head];
             for head in heads {
                 let mut slot = head;
                 while slot != NONE {
                     let message = &messages[slot];
                     if message.own_retention {
-                        self.timers.add(message.sent + retention, Timer::TooOld { slot, id: message.id });
+                        self.timers.add((message.sent + retention).max(now), Timer::TooOld { slot, id: message.id });
                     }
                     slot = List::<Age>::after(messages, slot);
                 }
@@ -166,7 +166,7 @@ impl Sqs {
             queue.take_out(messages, now, slot);
             messages.release(slot);
         }
-        watch_oldest(queue, messages, &mut self.timers);
+        watch_oldest(queue, messages, now, &mut self.timers);
         self.wake(QueueId(index));
     }
 

@@ -19,7 +19,6 @@ const MAX_LIFE: Duration = Duration::from_hours(36);
 pub(crate) struct MoveTask {
     messages_per_second: u32,
     started: Time,
-    moved: u64,
 }
 
 impl Sqs {
@@ -39,7 +38,7 @@ impl Sqs {
             return Err(SqsError::NoMove);
         }
         let messages_per_second = messages_per_second.clamp(1, MAX_RATE);
-        queue.move_task = Some(MoveTask { messages_per_second, started: now, moved: 0 });
+        queue.move_task = Some(MoveTask { messages_per_second, started: now });
         self.timers.add(now, Timer::Move { queue: id.0 });
         Ok(())
     }
@@ -90,13 +89,13 @@ impl Sqs {
         let (sent, message_id) = (message.sent, message.id);
         queue.statistics.counters.dead_letters += 1;
         queue.enqueue(messages, &mut self.timers, now, slot, Duration::ZERO);
-        let end = sent + self.queues[usize::from(id.0)].settings.retention;
+        let end = (sent + self.queues[usize::from(id.0)].settings.retention).max(now);
         self.timers.add(end, Timer::TooOld { slot, id: message_id });
     }
 
     /// One step of a move task.
     pub(super) fn move_step(&mut self, now: Time, id: QueueId) {
-        let Some(mut task) = self.queue(id).move_task else { return };
+        let Some(task) = self.queue(id).move_task else { return };
         let (interval, count) = if task.messages_per_second >= 10 {
             (STEP, task.messages_per_second / 10)
         } else {
@@ -109,7 +108,6 @@ impl Sqs {
                 return;
             };
             self.send_again(now, id, slot);
-            task.moved += 1;
         }
         let queue = &mut self.queues[usize::from(id.0)];
         queue.move_task = (now.since(task.started) < MAX_LIFE).then_some(task);
