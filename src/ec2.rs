@@ -18,4 +18,5 @@ pub mod pools;
 pub mod prices;
 pub mod provider;
 pub mod reservations;
+pub mod selectors;
 pub mod unavailable;

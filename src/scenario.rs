@@ -1,5 +1,6 @@
 //! What a user writes: TOML and manifests -> one validated [`Scenario`], with diagnostics that point at the line.
 
+pub mod account;
 pub mod arrivals;
 pub mod axes;
 pub mod capacity_reservations;
@@ -98,6 +99,12 @@ object! {
         pub fargate_profiles: Vec<fargate::FargateProfile>,
         /// What Fargate costs and how fast it starts pods.
         pub fargate: fargate::FargateFlags = crate::api::decode::defaults(),
+        /// Images that nodes are made of.
+        pub amis: Vec<account::Ami>,
+        /// The account's subnets.
+        pub subnets: Vec<account::Subnet>,
+        /// The account's security groups.
+        pub security_groups: Vec<account::SecurityGroup>,
         /// What the account has reserved at EC2.
         pub capacity_reservations: Vec<capacity_reservations::CapacityReservation>,
         /// Cluster Autoscaler's flags.

@@ -273,7 +273,7 @@ fn catalogue(stream: &mut Stream) -> Catalogue {
         left: stream.below(3) as u32,
     };
     let reservations = (0..RESERVATIONS).map(reservation).collect();
-    Catalogue { zones: ZONES.map(str::to_owned).into(), types, reservations }
+    Catalogue { zones: ZONES.map(str::to_owned).into(), types, reservations, without_subnet: Vec::new() }
 }
 
 fn instance_type(stream: &mut Stream, family: &str, cpu: i64) -> InstanceType {

@@ -206,7 +206,7 @@ object! {
     pub struct Ec2NodeClassSpec {
         /// AMI family; default from the alias in `amiSelectorTerms`, else AL2023.
         pub ami_family: Option<AmiFamily>,
-        /// AMIs, for drift and the family.
+        /// AMIs, each term adding some: for drift, the family, and which architectures can be launched. Without `[[amis]]` other terms are other AMIs.
         pub ami_selector_terms: Vec<AmiSelectorTerm>,
         /// kubelet settings that change capacity.
         pub kubelet: Option<KubeletConfiguration>,
@@ -214,10 +214,10 @@ object! {
         pub block_device_mappings: Vec<BlockDeviceMapping>,
         /// `RAID0` makes instance-store disks the node's ephemeral storage.
         pub instance_store_policy: Option<String>,
-        /// Subnets. Only for drift: a node drifts when a term that was there at its launch is gone.
-        pub subnet_selector_terms: Vec<Node>,
-        /// Security groups. Only for drift: other terms are other groups.
-        pub security_group_selector_terms: Vec<Node>,
+        /// Subnets, each term adding some. Without `[[subnets]]` only for drift: a node drifts when a term that was there at its launch is gone.
+        pub subnet_selector_terms: Vec<SubnetSelectorTerm>,
+        /// Security groups, each term adding some; only for drift. Without `[[securityGroups]]` other terms are other groups.
+        pub security_group_selector_terms: Vec<SecurityGroupSelectorTerm>,
         /// Capacity reservations whose instances may be launched, each term adding some.
         pub capacity_reservation_selector_terms: Vec<CapacityReservationSelectorTerm>,
         /// Only for drift.
@@ -262,16 +262,42 @@ choice! {
 }
 
 object! {
-    /// Selects AMIs.
+    /// Selects AMIs: a release by `alias`, one by `id` or `ssmParameter`, or those that meet all of the other fields.
     pub struct AmiSelectorTerm {
-        /// Family and version, such as `al2023@latest`.
+        /// Family and version, such as `al2023@latest`; stands alone, as the only term.
         pub alias: Option<String>,
-        /// AMI id.
+        /// Id, `ami-0123456789abcdef0`; stands alone.
         pub id: Option<String>,
-        /// Name pattern.
+        /// Name; `*` stands for any text.
         pub name: Option<String>,
+        /// Tags that it has; value `*` = any.
+        pub tags: BTreeMap<String, String>,
+        /// Parameter of SSM that holds an AMI's id.
+        pub ssm_parameter: Option<String>,
     }
-    ignore ["owner", "tags", "ssmParameter"]
+    ignore ["owner"]
+}
+
+object! {
+    /// Selects subnets: one by `id`, or those with all of the tags.
+    pub struct SubnetSelectorTerm {
+        /// Id, `subnet-0123456789abcdef0`; stands alone.
+        pub id: Option<String>,
+        /// Tags that it has; value `*` = any.
+        pub tags: BTreeMap<String, String>,
+    }
+}
+
+object! {
+    /// Selects security groups: one by `id` or `name`, or those with all of the tags.
+    pub struct SecurityGroupSelectorTerm {
+        /// Id, `sg-0123456789abcdef0`; stands alone.
+        pub id: Option<String>,
+        /// Name (not the tag `Name`); stands alone.
+        pub name: Option<String>,
+        /// Tags that it has; value `*` = any.
+        pub tags: BTreeMap<String, String>,
+    }
 }
 
 object! {

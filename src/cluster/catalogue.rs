@@ -76,6 +76,8 @@ pub struct InstanceType {
 pub struct Catalogue {
     /// Zone names, in alphabetical order.
     pub zones: Vec<String>,
+    /// Zones in which the node class has no subnet: offerings there are not available, and no domains.
+    pub without_subnet: Vec<ZoneId>,
     /// Capacity reservations; those that the node class does not select have no offerings.
     pub reservations: Vec<Reservation>,
     /// Types, in alphabetical order of their names.

@@ -6,6 +6,7 @@ use super::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, 
 use super::change::Change;
 use super::ids::{InstanceId, NodeClaimId, NodeClassId, NodeId};
 use super::instance::InstanceState;
+use super::node_class::LaunchedWith;
 use super::nodeclaim::LaunchError;
 use super::state::Cluster;
 use crate::api::meta::Labels;
@@ -23,6 +24,8 @@ pub struct Launched {
     pub zone: ZoneId,
     /// How it is bought.
     pub capacity_type: CapacityType,
+    /// Id of its subnet, where the node class says which there are.
+    pub subnet: Option<String>,
     /// Capacity for the NodeClaim's status.
     pub capacity: Resources,
     /// Allocatable for the NodeClaim's status.
@@ -35,9 +38,9 @@ impl Cluster {
     /// Writes the answer of the cloud into a NodeClaim (`PopulateNodeClaimDetails`).
     pub fn launch_nodeclaim(&mut self, now: Time, id: NodeClaimId, launched: Launched) {
         let class = self.nodepools[self.nodeclaims[id.index()].pool.index()].node_class;
-        let launched_with = self.node_classes.get(class.index()).and_then(|class| class.version.clone());
+        let class = self.node_classes.get(class.index()).and_then(|class| class.version.clone());
         let claim = &mut self.nodeclaims[id.index()];
-        claim.launched_with = launched_with;
+        claim.launched_with = class.map(|class| LaunchedWith { class, subnet: launched.subnet });
         claim.launched = Some(now);
         claim.instance = Some(launched.instance);
         claim.instance_type = Some(launched.instance_type);
@@ -159,6 +162,27 @@ impl Cluster {
         for offering in &mut catalogue.types[instance_type.0 as usize].offerings {
             if offering.zone == zone && offering.capacity_type == capacity_type {
                 offering.available = available;
+            }
+        }
+        self.announce(Change::Offerings(class));
+    }
+
+    /// Says in which zones a node class has no subnet: nothing is available there; elsewhere what `is_free` says of type, zone and
+    /// capacity type. Offerings from capacity reservations stay as they are.
+    pub fn set_zones_without_subnet(
+        &mut self,
+        class: NodeClassId,
+        zones: Vec<ZoneId>,
+        is_free: impl Fn(&str, &str, CapacityType) -> bool,
+    ) {
+        let catalogue = Arc::make_mut(&mut self.catalogues[class.index()]);
+        catalogue.without_subnet = zones;
+        let Catalogue { zones, without_subnet, types, .. } = catalogue;
+        for InstanceType { name, offerings, .. } in types {
+            for offering in offerings.iter_mut().filter(|offering| offering.reservation.is_none()) {
+                let zone = &zones[usize::from(offering.zone.0)];
+                offering.available =
+                    !without_subnet.contains(&offering.zone) && is_free(name, zone, offering.capacity_type);
             }
         }
         self.announce(Change::Offerings(class));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::catalogue::{CapacityType, ReservationId, TypeId, ZoneId};
 use super::ids::{InstanceId, NodeClassId, NodeId, NodePoolId};
-use super::node_class::NodeClassVersion;
+use super::node_class::LaunchedWith;
 use crate::api::karpenter::{DisruptionReason, NodePool as NodePoolObject};
 use crate::api::meta::Labels;
 use crate::api::pod::{NodeRequirement, Taint};
@@ -75,7 +75,7 @@ pub struct NodeClaim {
     /// Creation.
     pub created: Time,
     /// How its node class stood at its launch (the annotation `ec2nodeclass-hash`, `status.imageID`, and where the instance stands).
-    pub launched_with: Option<Arc<NodeClassVersion>>,
+    pub launched_with: Option<LaunchedWith>,
     /// The cloud answered with an instance.
     pub launched: Option<Time>,
     /// Its Node joined.

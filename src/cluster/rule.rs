@@ -31,6 +31,8 @@ pub enum Page {
     Disruption,
     /// Drift.
     Drift,
+    /// What the selectors of EC2NodeClasses find.
+    Selectors,
     /// What EC2 gives.
     Launch,
     /// What happens to instances.
@@ -58,6 +60,7 @@ impl Page {
             Page::Reservations => ("docs/karpenter.md", "Capacity reservations"),
             Page::Disruption => ("docs/karpenter.md", "Disruption"),
             Page::Drift => ("docs/karpenter.md", "Drift"),
+            Page::Selectors => ("docs/karpenter.md", "What selectors find"),
             Page::Launch => ("docs/ec2.md", "Reproduced"),
             Page::Accidents => ("docs/ec2.md", "Modelled"),
             Page::ClusterAutoscaler => ("docs/cluster-autoscaler.md", "What is modelled"),
@@ -480,7 +483,7 @@ rules! {
     /// The EC2NodeClass finds another AMI than the node was launched with.
     AmiDrift = "AMIDrift", Drift,
         "karpenter-provider-aws pkg/cloudprovider/drift.go: isAMIDrifted",
-        "it would not have drifted with `amiSelectorTerms` that name one version";
+        "it would not have drifted with `amiSelectorTerms` that name one AMI or version";
     /// The EC2NodeClass finds other security groups than the node was launched with.
     SecurityGroupDrift = "SecurityGroupDrift", Drift,
         "karpenter-provider-aws pkg/cloudprovider/drift.go: areSecurityGroupsDrifted",
@@ -501,6 +504,22 @@ rules! {
     CapacityBlockExpiring = "capacityreservation.expiration", Reservations,
         "karpenter-provider-aws pkg/controllers/capacityreservation/expiration/controller.go: Reconcile",
         "it would have stayed with a later end of the capacity block";
+    /// The AMIs that an EC2NodeClass finds changed.
+    AmisReady = "AMIsReady", Selectors,
+        "karpenter-provider-aws pkg/controllers/nodeclass/ami.go: Reconcile",
+        "it would have found the same with `amiSelectorTerms` that name one AMI";
+    /// The subnets that an EC2NodeClass finds changed.
+    SubnetsReady = "SubnetsReady", Selectors,
+        "karpenter-provider-aws pkg/controllers/nodeclass/subnet.go: Reconcile",
+        "it would have found the same with `subnetSelectorTerms` that the change does not touch";
+    /// The security groups that an EC2NodeClass finds changed.
+    SecurityGroupsReady = "SecurityGroupsReady", Selectors,
+        "karpenter-provider-aws pkg/controllers/nodeclass/securitygroup.go: Reconcile",
+        "it would have found the same with `securityGroupSelectorTerms` that the change does not touch";
+    /// The EC2NodeClass finds nothing of a kind that a launch needs.
+    NodeClassNotReady = "NodeClassNotReady", Selectors,
+        "karpenter-provider-aws pkg/cloudprovider/cloudprovider.go: Create",
+        "it would have been launched if the selectors of its EC2NodeClass found AMIs, subnets and security groups";
     /// No instance type of the request has an offering that Karpenter believes to be available.
     InsufficientCapacity = "InsufficientCapacity", Launch,
         "karpenter-provider-aws pkg/providers/instance/instance.go: launchInstance",

@@ -1,6 +1,7 @@
 //! The cloud side of Karpenter in a run: launches, terminations, refused offerings, prices, reclaims.
 
 mod launching;
+mod node_classes;
 mod prices;
 mod reclaims;
 mod reserved;
@@ -15,6 +16,7 @@ use super::launch::FleetRequest;
 use super::limits::{Quotas, TokenBucket};
 use super::pools::{PoolKey, Pools};
 use super::prices::Prices;
+use super::selectors::Parameters;
 use super::unavailable::{OfferingKey, SWEEP, UnavailableOfferings};
 use crate::cluster::catalogue::{CapacityType, Offering, ReservationId, TypeId};
 use crate::cluster::instance::InstanceState;
@@ -59,6 +61,8 @@ pub enum Event {
     TakeBack(InstanceId),
     /// An instance is gone without notice.
     Lose(InstanceId),
+    /// Karpenter looks what the selectors of node classes find.
+    ReconcileNodeClasses,
     /// Karpenter looks at capacity reservations.
     PollReservations,
     /// The capacity reservation of that number becomes active.
@@ -104,6 +108,7 @@ pub struct Ec2 {
     quotas: Quotas,
     pools: Pools,
     prices: Prices,
+    parameters: Parameters,
     reserved: reserved::Reserved,
     unavailable: UnavailableOfferings,
     sweep_phase: Duration,
@@ -135,6 +140,7 @@ impl Ec2 {
             quotas: Quotas::of(&scenario.market),
             pools: Pools::new(&scenario.market, region, streams),
             prices: Prices::new(&scenario.market, streams),
+            parameters: Parameters::default(),
             reserved: reserved::Reserved::of(scenario),
             unavailable: UnavailableOfferings::default(),
             sweep_phase: Duration::from_secs_f64(phase),
@@ -148,6 +154,7 @@ impl Ec2 {
     /// Schedules what happens of its own accord. Once, before the first event.
     pub fn start(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         self.schedule_prices(world.scenario, agenda);
+        self.start_node_classes(world, agenda);
         self.start_reservations(world, agenda);
         for (number, fault) in world.scenario.faults.iter().enumerate() {
             agenda.at(Time::ZERO + fault.at, Event::Fault(number as u32));
@@ -182,6 +189,7 @@ impl Ec2 {
                 for key in self.unavailable.clear() {
                     set_available(&key, true, world);
                 }
+                self.restart_node_classes(world);
             }
             Event::RefreshPrices => self.refresh_prices(world, agenda),
             Event::PricesMove => self.move_prices(world, agenda),
@@ -194,6 +202,7 @@ impl Ec2 {
             Event::Notice(id) => self.give_notice(id, world, agenda),
             Event::TakeBack(id) => self.take_back(id, world, agenda),
             Event::Lose(id) => self.lose(id, world),
+            Event::ReconcileNodeClasses => self.reconcile_node_classes(world, agenda),
             Event::PollReservations => self.poll_reservations(world, agenda),
             Event::ReservationBegins(number) => self.reservation_begins(ReservationId(number), world),
             Event::ReservationEnds(number) => self.reservation_ends(ReservationId(number), world),
@@ -217,6 +226,7 @@ impl Ec2 {
                 }
             }
             Change::NodeClaimGone(claim) => self.leave_reservation(claim, world),
+            Change::NodeClassSpec(class) => self.look_at_node_class(class, world),
             Change::NodeClaimDeleting(claim) => self.mark_interrupted_offering(claim, world, agenda),
             _ => {}
         }
@@ -324,12 +334,13 @@ impl Ec2 {
     }
 }
 
-/// Sets an offering's availability in the catalogue of every node class that has it.
+/// Sets an offering's availability in the catalogue of every node class that has it; without a subnet there it stays out.
 fn set_available(key: &OfferingKey, available: bool, world: &mut World<'_>) {
     let (capacity_type, name, zone) = key;
     for number in 0..world.cluster.catalogues.len() {
         let catalogue = &world.cluster.catalogues[number];
         let (Some(id), Some(zone)) = (catalogue.find(name), catalogue.find_zone(zone)) else { continue };
+        let available = available && !catalogue.without_subnet.contains(&zone);
         world.cluster.set_offering_available(NodeClassId(number as u32), id, zone, *capacity_type, available);
     }
 }

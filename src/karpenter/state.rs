@@ -11,6 +11,7 @@ use crate::api::pod::{NodeOperator, PodSpec, Taint};
 use crate::api::scalar::{IntOrPercent, parse_go_duration};
 use crate::api::workload::{PodDisruptionBudget, UnhealthyPodEvictionPolicy};
 use crate::cluster::node::Node;
+use crate::cluster::node_class::NodeClass;
 use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::pod::{Owner, Phase};
 use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId};
@@ -295,11 +296,12 @@ pub struct Observation<'a> {
     pub pools: Vec<NodePoolId>,
 }
 
-/// Looks at the cluster. Static NodePools and those not there (yet) are left out.
+/// Looks at the cluster. Static NodePools, those not there (yet) and those whose node class is not Ready are left out.
 #[must_use]
 pub fn observe(cluster: &Cluster, options: Options) -> Observation<'_> {
     let dynamic = |pool: &&crate::cluster::nodeclaim::NodePool| {
-        pool.applied.is_some() && !pool.deleted && pool.object.spec.replicas.is_none()
+        let ready = cluster.node_classes.get(pool.node_class.index()).is_none_or(NodeClass::is_ready);
+        pool.applied.is_some() && !pool.deleted && pool.object.spec.replicas.is_none() && ready
     };
     let pools: Vec<NodePoolId> = (0..cluster.nodepools.len() as u32)
         .map(NodePoolId)

@@ -11,6 +11,7 @@ use crate::api::meta::Labels;
 use crate::api::pod::{PodSpec, Toleration, TolerationOperator};
 use crate::cluster::change::Change;
 use crate::cluster::decision::{Controller, Decision, Subject};
+use crate::cluster::node_class::NodeClass;
 use crate::cluster::world::World;
 use crate::cluster::{Cluster, NodeClaimId, NodePoolId, Rule};
 use crate::engine::{Agenda, Stream, Streams};
@@ -68,6 +69,11 @@ pub fn decide(counts: Counts, replicas: u32, limit: Option<u32>) -> Step {
     }
 }
 
+/// Whether the pool's node class is Ready: its condition is the pool's.
+fn is_ready(cluster: &Cluster, pool: NodePoolId) -> bool {
+    cluster.node_classes.get(cluster.nodepools[pool.index()].node_class.index()).is_none_or(NodeClass::is_ready)
+}
+
 /// Keeps static pools at their size.
 pub struct StaticCapacity {
     timers: Vec<u32>,
@@ -85,6 +91,13 @@ impl StaticCapacity {
     pub fn observe(&mut self, change: &Change, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         match *change {
             Change::NodePoolSpec(pool) => self.look(pool, world, agenda),
+            Change::NodeClassSpec(class) => {
+                let of_class = |id: &NodePoolId| world.cluster.nodepools[id.index()].node_class == class;
+                let all = (0..world.cluster.nodepools.len() as u32).map(NodePoolId);
+                for pool in all.filter(of_class).collect::<Vec<_>>() {
+                    self.look(pool, world, agenda);
+                }
+            }
             Change::NodeClaimCreated(claim) | Change::NodeClaimDeleting(claim) | Change::NodeClaimGone(claim) => {
                 self.look(world.cluster.nodeclaims[claim.index()].pool, world, agenda);
             }
@@ -117,7 +130,8 @@ impl StaticCapacity {
         let step = decide(counts(world.cluster, pool), replicas, node_limit(&record.object.spec));
         match step {
             Step::Keep | Step::Limited => {}
-            Step::Create(count) => self.create(pool, count, replicas, world),
+            Step::Create(count) if is_ready(world.cluster, pool) => self.create(pool, count, replicas, world),
+            Step::Create(_) => {}
             Step::Delete(count) => {
                 for claim in to_delete(world.cluster, pool, count as usize, world.now) {
                     let detail =

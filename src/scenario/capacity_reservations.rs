@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::account::has_tags;
 use crate::api::karpenter::{CapacityReservationSelectorTerm, InstanceMatchCriteria};
 use crate::api::scalar::Quantity;
 use crate::time::{Duration, Time};
@@ -82,10 +83,7 @@ pub fn is_selected(terms: &[CapacityReservationSelectorTerm], reservation: &Capa
 }
 
 fn matches(term: &CapacityReservationSelectorTerm, reservation: &CapacityReservation) -> bool {
-    let tagged = |(key, wanted): (&String, &String)| {
-        reservation.tags.get(key).is_some_and(|value| wanted == "*" || value == wanted)
-    };
-    term.tags.iter().all(tagged)
+    has_tags(&term.tags, &reservation.tags)
         && term.owner_id.as_ref().is_none_or(|owner| reservation.owner_id.as_ref() == Some(owner))
         && term.instance_match_criteria.is_none_or(|criteria| criteria == reservation.instance_match_criteria)
 }

@@ -22,7 +22,7 @@ object! {
         pub create: Vec<String>,
         /// Objects to delete: `["ScaledObject/orders"]`.
         pub delete: Vec<String>,
-        /// EC2NodeClasses whose `amiSelectorTerms` find a newer AMI from now on (a release of `al2023@latest`, an image built for a name): their nodes drift. Karpenter finds a release up to a day after it is published.
+        /// EC2NodeClasses whose `amiSelectorTerms` find a newer AMI from now on (a release of `al2023@latest`, an image built for a name): their nodes drift at once. `[[amis]]` says when a release is published instead; Karpenter finds it up to a day later.
         pub new_amis: Vec<String>,
         /// Offerings that EC2 stops selling for good, as far as Karpenter knows. Nodes that stand on them drift, not before they are an hour old.
         pub withdraw: Vec<OfferingSelector>,

@@ -40,6 +40,8 @@ object! {
         pub batch_idle: Duration = Duration::from_secs(1),
         /// `BATCH_MAX_DURATION` of Karpenter's provisioner.
         pub batch_max: Duration = Duration::from_secs(10),
+        /// From the beginning to the first time that Karpenter asks again what an AMI alias with `@latest` stands for (it remembers that for 24 h); left out: uniform in [0, 24 h).
+        pub ami_alias_lookup: Option<Duration>,
         /// First pass of Karpenter's disruption loop; left out: uniform in [0, disruptionPoll).
         pub disruption_first_pass: Option<Duration>,
         /// Time from the end of a disruption pass that did nothing to the next.

@@ -1,5 +1,6 @@
 //! What no single field can say: names that must exist, bounds that depend on each other, rules of the admission webhooks.
 
+mod account;
 mod context;
 mod fargate;
 mod fit;
@@ -12,6 +13,7 @@ mod pods;
 mod queues;
 mod ranges;
 mod reservations;
+mod selectors;
 mod settings;
 mod triggers;
 mod unwise;
@@ -77,6 +79,7 @@ pub fn check(
     queues::check(&cx, problems);
     settings::check(&cx, problems);
     ranges::check(&cx, problems);
+    account::check(&cx, problems);
     reservations::check(&cx, problems);
     unwise::check(&cx, problems);
 }

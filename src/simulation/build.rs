@@ -9,7 +9,7 @@ use crate::api::workload::{PreemptionPolicy, PriorityClass};
 use crate::cluster::catalogue::Catalogue;
 use crate::cluster::fargate;
 use crate::cluster::instance::{Instance, InstanceState};
-use crate::cluster::node_class::{NodeClass, NodeClassVersion};
+use crate::cluster::node_class::{Found, NodeClass, NodeClassVersion, Selectors};
 use crate::cluster::node_group;
 use crate::cluster::nodeclaim::NodePool;
 use crate::cluster::pod::PodShape;
@@ -98,7 +98,7 @@ fn add_node_classes(cluster: &mut Cluster, scenario: &Scenario, streams: Streams
     }
     for class in &scenario.node_classes {
         let settings = NodeSettings::of_class(&class.spec).map_err(|error| BuildError(error.to_string()))?;
-        let version = Some(Arc::new(node_class_version(class, &settings, 0)));
+        let version = Some(Arc::new(node_class_version(class, &settings)));
         cluster.add_node_class(NodeClass { name: name_of(&class.metadata), version }, aws(settings)?);
     }
     if !scenario.fargate_profiles.is_empty() {
@@ -108,10 +108,15 @@ fn add_node_classes(cluster: &mut Cluster, scenario: &Scenario, streams: Streams
     Ok(())
 }
 
-/// How an EC2NodeClass with these settings stands.
-pub fn node_class_version(class: &Ec2NodeClass, settings: &NodeSettings, new_amis: u32) -> NodeClassVersion {
-    let reservation_terms = class.spec.capacity_reservation_selector_terms.clone();
-    NodeClassVersion { fields: class.spec.fields.clone(), family: settings.family, new_amis, reservation_terms }
+/// How an EC2NodeClass with these settings stands before anybody looked what it finds.
+pub fn node_class_version(class: &Ec2NodeClass, settings: &NodeSettings) -> NodeClassVersion {
+    NodeClassVersion {
+        fields: class.spec.fields.clone(),
+        family: settings.family,
+        new_amis: 0,
+        selectors: Arc::new(Selectors::of(&class.spec)),
+        found: Found::default(),
+    }
 }
 
 fn name_of(metadata: &ObjectMeta) -> String {

@@ -168,8 +168,12 @@ fn patch_node_class(object: &Ec2NodeClass, scenario: &Scenario, cluster: &mut Cl
     let Ok(settings) = NodeSettings::of_class(&object.spec) else { return };
     resettle(Arc::make_mut(&mut cluster.catalogues[id.index()]), &scenario.simulation.region, &settings);
     Overlays::of(scenario).extend(Arc::make_mut(&mut cluster.catalogues[id.index()]));
-    let new_amis = cluster.node_classes[id.index()].version.as_ref().map_or(0, |version| version.new_amis);
-    cluster.set_node_class(id, build::node_class_version(object, &settings, new_amis));
+    let mut version = build::node_class_version(object, &settings);
+    if let Some(before) = &cluster.node_classes[id.index()].version {
+        // Karpenter looks anew what it finds now.
+        (version.new_amis, version.found) = (before.new_amis, before.found.clone());
+    }
+    cluster.set_node_class(id, version);
 }
 
 fn find_new_ami(class: &str, cluster: &mut Cluster) {

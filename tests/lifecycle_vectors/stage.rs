@@ -316,6 +316,7 @@ impl Stage {
             instance_type: TypeId(0),
             zone: ZoneId(0),
             capacity_type: CapacityType::Spot,
+            subnet: None,
             capacity: size(),
             allocatable: size(),
             labels: Labels::new(),

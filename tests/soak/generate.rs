@@ -94,6 +94,7 @@ pub fn scenario(seed: u64) -> Vec<String> {
     }
     parts.extend(settings(&mut c));
     nodes_of_other_kinds(&mut Choices(Streams::new(seed, 0).open("soak of other nodes", 0)), &frame, &mut parts);
+    what_selectors_find(&mut Choices(Streams::new(seed, 0).open("soak of accounts", 0)), &frame, &mut parts);
     parts
 }
 
@@ -149,6 +150,55 @@ fn reservation(c: &mut Choices, frame: &Frame, index: usize, zone: &str) -> Stri
         _ => {}
     }
     text + "tags = { soak = \"yes\" }\n"
+}
+
+/// AMIs, subnets and security groups that come and go, drawn apart from all else.
+fn what_selectors_find(c: &mut Choices, frame: &Frame, parts: &mut Vec<String>) {
+    if frame.pools == 0 || !c.once_in(3) {
+        return;
+    }
+    let region = ["eu-west-1", "us-west-2"].into_iter().find(|region| parts[0].contains(region)).unwrap_or("us-east-1");
+    let mut terms = String::new();
+    if c.once_in(2) {
+        terms += "subnetSelectorTerms = [{ tags = { soak = \"*\" } }], ";
+        for (index, zone) in ["a", "b", "b"].iter().enumerate() {
+            let place = format!("id = \"subnet-{index}\"\nzone = \"{region}{zone}\"\n");
+            parts.push(format!("[[subnets]]\n{place}{}", while_there(c, frame)));
+        }
+    }
+    if c.once_in(2) {
+        terms += "securityGroupSelectorTerms = [{ name = \"web\" }, { tags = { soak = \"*\" } }], ";
+        for index in 0..2 {
+            parts.push(format!("[[securityGroups]]\nid = \"sg-{index}\"\n{}", while_there(c, frame)));
+        }
+    }
+    parts.push(format!("[[amis]]\nalias = \"al2023@v2\"\nfrom = \"{}s\"\n", c.number(0, frame.minutes * 60)));
+    parts.push(format!("[clocks]\namiAliasLookup = \"{}m\"\n", c.number(0, frame.minutes)));
+    let own = c.once_in(2);
+    if own {
+        for (index, architecture) in ["x86_64", "x86_64", "arm64"].iter().enumerate() {
+            let image = format!("id = \"ami-{index}\"\narchitecture = \"{architecture}\"\n");
+            parts.push(format!("[[amis]]\n{image}{}", while_there(c, frame)));
+        }
+    }
+    for part in parts.iter_mut() {
+        *part = part.replace("amiSelectorTerms = [", &format!("{terms}amiSelectorTerms = ["));
+        if own {
+            *part = part.replace("{ alias = \"al2023@latest\" }", "{ tags = { soak = \"*\" } }");
+        }
+    }
+}
+
+/// Since when and until when something is there, and its tag; mostly always.
+fn while_there(c: &mut Choices, frame: &Frame) -> String {
+    let mut text = "tags = { soak = \"yes\" }\n".to_owned();
+    if c.once_in(3) {
+        text += &format!("from = \"{}s\"\n", c.number(0, frame.minutes * 30));
+    }
+    if c.once_in(3) {
+        text += &format!("until = \"{}s\"\n", c.number(frame.minutes * 30 + 1, frame.minutes * 60 + 60));
+    }
+    text
 }
 
 fn workload(c: &mut Choices, index: usize) -> Workload {

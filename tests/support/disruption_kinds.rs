@@ -1,18 +1,20 @@
 //! The kinds of disruption vectors: timelines of passes, and single rules.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use forescale::api::karpenter::{Budget, DisruptionReason, Ec2NodeClassSpec, NodePoolSpec};
 use forescale::api::meta::Labels;
 use forescale::api::written::Written;
 use forescale::cluster::PodId;
-use forescale::cluster::node_class::NodeClassVersion;
+use forescale::cluster::node_class::{Found, FoundAmi, FoundSubnet, LaunchedWith, NodeClassVersion, Selectors};
 use forescale::ec2::capacity::NodeSettings;
+use forescale::ec2::selectors::{self, Account, Parameters};
 use forescale::karpenter::disruption::balanced::{self, PoolTotals};
 use forescale::karpenter::disruption::budget::{self, BudgetRule};
 use forescale::karpenter::disruption::candidate::{self, Candidate};
 use forescale::karpenter::disruption::command::Command;
-use forescale::karpenter::disruption::drift_detection::{self, HashedTemplate};
+use forescale::karpenter::disruption::drift_detection::{self, HashedTemplate, NothingFound};
 use forescale::karpenter::disruption::execution;
 use forescale::karpenter::disruption::model::{Method, NodeIndex, Owner, PoolIndex};
 use forescale::karpenter::disruption::queue::{self, ReplacementState};
@@ -22,6 +24,7 @@ use forescale::karpenter::disruption::state::ConsolidationState;
 use forescale::karpenter::lifecycle::drain::{DrainPod, Tier, drain};
 use forescale::karpenter::lifecycle::interruption::{Message, State, react};
 use forescale::karpenter::static_capacity::{Counts, drift_headroom};
+use forescale::scenario::Scenario;
 use forescale::time::{Duration, Time};
 use serde_json::{Value, json};
 
@@ -54,6 +57,7 @@ pub fn run(vector: &Value) -> Vec<String> {
         "consolidatable" => each(vector, consolidatable),
         "pool_drift" => each(vector, pool_drift),
         "class_drift" => each(vector, class_drift),
+        "finds" => finds(vector),
         "type_check" => each(vector, |case| {
             let at = |json: &Value| Time::ZERO + span(json);
             let last = case["lastFound"].as_str().map(|_| at(&case["lastFound"]));
@@ -83,19 +87,62 @@ fn pool_drift(case: &Value) -> Value {
 }
 
 /// Why a NodeClaim drifts that was launched with the EC2NodeClass `then`, when the class is `now` and has found `newAmis` since.
+/// `thenFinds` and `nowFinds` are what its selectors found.
 fn class_drift(case: &Value) -> Value {
-    let version = |json: &Value, new_amis: u32| {
+    let version = |json: &Value, finds: &Value, new_amis: u32| {
         let spec: Written<Ec2NodeClassSpec> = decode(json);
         let family = NodeSettings::of_class(&spec).expect("settings").family;
-        NodeClassVersion { fields: spec.fields.clone(), family, new_amis, reservation_terms: Vec::new() }
+        let selectors = Arc::new(Selectors::of(&spec));
+        NodeClassVersion { fields: spec.fields.clone(), family, new_amis, selectors, found: found(finds) }
     };
-    let new_amis = case["newAmis"].as_u64().unwrap_or(0) as u32;
-    let drift = drift_detection::of_class(&version(&case["then"], 0), &version(&case["now"], new_amis));
-    drift.map_or(Value::Null, |drift| json!(drift.rule().name()))
+    let class = Arc::new(version(&case["then"], &case["thenFinds"], 0));
+    let then = LaunchedWith { class, subnet: case["subnet"].as_str().map(str::to_owned) };
+    let now = version(&case["now"], &case["nowFinds"], case["newAmis"].as_u64().unwrap_or(0) as u32);
+    match drift_detection::of_class(&then, &now, case["architecture"].as_str().unwrap_or("amd64")) {
+        Ok(drift) => drift.map_or(Value::Null, |drift| json!(drift.rule().name())),
+        Err(NothingFound) => json!("an error"),
+    }
+}
+
+/// `{ amis: [[id, architecture]], subnets: [id], securityGroups: [id] }`.
+fn found(json: &Value) -> Found {
+    let ids = |key: &str| json[key].as_array().map(|ids| ids.iter().map(|id| text(id).to_owned()).collect::<Vec<_>>());
+    let ami = |pair: &Value| FoundAmi {
+        id: text(&pair[0]).to_owned(),
+        architecture: ["amd64", "arm64"].into_iter().find(|known| pair[1] == *known),
+    };
+    let subnet = |id: String| FoundSubnet { id, zone: "a".to_owned() };
+    Found {
+        amis: json["amis"].as_array().map(|amis| amis.iter().map(ami).collect()),
+        subnets: ids("subnets").map(|ids| ids.into_iter().map(subnet).collect()),
+        security_groups: ids("securityGroups"),
+    }
+}
+
+/// What the selectors of an EC2NodeClass find in an account, one look after the other.
+fn finds(vector: &Value) -> Vec<String> {
+    let scenario: Scenario = decode(&vector["account"]);
+    let account =
+        Account { amis: &scenario.amis, subnets: &scenario.subnets, security_groups: &scenario.security_groups };
+    let mut parameters = Parameters::default();
+    each(vector, |case| {
+        let spec: Ec2NodeClassSpec = decode(&case["spec"]);
+        if case["restarts"] == true {
+            parameters.clear();
+        }
+        let found = selectors::find(&Selectors::of(&spec), account, &mut parameters, Time::ZERO + span(&case["at"]));
+        let amis = |all: &Vec<FoundAmi>| all.iter().map(|ami| json!([ami.id, ami.architecture])).collect::<Vec<_>>();
+        let subnets = |all: &Vec<FoundSubnet>| all.iter().map(|subnet| subnet.id.clone()).collect::<Vec<_>>();
+        let mut answer = serde_json::Map::new();
+        answer.extend(found.amis.as_ref().map(|all| ("amis".to_owned(), json!(amis(all)))));
+        answer.extend(found.subnets.as_ref().map(|all| ("subnets".to_owned(), json!(subnets(all)))));
+        answer.extend(found.security_groups.map(|all| ("securityGroups".to_owned(), json!(all))));
+        Value::Object(answer)
+    })
 }
 
 /// Every case's answer must equal its `want`.
-fn each(vector: &Value, answer: impl Fn(&Value) -> Value) -> Vec<String> {
+fn each(vector: &Value, mut answer: impl FnMut(&Value) -> Value) -> Vec<String> {
     let cases = list(&vector["cases"]);
     let wrong = cases.iter().filter_map(|case| {
         let got = answer(case);

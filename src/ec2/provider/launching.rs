@@ -5,7 +5,7 @@ use crate::api::meta::Labels;
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ReservationId, TypeId, ZoneId};
 use crate::cluster::instance::{Instance, InstanceState};
 use crate::cluster::nodeclaim::{LaunchError, NodeClaim};
-use crate::cluster::{InstanceId, Launched, NodeClaimId, NodeClassId, Rule, Subject, World};
+use crate::cluster::{Cluster, InstanceId, Launched, NodeClaimId, NodeClassId, Rule, Subject, World};
 use crate::ec2::batcher::group_equal;
 use crate::ec2::classes::{NodeSource, source};
 use crate::ec2::data;
@@ -15,6 +15,7 @@ use crate::ec2::launch::{LaunchRequest, Override, plan};
 use crate::ec2::limits::Quotas;
 use crate::ec2::pools::{PoolKey, Pools};
 use crate::ec2::reservations::Slots;
+use crate::ec2::selectors::subnet_for_launch;
 use crate::engine::Agenda;
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -73,6 +74,7 @@ impl Ec2 {
             instance_type,
             zone: offering.zone,
             capacity_type: offering.capacity_type,
+            subnet: None,
             capacity: requests,
             allocatable,
             labels: labels(&catalogue, catalogue.get(instance_type), offering.zone, offering.capacity_type),
@@ -81,6 +83,12 @@ impl Ec2 {
     }
 
     fn launch_aws(&mut self, id: NodeClaimId, class: NodeClassId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if !world.cluster.node_classes[class.index()].is_ready() {
+            let detail = format!("EC2NodeClass {} is not Ready", world.cluster.node_classes[class.index()].name);
+            Self::log(world, Subject::NodeClaim(id), "refuse", Rule::NodeClassNotReady, detail);
+            agenda.at(world.now, Event::LaunchFails(id, LaunchError::InsufficientCapacity));
+            return;
+        }
         let claim = &world.cluster.nodeclaims[id.index()];
         let request = LaunchRequest {
             options: &claim.options,
@@ -91,7 +99,14 @@ impl Ec2 {
             has_min_values: claim.has_min_values,
         };
         match plan(&world.cluster.catalogues[class.index()], &request) {
-            Some(request) => {
+            Some(mut request) => {
+                request.overrides.retain(|pool| has_ami(pool, class, world.cluster));
+                if request.overrides.is_empty() {
+                    let detail = "no AMI of its EC2NodeClass runs on the instance types of the NodeClaim".to_owned();
+                    Self::log(world, Subject::NodeClaim(id), "refuse", Rule::AmisReady, detail);
+                    agenda.at(world.now, Event::LaunchFails(id, LaunchError::Retryable));
+                    return;
+                }
                 let wake = self.fleet_window.add(world.now, Wish { claim: id, class, request });
                 agenda.at(wake.at, Event::CloseFleetWindow(wake.generation));
             }
@@ -135,8 +150,10 @@ impl Ec2 {
             scenario: world.scenario,
         };
         let answer = allocate(&call.request, call.claims.len(), &mut capacity, &mut self.fleet_stream);
+        let subnets = subnets_of_call(call.class, &catalogue, world.cluster);
         for (claim, pool) in call.claims.iter().zip(&answer.launched) {
-            self.launched(*claim, call.class, call.request.capacity_type, pool, world, agenda);
+            let subnet = subnets.get(usize::from(pool.zone.0)).and_then(Option::as_deref);
+            self.launched(*claim, &call, pool, subnet, world, agenda);
         }
         for error in &answer.errors {
             let name = catalogue.get(error.pool.instance_type).name.clone();
@@ -162,12 +179,13 @@ impl Ec2 {
     fn launched(
         &mut self,
         id: NodeClaimId,
-        class: NodeClassId,
-        capacity_type: CapacityType,
+        call: &Call,
         pool: &Override,
+        subnet: Option<&str>,
         world: &mut World<'_>,
         agenda: &mut Agenda<Event>,
     ) {
+        let (class, capacity_type) = (call.class, call.request.capacity_type);
         let catalogue = world.cluster.catalogues[class.index()].clone();
         let instance_type = catalogue.get(pool.instance_type);
         let zone = catalogue.zone(pool.zone);
@@ -202,6 +220,7 @@ impl Ec2 {
             instance_type: pool.instance_type,
             zone: pool.zone,
             capacity_type,
+            subnet: subnet.map(str::to_owned),
             capacity: instance_type.capacity,
             allocatable: instance_type.allocatable,
             labels: node_labels,
@@ -235,6 +254,30 @@ fn add_instance(
         terminated: None,
         interrupted: false,
     })
+}
+
+/// Whether the node class has found an AMI for the instance type of a pool.
+fn has_ami(pool: &Override, class: NodeClassId, cluster: &Cluster) -> bool {
+    let found = cluster.node_classes[class.index()].version.as_ref().map(|version| &version.found);
+    let Some(found) = found.filter(|found| found.amis.is_some()) else { return true };
+    let labels = &cluster.catalogues[class.index()].get(pool.instance_type).labels;
+    let architecture =
+        labels.iter().find(|(key, _)| key == "kubernetes.io/arch").and_then(|(_, values)| values.first());
+    architecture.is_none_or(|own| found.ami_of(own).is_some())
+}
+
+/// By zone: the subnet that all instances of a call go to.
+fn subnets_of_call(class: NodeClassId, catalogue: &Catalogue, cluster: &Cluster) -> Vec<Option<String>> {
+    let Some(version) = &cluster.node_classes[class.index()].version else { return Vec::new() };
+    let in_subnet = |id: &str| {
+        let claims = cluster.live_nodeclaims.iter().map(|claim| &cluster.nodeclaims[claim.index()]);
+        let inside = claims.filter(|claim| {
+            claim.launched_with.as_ref().is_some_and(|launched| launched.subnet.as_deref() == Some(id))
+        });
+        inside.map(|claim| addresses(&claim.capacity)).sum()
+    };
+    let zones = catalogue.zones.iter();
+    zones.map(|zone| subnet_for_launch(&version.found, zone, in_subnet).map(str::to_owned)).collect()
 }
 
 fn zones_of(claim: &NodeClaim, catalogue: &Catalogue) -> Vec<ZoneId> {

@@ -187,7 +187,7 @@ impl Ec2 {
             let mut selected: Vec<ReservationId> = ids(world.scenario)
                 .filter(|id| {
                     let reservation = &world.scenario.capacity_reservations[usize::from(id.0)];
-                    reservation.is_active(world.now) && is_selected(&version.reservation_terms, reservation)
+                    reservation.is_active(world.now) && is_selected(&version.selectors.reservations, reservation)
                 })
                 .collect();
             selected.sort_by_key(|id| &world.scenario.capacity_reservations[usize::from(id.0)].id);
@@ -244,6 +244,7 @@ impl Ec2 {
             let on_demand = self.prices.at(world.now, regional, &spec.zone, CapacityType::OnDemand).unwrap_or(0.0);
             let labels = &catalogue.get(type_id).labels;
             let available = can_boot(version.family, regional.row.family)
+                && !catalogue.without_subnet.contains(&zone)
                 && self.reserved.left[usize::from(id.0)] > 0
                 && !is_expiring(spec, world.now);
             let offering = Offering {

@@ -6,7 +6,7 @@ use crate::api::meta::Labels;
 use crate::api::pod::Taint;
 use crate::cluster::Rule;
 use crate::cluster::catalogue::{CapacityType, Catalogue, ReservationId};
-use crate::cluster::node_class::NodeClassVersion;
+use crate::cluster::node_class::{LaunchedWith, NodeClassVersion};
 use crate::karpenter::scheduling::labels;
 use crate::karpenter::scheduling::requirements::{Requirements, Undefined};
 use crate::time::{Duration, Time};
@@ -128,31 +128,74 @@ pub fn instance_type_not_found(catalogue: &Catalogue, labels: &Labels) -> bool {
     !catalogue.get(id).offerings.iter().any(|offering| fits(offering.capacity_type) && in_zone(offering.zone))
 }
 
-/// The first reason of its EC2NodeClass for a NodeClaim that was launched when the class stood as `then` (`isNodeClassDrifted`).
+/// The EC2NodeClass finds nothing of a kind, so that drift cannot be told: what is known of it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NothingFound;
+
+/// The first reason of its EC2NodeClass for a NodeClaim that was launched with `then`, when the class stands as `now`
+/// (`isNodeClassDrifted`). `architecture` is that of its instance type.
 ///
-/// What selector terms find is not known: other terms for AMIs or security groups find others, and a subnet is no longer found
-/// when one of the terms of then is gone.
-#[must_use]
-pub fn of_class(then: &NodeClassVersion, now: &NodeClassVersion) -> Option<Drift> {
+/// Where the scenario does not say what there is to find, other terms for AMIs or security groups find others, and a subnet is no
+/// longer found when one of the terms of then is gone.
+///
+/// # Errors
+/// When drift cannot be told.
+pub fn of_class(
+    then: &LaunchedWith,
+    now: &NodeClassVersion,
+    architecture: &str,
+) -> Result<Option<Drift>, NothingFound> {
+    let class = &then.class;
     let hashed = |class: &NodeClassVersion| -> Vec<(String, Vec<String>)> {
         let fields =
             class.fields.iter().filter(|(key, value)| !value.is_empty() && !NOT_HASHED.contains(&key.as_str()));
         fields.map(|(key, value)| (key.clone(), value.clone())).collect()
     };
-    let terms = |class: &NodeClassVersion, key: &str| class.fields.get(key).cloned().unwrap_or_default();
-    let changed = |key| terms(then, key) != terms(now, key);
-    if then.family != now.family || hashed(then) != hashed(now) {
-        return Some(Drift::NodeClassDrift);
+    if class.family != now.family || hashed(class) != hashed(now) {
+        return Ok(Some(Drift::NodeClassDrift));
     }
-    if then.new_amis != now.new_amis || changed("amiSelectorTerms") {
-        return Some(Drift::AmiDrift);
+    Ok(if class.new_amis != now.new_amis || is_ami_drifted(class, now, architecture)? {
+        Some(Drift::AmiDrift)
+    } else if are_security_groups_drifted(class, now)? {
+        Some(Drift::SecurityGroupDrift)
+    } else if is_subnet_drifted(then, now)? {
+        Some(Drift::SubnetDrift)
+    } else {
+        None
+    })
+}
+
+fn terms(class: &NodeClassVersion, key: &str) -> Vec<String> {
+    class.fields.get(key).cloned().unwrap_or_default()
+}
+
+fn is_ami_drifted(then: &NodeClassVersion, now: &NodeClassVersion, architecture: &str) -> Result<bool, NothingFound> {
+    let (Some(_), Some(amis)) = (&then.found.amis, &now.found.amis) else {
+        return Ok(terms(then, "amiSelectorTerms") != terms(now, "amiSelectorTerms"));
+    };
+    if amis.is_empty() {
+        return Err(NothingFound);
     }
-    if changed("securityGroupSelectorTerms") {
-        return Some(Drift::SecurityGroupDrift);
+    Ok(then.found.ami_of(architecture) != now.found.ami_of(architecture))
+}
+
+fn are_security_groups_drifted(then: &NodeClassVersion, now: &NodeClassVersion) -> Result<bool, NothingFound> {
+    match (&then.found.security_groups, &now.found.security_groups) {
+        (Some(_), Some(groups)) if groups.is_empty() => Err(NothingFound),
+        (Some(own), Some(groups)) => Ok(own != groups),
+        _ => Ok(terms(then, "securityGroupSelectorTerms") != terms(now, "securityGroupSelectorTerms")),
     }
-    let subnets = terms(now, "subnetSelectorTerms");
-    let lost = terms(then, "subnetSelectorTerms").iter().any(|term| !subnets.contains(term));
-    lost.then_some(Drift::SubnetDrift)
+}
+
+fn is_subnet_drifted(then: &LaunchedWith, now: &NodeClassVersion) -> Result<bool, NothingFound> {
+    match (&then.subnet, &now.found.subnets) {
+        (Some(_), Some(subnets)) if subnets.is_empty() => Err(NothingFound),
+        (Some(own), Some(subnets)) => Ok(subnets.iter().all(|subnet| subnet.id != *own)),
+        _ => {
+            let subnets = terms(now, "subnetSelectorTerms");
+            Ok(terms(&then.class, "subnetSelectorTerms").iter().any(|term| !subnets.contains(term)))
+        }
+    }
 }
 
 /// Whether the EC2NodeClass no longer selects the reservation that an instance is in (`isCapacityReservationDrifted`). One that is

@@ -12,7 +12,7 @@ use crate::engine::Agenda;
 use crate::time::Time;
 
 use super::controller::Event;
-use super::drift_detection::{self, Drift, HashedTemplate};
+use super::drift_detection::{self, Drift, HashedTemplate, NothingFound};
 use super::model::Owner;
 use super::pass::Memory;
 use super::quiet::{self, Consolidatable, PodEvent};
@@ -184,7 +184,10 @@ impl Watch {
         if !record.exists() || record.deleting.is_some() || record.launched.is_none() || pool.deleted {
             return;
         }
-        let drift = self.drift_of(claim, world.now, world.cluster);
+        let timer = at_index(&mut self.drift_timers, claim.index());
+        *timer = timer.wrapping_add(1);
+        agenda.at(world.now + drift_detection::RECHECK, Event::Drift(claim, *timer));
+        let Ok(drift) = self.drift_of(claim, world.now, world.cluster) else { return };
         let record = &world.cluster.nodeclaims[claim.index()];
         let before = record.drifted.is_some();
         let phase = Time::ZERO + world.scenario.clocks.whole_second;
@@ -203,38 +206,38 @@ impl Watch {
                 detail: "it is no longer what would be launched now".to_owned(),
             });
         }
-        let timer = at_index(&mut self.drift_timers, claim.index());
-        *timer = timer.wrapping_add(1);
-        agenda.at(world.now + drift_detection::RECHECK, Event::Drift(claim, *timer));
     }
 }
 
 impl Watch {
     /// `Drift.isDrifted`: the first reason that applies to a launched NodeClaim.
-    fn drift_of(&mut self, claim: NodeClaimId, now: Time, cluster: &Cluster) -> Option<Drift> {
+    fn drift_of(&mut self, claim: NodeClaimId, now: Time, cluster: &Cluster) -> Result<Option<Drift>, NothingFound> {
         let record = &cluster.nodeclaims[claim.index()];
         let pool = &cluster.nodepools[record.pool.index()];
         let made_from = self.templates.get(&(record.pool, record.pool_generation));
         if let Some(drift) =
             made_from.and_then(|made| drift_detection::of_pool(made, &record.labels, &pool.object.spec))
         {
-            return Some(drift);
+            return Ok(Some(drift));
         }
         let found = at_index(&mut self.type_found, claim.index());
         if drift_detection::asks_for_type(record.created, *found, now) {
             if drift_detection::instance_type_not_found(cluster.catalogue_of(record.pool), &record.labels) {
-                return Some(Drift::InstanceTypeNotFound);
+                return Ok(Some(Drift::InstanceTypeNotFound));
             }
             *found = Some(now);
         }
         let class = cluster.node_classes.get(pool.node_class.index());
-        let (then, stands) = (record.launched_with.as_ref()?, class?.version.as_ref()?);
-        drift_detection::of_class(then, stands).or_else(|| {
+        let stands = class.and_then(|class| class.version.as_ref());
+        let (Some(then), Some(stands)) = (record.launched_with.as_ref(), stands) else { return Ok(None) };
+        let architecture = record.labels.get(crate::karpenter::scheduling::labels::ARCH).map_or("", String::as_str);
+        let drift = drift_detection::of_class(then, stands, architecture)?;
+        Ok(drift.or_else(|| {
             let id = cluster.instances[record.instance?.index()].reservation?;
             let reserved = record.capacity_type == Some(CapacityType::Reserved);
             let in_it = reserved && now < cluster.reservations[usize::from(id.0)].ends;
             in_it.then(|| drift_detection::of_reservation(id, cluster.catalogue_of(record.pool))).flatten()
-        })
+        }))
     }
 }
 

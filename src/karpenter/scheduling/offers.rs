@@ -41,7 +41,10 @@ fn values_of<'a>(
     into: &mut Vec<&'a str>,
 ) -> bool {
     match key {
-        labels::ZONE => into.extend(instance_type.offerings.iter().map(|o| catalogue.zone(o.zone))),
+        labels::ZONE => {
+            let reached = instance_type.offerings.iter().filter(|o| !catalogue.without_subnet.contains(&o.zone));
+            into.extend(reached.map(|o| catalogue.zone(o.zone)));
+        }
         labels::CAPACITY_TYPE => into.extend(instance_type.offerings.iter().map(|o| o.capacity_type.as_str())),
         labels::RESERVATION_ID | labels::RESERVATION_TYPE | labels::RESERVATION_INTERRUPTIBLE => {
             let reserved = instance_type.offerings.iter().filter_map(|offering| offering.reservation);

@@ -320,7 +320,7 @@ rules! {
         "It sends nothing during the whole run.",
         "docs/scenario-reference.md";
     SelectsNothing = "selects-nothing", Warning,
-        "a pattern of instance types or node groups, a term for capacity reservations or a Fargate profile that matches none",
-        "The outage or price change concerns no offering; the term adds no reserved capacity; the profile takes no pod, the pattern gives no group a priority.",
+        "a pattern of instance types or node groups, a term of an EC2NodeClass or a Fargate profile that matches none",
+        "The outage or price change concerns no offering; the term adds nothing; the profile takes no pod, the pattern gives no group a priority.",
         "docs/scenario-reference.md";
 }
