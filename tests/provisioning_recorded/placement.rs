@@ -11,7 +11,8 @@ use forescale::engine::{Stream, Streams};
 use forescale::scheduler::choose::Choice;
 use serde_json::Value;
 
-use super::{Case, KubeScheduler, State};
+use super::case::{Case, State};
+use super::kube_scheduler::KubeScheduler;
 
 /// How many ways are tried with each [`Order`].
 const ATTEMPTS: u64 = 20_000;
