@@ -27,6 +27,8 @@ pub use laws::{Broken, RunError};
 
 /// Rows of counts that a run remembers between events of the control plane, at most.
 const SAMPLES: i64 = 2000;
+/// With more messages than this the laws are checked less often than after every sample.
+const MESSAGES_CHECKED_PER_SAMPLE: usize = 500;
 /// Most changes that may follow from one event: more is a loop among controllers.
 const MAX_CHANGES_PER_EVENT: usize = 10_000_000;
 
@@ -95,6 +97,8 @@ struct Run<'a> {
     changes: Vec<Change>,
     end: Time,
     sample_every: Duration,
+    /// How many messages may be checked for the samples since the latest check.
+    checkable: usize,
     watch: Option<MessageWatch>,
 }
 
@@ -118,6 +122,7 @@ impl<'a> Run<'a> {
             changes: Vec::new(),
             end: Time::ZERO + scenario.simulation.duration,
             sample_every: every.max(Duration::from_secs(1)),
+            checkable: 0,
             watch: None,
         };
         run.begin();
@@ -176,7 +181,7 @@ impl<'a> Run<'a> {
             self.handle(now, event);
             self.settle(now);
             if matches!(event, Event::Sample) {
-                self.check(now)?;
+                self.check_in_turn(now)?;
             }
             if let Some(ended) = self.limit(now, event) {
                 return Ok(ended);
@@ -270,7 +275,17 @@ impl<'a> Run<'a> {
         self.calendar.schedule(now + self.sample_every, Event::Sample);
     }
 
-    /// Checks all laws, if that is asked for.
+    /// Checks all laws, if that is asked for: after every sample, or with many messages after so many samples that it stays a
+    /// small part of the work.
+    fn check_in_turn(&mut self, now: Time) -> Result<(), Box<Broken>> {
+        self.checkable += MESSAGES_CHECKED_PER_SAMPLE;
+        if self.checkable < self.data.plane.sqs().most_messages() {
+            return Ok(());
+        }
+        self.checkable = 0;
+        self.check(now)
+    }
+
     fn check(&self, now: Time) -> Result<(), Box<Broken>> {
         if !self.options.check_invariants {
             return Ok(());

@@ -19,8 +19,10 @@ object! {
         pub provisioner_solve: Distribution = Distribution::Lognormal { median: Duration::from_millis(100), sigma: 0.5 },
         /// Added per pending pod to the scheduling simulation.
         pub provisioner_solve_per_pod: Duration = Duration::from_millis(1),
-        /// Handling of one pod event that Karpenter writes into a NodeClaim; its one worker takes them one by one.
-        pub pod_event: Duration = Duration::from_millis(50),
+        /// A pod event that Karpenter writes into a NodeClaim, to the reading of the clock by the one worker that takes these events one by one.
+        pub pod_event: Distribution = Distribution::Constant(Duration::from_millis(50)),
+        /// The write of such an event: the worker takes the next one when it is done.
+        pub pod_event_write: Distribution = Distribution::Constant(Duration::ZERO),
         /// A pass of Karpenter's disruption loop without its simulations: each delays the next by so much.
         pub disruption_pass: Duration = Duration::from_millis(8),
         /// One scheduling simulation of Karpenter's disruption loop: fixed part. Searches stop after a minute (several nodes) or three (one node).

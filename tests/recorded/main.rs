@@ -16,8 +16,8 @@ use forescale::scenario::load;
 use forescale::simulation;
 use track::Track;
 
-/// Seeds tried for each run.
-const SEEDS: u64 = 8;
+/// Seeds tried for each run: as many as a sequence of several tosses and a race of milliseconds need.
+const SEEDS: u64 = 64;
 
 fn main() -> ExitCode {
     let root = std::env::var("FORESCALE_RECORDED").map_or_else(|_| data(), PathBuf::from);

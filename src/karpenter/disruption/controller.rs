@@ -96,7 +96,7 @@ impl Disruption {
                 node: Duration::ZERO,
             },
             memory: Memory::default(),
-            watch: Watch::default(),
+            watch: Watch::new(streams.open("pod-events", 0)),
             journal: Journal::default(),
             commands: Commands::default(),
             searching: None,

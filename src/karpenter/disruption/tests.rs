@@ -13,7 +13,7 @@ use crate::cluster::pod::{Owner, PodShape};
 use crate::cluster::state::Applied;
 use crate::cluster::world::{QueueAttributes, QueueSource};
 use crate::cluster::{Change, Cluster, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, QueueId, ShapeId, World};
-use crate::engine::{Agenda, Streams};
+use crate::engine::{Agenda, Distribution, Streams};
 use crate::karpenter::lifecycle::taints;
 use crate::karpenter::provisioning;
 use crate::karpenter::scheduling::{NewClaim, labels};
@@ -84,7 +84,7 @@ impl Bench {
     fn new(disruption: &str) -> Self {
         let mut scenario: Scenario = defaults();
         scenario.clocks.disruption_first_pass = Some(Duration::from_secs(5));
-        scenario.latencies.pod_event = Duration::ZERO;
+        scenario.latencies.pod_event = Distribution::Constant(Duration::ZERO);
         scenario.latencies.disruption_pass = Duration::ZERO;
         scenario.latencies.disruption_simulation = Duration::ZERO;
         scenario.latencies.disruption_simulation_per_pod = Duration::ZERO;

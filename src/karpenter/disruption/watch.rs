@@ -8,7 +8,7 @@ use crate::cluster::pod::Owner as PodOwner;
 use crate::cluster::{
     Change, Cluster, Controller, Decision, NodeClaimId, NodeClassId, NodePoolId, PodId, Subject, World,
 };
-use crate::engine::Agenda;
+use crate::engine::{Agenda, Stream};
 use crate::time::Time;
 
 use super::controller::Event;
@@ -18,8 +18,9 @@ use super::pass::Memory;
 use super::quiet::{self, Consolidatable, PodEvent};
 
 /// Watches pods, NodeClaims and NodePools.
-#[derive(Default)]
 pub struct Watch {
+    /// How long pod events take.
+    handling: Stream,
     /// Pods whose deletionTimestamp was seen.
     terminating: Vec<bool>,
     /// Numbers that tell restarted timers apart, by NodeClaim.
@@ -43,6 +44,20 @@ fn at_index<T: Clone + Default>(list: &mut Vec<T>, index: usize) -> &mut T {
 }
 
 impl Watch {
+    /// Nothing was seen yet.
+    pub fn new(handling: Stream) -> Self {
+        Watch {
+            handling,
+            terminating: Vec::new(),
+            quiet_timers: Vec::new(),
+            drift_timers: Vec::new(),
+            busy_until: Time::ZERO,
+            queued: Vec::new(),
+            type_found: Vec::new(),
+            templates: BTreeMap::new(),
+        }
+    }
+
     /// Sees a change.
     pub fn observe(&mut self, change: &Change, memory: &mut Memory, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         if wakes(change, world.cluster) {
@@ -91,9 +106,12 @@ impl Watch {
         let stored = queued.max(world.cluster.nodeclaims[claim.index()].last_pod_event);
         let start = self.busy_until.max(world.now);
         let written = quiet::last_pod_event(event, Owner::Workload, stored, start, phase).is_some();
-        let handled = if written { start + world.scenario.latencies.pod_event } else { start };
-        self.busy_until = handled;
+        let mut handled = start;
+        self.busy_until = start;
         if written {
+            let latencies = &world.scenario.latencies;
+            handled += latencies.pod_event.sample(&mut self.handling);
+            self.busy_until = handled + latencies.pod_event_write.sample(&mut self.handling);
             self.queued[claim.index()] = Some(handled.floor_second(phase));
         }
         agenda.at(handled, Event::PodEvent(pod, event));
