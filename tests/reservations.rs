@@ -5,6 +5,7 @@ use std::path::Path;
 
 use forescale::cluster::catalogue::CapacityType;
 use forescale::report::summary::{Cost, summarize};
+use forescale::report::{chart, screen};
 use forescale::scenario::{Options, load};
 use forescale::simulation;
 use forescale::telemetry::Outcome;
@@ -199,6 +200,18 @@ fn money_adds_up_to_the_reservation_and_all_else() {
     assert!(unused > Usd::ZERO);
     let integral = outcome.cost_rate().integral(outcome.end) / 3_600_000_000;
     assert!((integral as i64 - (outcome.total_cost() - outcome.request_cost()).nano()).abs() < 100);
+}
+
+#[test]
+fn screen_and_chart_name_what_is_reserved() {
+    let outcome = run_for("30m", &format!("{}{}", web(1, QUIET, SELECTED), reservation(2, "")));
+    let summary = summarize(&outcome, &forescale::api::decode::defaults());
+    let screen = screen::render(&summary, false);
+    assert!(screen.contains("reserved node-hours 0.5") && !screen.contains("other node-hours"), "{screen}");
+    let chart = chart::svg(&outcome, &summary).expect("a chart");
+    assert!(chart.contains("unused reservations") && chart.contains("Cost of instances and reservations"));
+    let rate = outcome.cost_rate();
+    assert_eq!(rate.at(outcome.end), 2 * 96_000_000, "they cost as much at the end as ever");
 }
 
 #[test]

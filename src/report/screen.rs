@@ -205,9 +205,12 @@ impl Screen {
     fn nodes(&mut self, summary: &Summary) {
         let nodes = &summary.nodes;
         let mut text = format!("peak {}   mean {}", count(nodes.max.unsigned_abs()), short(nodes.mean));
-        for (label, hours) in
-            [("Spot", nodes.spot_hours), ("on-demand", nodes.on_demand_hours), ("other", nodes.other_hours)]
-        {
+        for (label, hours) in [
+            ("Spot", nodes.spot_hours),
+            ("on-demand", nodes.on_demand_hours),
+            ("reserved", nodes.reserved_hours.unwrap_or(0.0)),
+            ("other", nodes.other_hours),
+        ] {
             if hours > 0.0 {
                 let _ = write!(text, "   {label} node-hours {}", short(hours));
             }

@@ -199,6 +199,9 @@ pub struct Nodes {
     pub spot_hours: f64,
     /// Hours of on-demand nodes.
     pub on_demand_hours: f64,
+    /// Hours of nodes from capacity reservations; absent without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reserved_hours: Option<f64>,
     /// Hours of nodes bought otherwise or unknown.
     pub other_hours: f64,
     /// Asked for to ready for pods.
@@ -464,7 +467,8 @@ fn summarize_nodes(outcome: &Outcome) -> Nodes {
         match node.info.capacity_type {
             Some(CapacityType::Spot) => nodes.spot_hours += hours,
             Some(CapacityType::OnDemand) => nodes.on_demand_hours += hours,
-            Some(CapacityType::Reserved) | None => nodes.other_hours += hours,
+            Some(CapacityType::Reserved) => *nodes.reserved_hours.get_or_insert(0.0) += hours,
+            None => nodes.other_hours += hours,
         }
         if let Some(ready) = node.ready.filter(|_| !node.info.pool.is_empty()) {
             startup.record(ready - node.claimed);
@@ -473,7 +477,8 @@ fn summarize_nodes(outcome: &Outcome) -> Nodes {
             lifetime.record(until - from);
         }
     }
-    for hours in [&mut nodes.spot_hours, &mut nodes.on_demand_hours, &mut nodes.other_hours] {
+    let all = [&mut nodes.spot_hours, &mut nodes.on_demand_hours, &mut nodes.other_hours];
+    for hours in all.into_iter().chain(&mut nodes.reserved_hours) {
         *hours = round(*hours, 6);
     }
     (nodes.startup, nodes.lifetime) = (times(&startup), times(&lifetime));

@@ -43,7 +43,8 @@ impl ReservationRecord {
         end: Time,
         changes: &mut Vec<(Time, i64)>,
     ) {
-        let until = self.until(end);
+        // The end of the run ends no reservation.
+        let until = if self.ends > end { Time::MAX } else { self.until(end) };
         let mut before = 0;
         for &(at, price) in self.prices.iter().filter(|(at, _)| *at < until) {
             let all = i64::from(self.count) * price.nano();
@@ -54,6 +55,7 @@ impl ReservationRecord {
         for bill in bills {
             bill.negated_rate_changes(until, changes);
         }
+        changes.retain(|(at, _)| *at < Time::MAX);
     }
 }
 

@@ -298,7 +298,9 @@ fn cost_panel<B: DrawingBackend>(
     rate: &Series,
     summary: &Summary,
 ) -> Result<(), ChartError> {
-    plot.axes(canvas, "Cost of instances: USD per hour", true)?;
+    let unused = summary.cost.unused_reservations_usd.unwrap_or(0.0);
+    let of = if unused > 0.0 { "Cost of instances and reservations" } else { "Cost of instances" };
+    plot.axes(canvas, &format!("{of}: USD per hour"), true)?;
     let dollars = 1e-9;
     plot.area(canvas, rate, dollars, GREEN, 0.35)?;
     plot.line(canvas, rate, dollars, GREEN)?;
@@ -321,8 +323,9 @@ fn cost_panel<B: DrawingBackend>(
         ("boot", cost.boot_usd, YELLOW),
         ("draining", cost.draining_usd, SKY),
         ("overhead", cost.overhead_usd, GREY),
+        ("unused reservations", unused, BLUE),
     ];
-    let whole = cost.instances_usd.max(1e-9);
+    let whole = (cost.instances_usd + unused).max(1e-9);
     // What is too small to be seen in the bar would only make the legend long.
     let parts = parts.iter().filter(|(_, amount, _)| amount / whole >= 0.005);
     let left = plot.right + 24.0;
