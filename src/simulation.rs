@@ -233,8 +233,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Hands changes to all who watch until nothing changes any more, and puts what they want on the calendar.
+    /// Lets all who watch see what an event changed, and puts what the controllers want on the calendar.
     fn settle(&mut self, now: Time) {
+        if self.cluster.has_news() {
+            self.tell_all(now);
+        } else {
+            self.look_at_message(now);
+        }
+        self.controllers.collect(&mut self.calendar);
+    }
+
+    /// Hands changes to all who watch until nothing changes any more. Most events change nothing, so this is kept out of their way.
+    #[inline(never)]
+    fn tell_all(&mut self, now: Time) {
         let mut handled = 0;
         loop {
             self.cluster.take_changes(&mut self.changes);
@@ -257,7 +268,6 @@ impl<'a> Run<'a> {
             self.look_at_queues(now);
         }
         self.recorder.decisions(self.cluster.take_decisions());
-        self.controllers.collect(&mut self.calendar);
     }
 
     fn look_at_queues(&mut self, now: Time) {

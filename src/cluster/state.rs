@@ -142,6 +142,12 @@ impl Cluster {
         std::mem::take(&mut self.noted)
     }
 
+    /// Whether there is anything to take: changes, decisions, or the wish that the queues be looked at.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.noted || !self.changes.is_empty() || !self.decisions.is_empty()
+    }
+
     /// Takes the decisions since the last call, in order.
     pub fn take_decisions(&mut self) -> std::vec::Drain<'_, Decision> {
         self.decisions.drain(..)
