@@ -24,7 +24,7 @@ pub mod workload;
 pub mod world;
 
 pub use change::Change;
-pub use decision::{Controller, Decision, Subject};
+pub use decision::{Action, Controller, Counts, Decision, Detail, Subject};
 pub use ids::*;
 pub use lifecycle::Launched;
 pub use rule::Rule;

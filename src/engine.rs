@@ -8,6 +8,7 @@ pub mod distribution;
 pub mod histogram;
 pub mod law;
 pub mod stream;
+pub mod table;
 pub mod xoshiro;
 
 pub use agenda::Agenda;
@@ -17,3 +18,4 @@ pub use cron::Schedule;
 pub use distribution::Distribution;
 pub use histogram::Durations;
 pub use stream::{Family, Stream, Streams};
+pub use table::Table;

@@ -352,12 +352,15 @@ impl<'a> Run<'a> {
                 let slots = settings.slots * settings.threads;
                 let work = self.data.plane.work(end, PodRef(index as u32));
                 let work = PodWork { busy: work.busy, wasted: work.wasted, slots };
-                self.recorder.pod_work(PodId(index as u32), work);
+                self.recorder.pod_work(PodId(index as u32), work, end, &self.cluster);
             }
         }
         let mut last = self.found(end, Violations::default());
-        let outcome = self.recorder.finish(end, ended, &self.cluster);
-        if self.options.check_invariants {
+        let Run { cluster, recorder, options, controllers, data, calendar, .. } = self;
+        // What controllers know of many pods makes room for the outcome.
+        drop((controllers, data, calendar));
+        let outcome = recorder.finish(end, ended, cluster);
+        if options.check_invariants {
             outcome.check(&mut last.violations);
         }
         last.unless_kept()?;

@@ -3,6 +3,7 @@
 pub mod blame;
 pub mod invariants;
 pub mod ledger;
+pub mod names;
 pub mod outcome;
 pub mod recorder;
 pub mod reserved;
@@ -10,9 +11,10 @@ pub mod series;
 
 pub use crate::engine::Durations;
 pub use blame::{Blame, Factor, HpaBrake, Snapshot, Stuck};
+pub use names::Names;
 pub use outcome::{
-    DecisionRecord, Ended, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, NodeState, Outcome, PodRecord, QueueRecord,
-    QueueSample, QueueTotals, RunInfo, Total, WorkloadKey, WorkloadRecord,
+    Ended, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, NodeState, Outcome, PodRecord, QueueRecord, QueueSample,
+    QueueTotals, RunInfo, Total, WorkloadKey, WorkloadRecord,
 };
 pub use recorder::{PodWork, Recorder};
 pub use series::Series;

@@ -70,6 +70,14 @@ impl Time {
             None => Time::ZERO,
         }
     }
+
+    /// How many seconds of the wall clock began up to this instant; `phase` as for [`Time::floor_second`].
+    #[inline]
+    #[must_use]
+    pub fn seconds_begun(self, phase: Time) -> u32 {
+        const SECOND: u64 = MICROS_PER_SECOND as u64;
+        self.as_micros().checked_sub(phase.as_micros() % SECOND).map_or(0, |since| (since / SECOND) as u32 + 1)
+    }
 }
 
 impl Duration {

@@ -64,7 +64,7 @@ fn seconds(time: Option<Time>) -> f64 {
 fn decisions(outcome: &Outcome, rule: &str) -> Vec<(f64, Option<i64>, Option<i64>)> {
     let own =
         outcome.decisions.iter().filter(|d| d.controller == Controller::ClusterAutoscaler && d.rule.name() == rule);
-    own.map(|decision| (decision.at.as_secs_f64(), decision.from, decision.to)).collect()
+    own.map(|decision| (decision.at.as_secs_f64(), decision.counts().from, decision.counts().to)).collect()
 }
 
 fn any(_: &NodeRecord) -> bool {
@@ -138,7 +138,7 @@ at = \"5m\"
 scale = { web = 2 }
 ";
     let outcome = run(&[CONSTANT, GROUP, spread]);
-    assert_eq!(outcome.pods.iter().filter(|pod| pod.reason == "Evicted").count(), 1);
+    assert_eq!(outcome.pods.iter().filter(|pod| pod.reason() == "Evicted").count(), 1);
     let [(chosen, ..), (terminated, from, to)] = decisions(&outcome, "ScaleDown")[..] else {
         panic!("{:?}", outcome.decisions)
     };
@@ -171,7 +171,7 @@ at = \"5m\"
 scale = { web = 2 }
 ";
     let outcome = run(&[CONSTANT, GROUP, spread]);
-    assert_eq!(outcome.pods.iter().filter(|pod| pod.reason == "Evicted").count(), 0);
+    assert_eq!(outcome.pods.iter().filter(|pod| pod.reason() == "Evicted").count(), 0);
     assert_eq!(outcome.nodes_in(NodeState::Running, any).last(), 2);
     assert!(!decisions(&outcome, "NotEnoughPdb").is_empty());
 }
@@ -205,7 +205,8 @@ fn at_max_size_pods_stay_pending_and_the_log_says_why() {
     assert_eq!(outcome.pods_ready(None).last(), 8);
     let blocked = outcome.decisions.iter().filter(|d| d.rule.name() == "NotTriggerScaleUp").collect::<Vec<_>>();
     assert_eq!(blocked.len(), 1, "{blocked:?}");
-    assert!(blocked[0].detail.contains("workers: max node group size reached"), "{}", blocked[0].detail);
+    let detail = outcome.detail(blocked[0]);
+    assert!(detail.contains("workers: max node group size reached"), "{detail}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn drifted(outcome: &Outcome) -> (usize, Vec<&'static str>) {
     let mut reasons: Vec<&str> = outcome
         .decisions
         .iter()
-        .filter(|decision| decision.action == "drift")
+        .filter(|decision| decision.action.as_str() == "drift")
         .map(|decision| decision.rule.name())
         .collect();
     reasons.sort_unstable();
@@ -127,7 +127,8 @@ fn withdrawn_offerings_drift_nodes_after_an_hour() {
     let run_long = |withdraw: &str| run_for("2h", &text(withdraw));
     let outcome = run_long("{ instanceTypes = [\"m5.large\"] }");
     assert_eq!(drifted(&outcome), (2, vec!["InstanceTypeNotFound"]));
-    let when = outcome.decisions.iter().find(|decision| decision.action == "drift").expect("drift").at.as_secs_f64();
+    let when =
+        outcome.decisions.iter().find(|decision| decision.action.as_str() == "drift").expect("drift").at.as_secs_f64();
     let created = nodes_of(&outcome, "workers")[0].claimed.as_secs_f64();
     // It is looked at every five minutes.
     assert!((3600.0..3900.0).contains(&(when - created)), "{when} {created}");

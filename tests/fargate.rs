@@ -22,7 +22,7 @@ fn workers() -> String {
 }
 
 fn pods<'o>(outcome: &'o Outcome, name: &str) -> Vec<&'o PodRecord> {
-    outcome.pods.iter().filter(|pod| pod.name.starts_with(name)).collect()
+    outcome.pods.iter().filter(|pod| outcome.pod_name(pod).starts_with(name)).collect()
 }
 
 fn machines(outcome: &Outcome) -> Vec<&NodeRecord> {
@@ -46,7 +46,7 @@ fn selected_pods_get_a_machine_each_and_the_others_do_not() {
     }
     assert_eq!(nodes_of(&outcome, "workers").len(), 1, "Karpenter makes none for them");
     assert_eq!(pods(&outcome, "kube-proxy").len(), 1, "and no DaemonSet runs there");
-    assert!(outcome.pods.iter().filter(|pod| pod.name.starts_with("web")).all(|pod| pod.ready.is_some()));
+    assert!(outcome.pods.iter().filter(|pod| outcome.pod_name(pod).starts_with("web")).all(|pod| pod.ready.is_some()));
 }
 
 #[test]

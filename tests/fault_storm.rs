@@ -140,7 +140,7 @@ fn messages_are_kept(seed: u64, outcome: &Outcome) {
 /// No dead-lock: at the end a pod has a node, or Karpenter says why it has none.
 fn pods_have_a_place_or_a_reason(seed: u64, outcome: &Outcome) {
     let waiting: Vec<_> = outcome.pods.iter().filter(|pod| pod.ended.is_none() && pod.scheduled.is_none()).collect();
-    let names: Vec<&str> = waiting.iter().map(|pod| pod.name.as_str()).collect();
+    let names: Vec<String> = waiting.iter().map(|pod| outcome.pod_name(pod)).collect();
     assert!(names.len() == 1 && names[0].starts_with("giant"), "seed {seed}: {names:?}");
     let hour = Time::from_secs_f64(3600.0);
     let said =
@@ -150,7 +150,7 @@ fn pods_have_a_place_or_a_reason(seed: u64, outcome: &Outcome) {
         outcome
             .pods
             .iter()
-            .filter(|pod| pod.name.starts_with(name) && pod.ended.is_none() && pod.ready.is_some())
+            .filter(|pod| outcome.pod_name(pod).starts_with(name) && pod.ended.is_none() && pod.ready.is_some())
             .count()
     };
     assert_eq!(running("service"), 6, "seed {seed}");

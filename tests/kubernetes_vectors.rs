@@ -302,7 +302,7 @@ fn run_preemption(given: &Value) -> Value {
             let shape = snapshot.shape(&pod_of(int(pod, "cpu_m"), int(pod, "priority"), true, budget));
             let id = names.len() as u32;
             names.push(pod["name"].clone());
-            let started = instant(pod, "started_s");
+            let started = int(pod, "started_s") as u32;
             snapshot.place(slot, Placed { pod: id, shape, started, terminating: false, preempted: false });
         }
     }

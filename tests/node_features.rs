@@ -23,7 +23,7 @@ fn a_static_pool_keeps_its_size_and_takes_no_part_in_planning() {
     assert_eq!([60.0, 660.0, 1500.0].map(|at| running_at(&nodes, at)), [3, 5, 1]);
     assert_eq!(nodes.iter().filter(|node| node.reason == "ScaledDown").count(), 4);
     // Those without pods go first: the pods are moved once at most, when one node is left.
-    let moved = outcome.pods.iter().filter(|pod| pod.reason == "Evicted").count();
+    let moved = outcome.pods.iter().filter(|pod| pod.reason() == "Evicted").count();
     assert!(outcome.pods.iter().all(|pod| pod.ready.is_some()) && moved <= 1, "{moved} moved");
 }
 
@@ -87,7 +87,7 @@ fn a_buffer_keeps_room_that_pods_take_at_once_and_buys_it_again() {
     };
     assert!(slowest(&with) < 2.0 && slowest(&without) > 40.0, "{} {}", slowest(&with), slowest(&without));
     // No pod is moved for the buffer's sake.
-    assert!(with.pods.iter().all(|pod| pod.reason != "Evicted"));
+    assert!(with.pods.iter().all(|pod| pod.reason() != "Evicted"));
 }
 
 #[test]
@@ -100,6 +100,6 @@ fn a_pool_whose_nodes_do_not_join_in_time_is_unhealthy() {
     let health: Vec<_> = of(Rule::NodeRegistrationHealthy).collect();
     assert!(timeouts.len() >= 2, "{} timeouts", timeouts.len());
     assert_eq!(health.len(), 1);
-    assert_eq!((health[0].action, health[0].subject.as_str()), ("unhealthy", "NodePool/workers"));
+    assert_eq!((health[0].action.as_str(), outcome.subject(health[0]).as_str()), ("unhealthy", "NodePool/workers"));
     assert_eq!(health[0].at, timeouts[1].at);
 }

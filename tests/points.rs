@@ -26,7 +26,12 @@ fn point_24_a_planned_placement_does_not_bind_the_scheduler() {
     assert_eq!(replaced.iter().map(|node| node.reason.as_str()).collect::<Vec<_>>(), ["Drifted", "Empty"]);
     let used = |node: &NodeRecord| node.requested_cpu.max(outcome.end);
     assert_eq!((used(replaced[0]), used(replaced[1])), (1500, 0), "the replacement never had a pod");
-    let landed = outcome.pods.iter().rfind(|pod| pod.name.starts_with("web")).and_then(|pod| pod.node).expect("a node");
+    let landed = outcome
+        .pods
+        .iter()
+        .rfind(|pod| outcome.pod_name(pod).starts_with("web"))
+        .and_then(|pod| pod.node)
+        .expect("a node");
     assert_eq!(outcome.nodes[landed.0 as usize].info.pool, "roomy");
 }
 

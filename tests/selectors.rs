@@ -48,7 +48,7 @@ fn account(subnet: &str, group: &str, more: &str) -> String {
 
 /// When nodes drifted and why, each once.
 fn drifts(outcome: &Outcome) -> Vec<(f64, &'static str)> {
-    let drifts = outcome.decisions.iter().filter(|decision| decision.action == "drift");
+    let drifts = outcome.decisions.iter().filter(|decision| decision.action.as_str() == "drift");
     let mut all: Vec<(f64, &str)> = drifts.map(|decision| (decision.at.as_secs_f64(), decision.rule.name())).collect();
     all.dedup();
     all

@@ -6,7 +6,6 @@ use forescale::engine::{Stream, Streams};
 use forescale::scheduler::choose::{Choice, Chooser};
 use forescale::scheduler::shape::{PodTraits, ShapeIndex};
 use forescale::scheduler::snapshot::{NodeSpec, Placed, Snapshot};
-use forescale::time::Time;
 use forescale::units::{Resource, Resources};
 
 use super::parse::parse;
@@ -42,8 +41,7 @@ impl Placement {
         let mut placed = 0;
         for (pod, &shape) in (0..).zip(&self.order) {
             if let Choice::Node(slot) = chooser.choose(&mut self.snapshot, pod, shape, None, &mut self.stream) {
-                let started = Time::ZERO;
-                self.snapshot.place(slot, Placed { pod, shape, started, terminating: false, preempted: false });
+                self.snapshot.place(slot, Placed { pod, shape, started: 0, terminating: false, preempted: false });
                 placed += 1;
             }
         }

@@ -50,7 +50,7 @@ fn check_pods(cluster: &Cluster, now: Time, found: &mut Violations) {
             format!("pod {index} is ready in phase {:?}, exists: {}", pod.phase, pod.exists())
         });
         let path = &pod.path;
-        let start = [Some(pod.created), path.bound, path.sandbox, path.image_pulled, path.started, path.ready];
+        let start = [Some(pod.created), path.bound, path.image_pulled, path.started, path.ready];
         check_order(P4, "pod", index, &start, now, found);
         check_order(P4, "pod", index, &[Some(pod.created), path.deleting, path.gone], now, found);
         check_order(P4, "pod", index, &[path.bound, path.finished, path.gone], now, found);

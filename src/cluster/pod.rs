@@ -76,21 +76,31 @@ pub enum EndReason {
     OwnerGone,
 }
 
+impl EndReason {
+    /// The name in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            EndReason::ScaledDown => "ScaledDown",
+            EndReason::Evicted => "Evicted",
+            EndReason::Preempted => "Preempted",
+            EndReason::NodeLost => "NodeLost",
+            EndReason::Completed => "Completed",
+            EndReason::Failed => "Failed",
+            EndReason::OwnerGone => "OwnerGone",
+        }
+    }
+}
+
 /// The instants of a pod's path; `None` = not (yet) reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PodPath {
-    /// First failed scheduling attempt.
-    pub unschedulable: Option<Time>,
     /// Bound to a node.
     pub bound: Option<Time>,
-    /// Sandbox and network were there.
-    pub sandbox: Option<Time>,
     /// Images were there.
     pub image_pulled: Option<Time>,
     /// Containers ran.
     pub started: Option<Time>,
-    /// Its application could work for the first time.
-    pub working: Option<Time>,
     /// Became ready for the first time.
     pub ready: Option<Time>,
     /// Succeeded or failed.
@@ -120,10 +130,14 @@ pub struct Pod {
     pub ready_changed: Option<Time>,
     /// Node it is bound to.
     pub node: Option<NodeId>,
-    /// Node nominated by preemption.
-    pub nominated_node: Option<NodeId>,
+    /// Whether preemption nominated a node for it.
+    pub nominated: bool,
     /// Whether PodScheduled=False with reason Unschedulable stands.
     pub unschedulable: bool,
+    /// Whether its sandbox and network are there (condition PodReadyToStartContainers).
+    pub sandbox: bool,
+    /// Whether its application could ever work.
+    pub worked: bool,
     /// Instants of its path.
     pub path: PodPath,
     /// Grace of its deletion: the object's deletionTimestamp is `path.deleting + grace`.
@@ -174,8 +188,10 @@ impl Cluster {
             ready: false,
             ready_changed: None,
             node: None,
-            nominated_node: None,
+            nominated: false,
             unschedulable: false,
+            sandbox: false,
+            worked: false,
             path: PodPath::default(),
             deletion_grace: Duration::ZERO,
             restarts: 0,
@@ -192,16 +208,14 @@ impl Cluster {
     }
 
     /// Writes condition PodScheduled=False, reason Unschedulable.
-    pub fn mark_unschedulable(&mut self, now: Time, pod: PodId) {
-        let record = &mut self.pods[pod.index()];
-        record.unschedulable = true;
-        record.path.unschedulable.get_or_insert(now);
+    pub fn mark_unschedulable(&mut self, pod: PodId) {
+        self.pods[pod.index()].unschedulable = true;
         self.changes.push(Change::PodUnschedulable(pod));
     }
 
     /// Nominates a node for a pod that preempts others, or clears the nomination.
     pub fn nominate(&mut self, pod: PodId, node: Option<NodeId>) {
-        self.pods[pod.index()].nominated_node = node;
+        self.pods[pod.index()].nominated = node.is_some();
         self.changes.push(Change::PodNominated(pod));
     }
 
@@ -211,7 +225,7 @@ impl Cluster {
         let record = &mut self.pods[pod.index()];
         debug_assert!(record.node.is_none() && record.exists(), "pod {pod:?} bound twice or after its end");
         record.node = Some(node);
-        record.nominated_node = None;
+        record.nominated = false;
         record.unschedulable = false;
         record.path.bound = Some(now);
         let shape = record.shape;
@@ -231,8 +245,8 @@ impl Cluster {
     }
 
     /// Notes that sandbox and network of a pod are there.
-    pub fn note_sandbox(&mut self, now: Time, pod: PodId) {
-        self.pods[pod.index()].path.sandbox.get_or_insert(now);
+    pub fn note_sandbox(&mut self, pod: PodId) {
+        self.pods[pod.index()].sandbox = true;
     }
 
     /// Notes that the images of a pod are there.
@@ -241,8 +255,8 @@ impl Cluster {
     }
 
     /// Notes that the application of a pod can work.
-    pub fn note_working(&mut self, now: Time, pod: PodId) {
-        self.pods[pod.index()].path.working.get_or_insert(now);
+    pub fn note_working(&mut self, pod: PodId) {
+        self.pods[pod.index()].worked = true;
         self.changes.push(Change::PodWorking(pod));
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::catalogue::Catalogue;
 use super::change::Change;
-use super::decision::{Controller, Decision, Subject};
+use super::decision::Decision;
 use super::ids::{
     DaemonSetId, DeploymentId, HpaId, InstanceId, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, ScaledJobId,
     ScaledObjectId, ShapeId,
@@ -16,7 +16,6 @@ use super::nodeclaim::{NodeClaim, NodePool};
 use super::outlook::Outlooks;
 use super::pod::{Pod, PodShape};
 use super::reservation::CapacityReservation;
-use super::rule::Rule;
 use super::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, Job, ScaledJob, ScaledObject};
 use crate::api::workload::{PodDisruptionBudget, PriorityClass};
 use crate::engine::Stream;
@@ -161,21 +160,6 @@ impl Cluster {
     /// Adds to the decision log.
     pub fn decide(&mut self, decision: Decision) {
         self.decisions.push(decision);
-    }
-
-    /// Adds to the decision log a change of a count.
-    pub fn decide_count(
-        &mut self,
-        at: Time,
-        controller: Controller,
-        subject: Subject,
-        action: &'static str,
-        rule: Rule,
-        from_to: (i64, i64),
-        detail: String,
-    ) {
-        let (from, to) = (Some(from_to.0), Some(from_to.1));
-        self.decide(Decision { at, controller, subject, action, rule, from, to, wanted: None, detail });
     }
 
     /// Adds a pod template.

@@ -12,7 +12,7 @@ use super::scale_down::{Candidate, Kept, Unneeded, judge, removable};
 use super::scale_up::{self, ScaleUp};
 use crate::cluster::instance::InstanceState;
 use crate::cluster::outlook::Provider;
-use crate::cluster::{Change, Controller, Decision, NodeId, Rule, Subject, World, node_group};
+use crate::cluster::{Action, Change, Controller, Counts, Decision, NodeId, Rule, Subject, World, node_group};
 use crate::engine::{Agenda, Distribution, Stream, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -173,7 +173,7 @@ impl ClusterAutoscaler {
                 "{name}: node {} asked for at {} did not get ready within {longest}; the group rests until {until}",
                 launch.index, launch.asked
             );
-            log(world, Subject::Cluster, "backoff", Rule::FailedScaleUp, None, detail);
+            log(world, Subject::Cluster, Action::Backoff, Rule::FailedScaleUp, None, detail);
         }
     }
 
@@ -217,7 +217,7 @@ impl ClusterAutoscaler {
             count - left.len()
         );
         let sizes = Some((i64::from(size), i64::from(size + nodes)));
-        log(world, Subject::Cluster, "scale", Rule::TriggeredScaleUp, sizes, detail);
+        log(world, Subject::Cluster, Action::Scale, Rule::TriggeredScaleUp, sizes, detail);
         self.blocked.clear();
         self.last_scale_up = Some(world.now);
         let numbers = self.groups.grow(choice.group, nodes, world.now);
@@ -232,7 +232,7 @@ impl ClusterAutoscaler {
         let reasons = decided.skipped.iter().map(reason).collect::<Vec<_>>().join("; ");
         if pods > 0 && reasons != self.blocked {
             let detail = format!("{pods} pending pods stay: {reasons}");
-            log(world, Subject::Cluster, "blocked", Rule::NotTriggerScaleUp, None, detail);
+            log(world, Subject::Cluster, Action::Blocked, Rule::NotTriggerScaleUp, None, detail);
         }
         self.blocked = reasons;
     }
@@ -340,7 +340,7 @@ impl ClusterAutoscaler {
             self.unneeded.remove(&node.node);
             let rule = if node.empty { Rule::ScaleDownEmpty } else { Rule::ScaleDown };
             let detail = format!("not needed for {}: its pods fit elsewhere", world.now.since(node.since));
-            log(world, Subject::Node(node.node), "delete", rule, None, detail);
+            log(world, Subject::Node(node.node), Action::Delete, rule, None, detail);
         }
         chosen
     }
@@ -354,7 +354,7 @@ impl ClusterAutoscaler {
                 self.kept.remove(&node);
                 if !self.unneeded.contains_key(&node) {
                     let detail = format!("{share:.0} % of it requested, its pods fit elsewhere");
-                    log(world, Subject::Node(node), "mark", Rule::Unneeded, None, detail);
+                    log(world, Subject::Node(node), Action::Mark, Rule::Unneeded, None, detail);
                 }
             }
             Err(Kept::RecentlyUnremovable) => {}
@@ -362,7 +362,7 @@ impl ClusterAutoscaler {
                 let before = self.kept.insert(node, (world.now, kept));
                 if before.is_none_or(|(_, before)| before != kept) && kept != Kept::NotUnderutilized {
                     let detail = format!("{share:.0} % of it requested");
-                    log(world, Subject::Node(node), "hold", kept.rule(), None, detail);
+                    log(world, Subject::Node(node), Action::Hold, kept.rule(), None, detail);
                 }
             }
         }
@@ -394,7 +394,7 @@ impl ClusterAutoscaler {
                 log(
                     world,
                     Subject::Node(node),
-                    "terminate",
+                    Action::Terminate,
                     Rule::ScaleDown,
                     sizes,
                     format!("{name} shrinks by this node"),
@@ -409,21 +409,13 @@ impl ClusterAutoscaler {
                 self.last_failure = Some(world.now);
                 deletion::set_taint(world.cluster, node, None);
                 let detail = format!("{waiting} evictions refused, {leaving} pods still there");
-                log(world, Subject::Node(node), "hold", Rule::ScaleDownFailed, None, detail);
+                log(world, Subject::Node(node), Action::Hold, Rule::ScaleDownFailed, None, detail);
             }
         }
     }
 }
 
-fn log(
-    world: &mut World<'_>,
-    subject: Subject,
-    action: &'static str,
-    rule: Rule,
-    sizes: Option<(i64, i64)>,
-    detail: String,
-) {
-    let (from, to) = sizes.unzip();
-    let controller = Controller::ClusterAutoscaler;
-    world.cluster.decide(Decision { at: world.now, controller, subject, action, rule, from, to, wanted: None, detail });
+fn log(world: &mut World<'_>, subject: Subject, action: Action, rule: Rule, sizes: Option<(i64, i64)>, detail: String) {
+    let decision = Decision::plain(world.now, Controller::ClusterAutoscaler, subject, action, rule, detail);
+    world.cluster.decide(decision.about(sizes.map(|(from, to)| Counts::change(from, to))));
 }

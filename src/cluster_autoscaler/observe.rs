@@ -25,7 +25,7 @@ const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 pub fn pending(cluster: &Cluster, delay: Duration, now: Time) -> Vec<Need> {
     let waits = |pod: &&PodId| {
         let record = &cluster.pods[pod.index()];
-        record.unschedulable && record.active() && record.nominated_node.is_none() && now >= record.created + delay
+        record.unschedulable && record.active() && !record.nominated && now >= record.created + delay
     };
     let needs = cluster.unbound.iter().filter(waits).map(|pod| need(cluster, *pod));
     needs.filter(|need| need.priority >= EXPENDABLE_PRIORITY).collect()

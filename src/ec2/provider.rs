@@ -20,7 +20,9 @@ use super::selectors::Parameters;
 use super::unavailable::{OfferingKey, SWEEP, UnavailableOfferings};
 use crate::cluster::catalogue::{CapacityType, Offering, ReservationId, TypeId};
 use crate::cluster::instance::InstanceState;
-use crate::cluster::{Change, Controller, Decision, InstanceId, NodeClaimId, NodeClassId, Rule, Subject, World};
+use crate::cluster::{
+    Action, Change, Controller, Decision, InstanceId, NodeClaimId, NodeClassId, Rule, Subject, World,
+};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -328,7 +330,7 @@ impl Ec2 {
     }
 
     /// Adds to the decision log.
-    fn log(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
+    fn log(world: &mut World<'_>, subject: Subject, action: Action, rule: Rule, detail: String) {
         let (at, controller) = (world.now, Controller::Ec2);
         world.cluster.decide(Decision::plain(at, controller, subject, action, rule, detail));
     }

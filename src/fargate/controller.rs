@@ -9,7 +9,9 @@ use crate::cluster::catalogue::{CapacityType, TypeId, ZoneId};
 use crate::cluster::fargate::{COMPUTE_TYPE, NODE_CLASS};
 use crate::cluster::instance::{Instance, InstanceState};
 use crate::cluster::node::Node;
-use crate::cluster::{Change, Controller, Decision, InstanceId, NodeClassId, NodeId, PodId, Rule, Subject, World};
+use crate::cluster::{
+    Action, Change, Controller, Decision, InstanceId, NodeClassId, NodeId, PodId, Rule, Subject, World,
+};
 use crate::engine::{Agenda, Stream, Streams, TokenBucket};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -73,7 +75,7 @@ impl Fargate {
     fn place(&mut self, pod: PodId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         if size_for(&world.cluster.shape_of(pod).requests).is_none() {
             let detail = "no Fargate size holds its requests and 256 MiB: at most 16 vCPUs and 120 GiB".to_owned();
-            return log(world, pod, "blocked", Rule::FargateSize, detail);
+            return log(world, pod, Action::Blocked, Rule::FargateSize, detail);
         }
         let mut stream = self.streams.open("fargate start", u64::from(pod.0));
         let takes = world.scenario.latencies.fargate_start.sample(&mut stream);
@@ -130,7 +132,7 @@ impl Fargate {
         world.cluster.set_node_ready(world.now, node, true);
         world.cluster.bind(world.now, pod, node);
         self.machines.insert(pod, node);
-        log(world, pod, "bind", Rule::FargateProfile, format!("{} at {price} an hour", of_type.name));
+        log(world, pod, Action::Bind, Rule::FargateProfile, format!("{} at {price} an hour", of_type.name));
     }
 
     fn stop(node: NodeId, world: &mut World<'_>) {
@@ -168,7 +170,7 @@ fn start(class: NodeClassId, instance_type: TypeId, zone: ZoneId, price: Usd, wo
     })
 }
 
-fn log(world: &mut World<'_>, pod: PodId, action: &'static str, rule: Rule, detail: String) {
+fn log(world: &mut World<'_>, pod: PodId, action: Action, rule: Rule, detail: String) {
     let (at, controller) = (world.now, Controller::Fargate);
     world.cluster.decide(Decision::plain(at, controller, Subject::Pod(pod), action, rule, detail));
 }

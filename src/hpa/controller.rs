@@ -14,7 +14,8 @@ use super::settings::{Capabilities, Settings};
 use super::status::{Condition, Reason, Status};
 use crate::cluster::workload::HpaStatus;
 use crate::cluster::{
-    Change, Controller as Who, Decision as Logged, DeploymentId, ExternalMetrics, HpaId, NodeId, Subject, World,
+    Action, Change, Controller as Who, Counts, Decision as Logged, DeploymentId, ExternalMetrics, HpaId, NodeId,
+    Subject, World,
 };
 use crate::engine::{Agenda, Streams};
 use crate::scenario::Scenario;
@@ -373,17 +374,10 @@ impl Controller {
         };
         entry.logged = reasons(&entry.status);
         let detail = describe(&decision, &entry.status);
-        world.cluster.decide(Logged {
-            at: world.now,
-            controller: Who::Hpa,
-            subject: Subject::Hpa(hpa),
-            action: "scale",
-            rule: rule.rule(),
-            from: Some(i64::from(decision.current)),
-            to: Some(i64::from(decision.desired)),
-            wanted: wanted(&decision),
-            detail,
-        });
+        let counts = Counts::change(i64::from(decision.current), i64::from(decision.desired));
+        let counts = Counts { wanted: wanted(&decision), ..counts };
+        let logged = Logged::plain(world.now, Who::Hpa, Subject::Hpa(hpa), Action::Scale, rule.rule(), detail);
+        world.cluster.decide(logged.about(counts));
     }
 
     /// Logs a pass that scales nothing, if its conditions say something else than last time.
@@ -404,17 +398,10 @@ impl Controller {
             return;
         };
         let replicas = i64::from(entry.status.current_replicas);
-        world.cluster.decide(Logged {
-            at: world.now,
-            controller: Who::Hpa,
-            subject: Subject::Hpa(hpa),
-            action: "hold",
-            rule: telling.reason.rule(),
-            from: Some(replicas),
-            to: Some(replicas),
-            wanted: entry.last.as_ref().and_then(wanted),
-            detail: format!("metrics in status: {}", values(&entry.status)),
-        });
+        let counts = Counts { wanted: entry.last.as_ref().and_then(wanted), ..Counts::change(replicas, replicas) };
+        let detail = format!("metrics in status: {}", values(&entry.status));
+        let logged = Logged::plain(world.now, Who::Hpa, Subject::Hpa(hpa), Action::Hold, telling.reason.rule(), detail);
+        world.cluster.decide(logged.about(counts));
     }
 }
 

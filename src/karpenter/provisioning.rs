@@ -15,7 +15,7 @@ use super::scheduling::{
 };
 use super::state::{self, Observation, StateNode};
 use crate::cluster::change::Change;
-use crate::cluster::decision::{Controller, Decision, Subject};
+use crate::cluster::decision::{Action, Controller, Counts, Decision, Subject};
 use crate::cluster::outlook::{Coming, Outlook, Provider, Refusal};
 use crate::cluster::world::World;
 use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId, Rule, ShapeId};
@@ -266,19 +266,9 @@ impl Provisioner {
             self.waiting_for_sync = Some(world.now);
             let waiting = world.cluster.live_nodeclaims.iter();
             let waiting = waiting.filter(|id| world.cluster.nodeclaims[id.index()].launched.is_none()).count();
-            world.cluster.decide(Decision {
-                at: world.now,
-                controller: Controller::Provisioner,
-                subject: Subject::Cluster,
-                action: "blocked",
-                rule: Rule::Synced,
-                from: None,
-                to: None,
-                wanted: None,
-                detail: format!(
-                    "{waiting} NodeClaims wait for the cloud's answer: the pass is dropped with its triggers"
-                ),
-            });
+            let detail =
+                format!("{waiting} NodeClaims wait for the cloud's answer: the pass is dropped with its triggers");
+            log(world, Subject::Cluster, Action::Blocked, Rule::Synced, None, detail);
         }
     }
 
@@ -296,20 +286,9 @@ impl Provisioner {
         let (claims, pods) =
             (plan.claims.len(), plan.claims.iter().map(|(_, claim, _)| claim.pods.len()).sum::<usize>());
         if claims > 0 {
-            world.cluster.decide(Decision {
-                at: world.now,
-                controller: Controller::Provisioner,
-                subject: Subject::Cluster,
-                action: "plan",
-                rule: Rule::Solve,
-                from: None,
-                to: Some(claims as i64),
-                wanted: None,
-                detail: format!(
-                    "{claims} new NodeClaims for {pods} pods; {} pods fit existing nodes",
-                    plan.existing_pods
-                ),
-            });
+            let existing = plan.existing_pods;
+            let detail = format!("{claims} new NodeClaims for {pods} pods; {existing} pods fit existing nodes");
+            log(world, Subject::Cluster, Action::Plan, Rule::Solve, Some(claims as i64), detail);
         }
         for (pool, claim, shapes) in plan.claims {
             let created = self.create(pool, &claim, world);
@@ -327,21 +306,9 @@ impl Provisioner {
     /// Creates a NodeClaim, unless what is launched already exceeds a limit (`Provisioner.Create`).
     fn create(&mut self, pool: NodePoolId, claim: &NewClaim, world: &mut World<'_>) -> Option<NodeClaimId> {
         if let Some(resource) = exceeded_limit(world.cluster, pool) {
-            world.cluster.decide(Decision {
-                at: world.now,
-                controller: Controller::Provisioner,
-                subject: Subject::NodePool(pool),
-                action: "blocked",
-                rule: Rule::ExceededBy,
-                from: None,
-                to: None,
-                wanted: None,
-                detail: format!(
-                    "usage of {} exceeds the limit: no NodeClaim for {} pods",
-                    resource.name(),
-                    claim.pods.len()
-                ),
-            });
+            let (resource, pods) = (resource.name(), claim.pods.len());
+            let detail = format!("usage of {resource} exceeds the limit: no NodeClaim for {pods} pods");
+            log(world, Subject::NodePool(pool), Action::Blocked, Rule::ExceededBy, None, detail);
             return None;
         }
         let record = node_claim(world.cluster, pool, claim, world.now, &mut self.random);
@@ -357,17 +324,7 @@ impl Provisioner {
             if claim.options.len() > 3 { ", ..." } else { "" },
         );
         let id = world.cluster.create_nodeclaim(record);
-        world.cluster.decide(Decision {
-            at: world.now,
-            controller: Controller::Provisioner,
-            subject: Subject::NodeClaim(id),
-            action: "create",
-            rule: Rule::CreateNodeClaims,
-            from: None,
-            to: None,
-            wanted: None,
-            detail,
-        });
+        log(world, Subject::NodeClaim(id), Action::Create, Rule::CreateNodeClaims, None, detail);
         Some(id)
     }
 
@@ -384,19 +341,15 @@ impl Provisioner {
                 continue;
             }
             self.told.insert((shape, reason.clone()), world.now);
-            world.cluster.decide(Decision {
-                at: world.now,
-                controller: Controller::Provisioner,
-                subject: Subject::Pod(pod),
-                action: "blocked",
-                rule: Rule::FailedScheduling,
-                from: None,
-                to: Some(count),
-                wanted: None,
-                detail: reason,
-            });
+            log(world, Subject::Pod(pod), Action::Blocked, Rule::FailedScheduling, Some(count), reason);
         }
     }
+}
+
+/// Logs a decision that may be about so many pods or NodeClaims.
+fn log(world: &mut World<'_>, subject: Subject, action: Action, rule: Rule, count: Option<i64>, detail: String) {
+    let decision = Decision::plain(world.now, Controller::Provisioner, subject, action, rule, detail);
+    world.cluster.decide(decision.about(count.map(Counts::to)));
 }
 
 /// Counts a timer up and gives its new number.

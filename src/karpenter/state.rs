@@ -161,7 +161,7 @@ pub fn is_provisionable(cluster: &Cluster, id: PodId) -> bool {
     pod.exists()
         && pod.unschedulable
         && pod.node.is_none()
-        && pod.nominated_node.is_none()
+        && !pod.nominated
         && !matches!(pod.owner, Owner::DaemonSet(_))
 }
 

@@ -10,7 +10,7 @@ use crate::api::karpenter::NodePoolSpec;
 use crate::api::meta::Labels;
 use crate::api::pod::{PodSpec, Toleration, TolerationOperator};
 use crate::cluster::change::Change;
-use crate::cluster::decision::{Controller, Decision, Subject};
+use crate::cluster::decision::{Action, Controller, Decision, Subject};
 use crate::cluster::node_class::NodeClass;
 use crate::cluster::world::World;
 use crate::cluster::{Cluster, NodeClaimId, NodePoolId, Rule};
@@ -136,7 +136,7 @@ impl StaticCapacity {
                 for claim in to_delete(world.cluster, pool, count as usize, world.now) {
                     let detail =
                         format!("NodePool {} wants {replicas} nodes", world.cluster.nodepools[pool.index()].name);
-                    log(world, Subject::NodeClaim(claim), "delete", detail);
+                    log(world, Subject::NodeClaim(claim), Action::Delete, detail);
                     world.cluster.delete_nodeclaim(world.now, claim, "ScaledDown");
                 }
             }
@@ -151,12 +151,12 @@ impl StaticCapacity {
             let claim = node_claim(world.cluster, pool, &plan, world.now, &mut self.random);
             let id = world.cluster.create_nodeclaim(claim);
             let detail = format!("NodePool {} wants {replicas} nodes", world.cluster.nodepools[pool.index()].name);
-            log(world, Subject::NodeClaim(id), "create", detail);
+            log(world, Subject::NodeClaim(id), Action::Create, detail);
         }
     }
 }
 
-fn log(world: &mut World<'_>, subject: Subject, action: &'static str, detail: String) {
+fn log(world: &mut World<'_>, subject: Subject, action: Action, detail: String) {
     let (at, controller, rule) = (world.now, Controller::Provisioner, Rule::StaticCapacity);
     world.cluster.decide(Decision::plain(at, controller, subject, action, rule, detail));
 }

@@ -15,7 +15,7 @@ use super::sources::{Asker, query};
 use crate::api::keda::{JobStrategy, ScaledJobSpec};
 use crate::cluster::pod::Phase;
 use crate::cluster::workload::Job;
-use crate::cluster::{Change, Controller, Decision, JobId, Rule, ScaledJobId, Subject, World};
+use crate::cluster::{Action, Change, Controller, Counts, Decision, JobId, Rule, ScaledJobId, Subject, World};
 use crate::engine::{Agenda, Streams};
 use crate::time::{Duration, Time};
 
@@ -102,7 +102,7 @@ impl JobLoops {
             return;
         }
         if annotations.paused {
-            log(world, id, "pause", Rule::ScaledJobPaused, (0, None), "loop stopped".to_owned());
+            log(world, id, Action::Pause, Rule::ScaledJobPaused, (0, None), "loop stopped".to_owned());
             return;
         }
         if deletes_previous_version(&spec) {
@@ -113,7 +113,7 @@ impl JobLoops {
         match built {
             Ok(scalers) => entry.scalers = Some(Arc::new(scalers)),
             Err(error) => {
-                log(world, id, "blocked", Rule::ScaledJobCheckFailed, (0, None), error.to_string());
+                log(world, id, Action::Blocked, Rule::ScaledJobCheckFailed, (0, None), error.to_string());
                 return;
             }
         }
@@ -204,7 +204,7 @@ impl JobLoops {
             let state = entry.unlimited.unwrap_or(state);
             let wanted = request_job_scale(&unlimited, self.capabilities, state, running, pending).create;
             let wanted = Some(wanted).filter(|wanted| *wanted > decision.create);
-            log(world, id, "create", rule, (decision.create, wanted), detail);
+            log(world, id, Action::Create, rule, (decision.create, wanted), detail);
         }
         for (finished, limit) in [
             (entry.succeeded.clone(), spec.successful_jobs_history_limit),
@@ -236,7 +236,7 @@ fn delete_previous_version(entry: &JobLoop, id: ScaledJobId, generation: u32, wo
         return;
     }
     let detail = format!("{} Jobs of an earlier spec", old.len());
-    log(world, id, "delete", Rule::ScaledJobRolloutCleanup, (old.len() as i64, None), detail);
+    log(world, id, Action::Delete, Rule::ScaledJobRolloutCleanup, (old.len() as i64, None), detail);
     old.into_iter().for_each(|job| world.cluster.remove_job(world.now, job));
 }
 
@@ -251,7 +251,7 @@ fn job_is_pending(world: &World<'_>, job: JobId, spec: &ScaledJobSpec) -> bool {
             };
             let holds = [
                 ("PodScheduled", pod.node.is_some()),
-                ("PodReadyToStartContainers", pod.path.sandbox.is_some()),
+                ("PodReadyToStartContainers", pod.sandbox),
                 ("Initialized", pod.path.started.is_some()),
                 ("ContainersReady", pod.ready),
                 ("Ready", pod.ready),
@@ -267,20 +267,11 @@ fn job_is_pending(world: &World<'_>, job: JobId, spec: &ScaledJobSpec) -> bool {
 fn log(
     world: &mut World<'_>,
     job: ScaledJobId,
-    action: &'static str,
+    action: Action,
     rule: Rule,
     (count, wanted): (i64, Option<i64>),
     detail: String,
 ) {
-    world.cluster.decide(Decision {
-        at: world.now,
-        controller: Controller::Keda,
-        subject: Subject::ScaledJob(job),
-        action,
-        rule,
-        from: None,
-        to: Some(count),
-        wanted,
-        detail,
-    });
+    let decision = Decision::plain(world.now, Controller::Keda, Subject::ScaledJob(job), action, rule, detail);
+    world.cluster.decide(decision.about(Counts { wanted, ..Counts::to(count) }));
 }

@@ -19,7 +19,8 @@ use super::state::{
 use crate::api::keda::ScaledObjectSpec;
 use crate::cluster::workload::{Hpa, HpaStatus};
 use crate::cluster::{
-    Change, Controller, Decision, DeploymentId, HpaId, MetricAnswer, Rule, ScaledJobId, ScaledObjectId, Subject, World,
+    Action, Change, Controller, Counts, Decision, DeploymentId, HpaId, MetricAnswer, Rule, ScaledJobId, ScaledObjectId,
+    Subject, World,
 };
 use crate::engine::{Agenda, Streams, TokenBucket};
 use crate::scenario::Scenario;
@@ -236,7 +237,7 @@ impl Operator {
             return;
         }
         let Some(target) = target else {
-            log(world, id, "blocked", Rule::ScaleTargetErr, None, "the scale target does not exist".to_owned());
+            log(world, id, Action::Blocked, Rule::ScaleTargetErr, None, "the scale target does not exist".to_owned());
             return;
         };
         entry.status.original_replicas.get_or_insert(world.cluster.deployments[target.index()].replicas);
@@ -251,7 +252,7 @@ impl Operator {
         let hpa_spec = match built {
             Ok(hpa_spec) => hpa_spec,
             Err(error) => {
-                log(world, id, "blocked", Rule::ScaledObjectCheckFailed, None, error);
+                log(world, id, Action::Blocked, Rule::ScaledObjectCheckFailed, None, error);
                 return;
             }
         };
@@ -506,7 +507,7 @@ fn handle_pause(
     let after = annotations.paused_replicas.unwrap_or(before);
     world.cluster.scale_deployment(target, after);
     let counts = Some((i64::from(before), i64::from(after)));
-    log(world, id, "pause", Row::Paused.rule(), counts, "loop stopped, HPA deleted".to_owned());
+    log(world, id, Action::Pause, Row::Paused.rule(), counts, "loop stopped, HPA deleted".to_owned());
 }
 
 /// Stops the loop, restores the count seen at first if asked to, and lets the HPA be collected.
@@ -524,22 +525,13 @@ fn finalize(entry: &mut ObjectLoop, spec: &ScaledObjectSpec, target: Option<Depl
 fn log(
     world: &mut World<'_>,
     object: ScaledObjectId,
-    action: &'static str,
+    action: Action,
     rule: Rule,
     counts: Option<(i64, i64)>,
     detail: String,
 ) {
-    world.cluster.decide(Decision {
-        at: world.now,
-        controller: Controller::Keda,
-        subject: Subject::ScaledObject(object),
-        action,
-        rule,
-        from: counts.map(|(from, _)| from),
-        to: counts.map(|(_, to)| to),
-        wanted: None,
-        detail,
-    });
+    let decision = Decision::plain(world.now, Controller::Keda, Subject::ScaledObject(object), action, rule, detail);
+    world.cluster.decide(decision.about(counts.map(|(from, to)| Counts::change(from, to))));
 }
 
 /// Logs every write, and every hold for another reason than the last.
@@ -570,6 +562,6 @@ fn log_result(
         _ => format!("{values}; active {}, error {}", request.active, request.error),
     };
     let counts = (i64::from(request.replicas), i64::from(result.scale_to.unwrap_or(request.replicas)));
-    let action = if changes { "scale" } else { "hold" };
+    let action = if changes { Action::Scale } else { Action::Hold };
     log(world, object, action, result.row.rule(), Some(counts), detail);
 }

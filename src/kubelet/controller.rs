@@ -1,7 +1,7 @@
 //! kubelets and the controllers around nodes at work.
 
 use crate::cluster::pod::Owner;
-use crate::cluster::{Change, DaemonSetId, NodeClaimId, NodeId, PodId, Rule, Subject, World};
+use crate::cluster::{Action, Change, DaemonSetId, NodeClaimId, NodeId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -252,7 +252,7 @@ impl Kubelets {
             self.health.falls_silent(node, world, agenda);
             agenda.at(until, Event::KubeletStarts(node));
             let detail = format!("its kubelet is down until {until}");
-            decide(world, Subject::Node(node), "stop", Rule::KubeletDown, detail);
+            decide(world, Subject::Node(node), Action::Stop, Rule::KubeletDown, detail);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::pod::{Taint, TaintEffect};
 use crate::cluster::instance::InstanceState;
 use crate::cluster::pod::{EndReason, Owner, Phase};
-use crate::cluster::{Controller, Decision, InstanceId, NodeId, PodId, Rule, Subject, World};
+use crate::cluster::{Action, Controller, Decision, InstanceId, NodeId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -135,7 +135,7 @@ impl NodeHealth {
             world.cluster.set_pod_ready(world.now, pod, false);
         }
         let detail = format!("no heartbeat for {}", self.grace);
-        decide(world, Subject::Node(node), "taint", Rule::NodeMonitorGracePeriod, detail);
+        decide(world, Subject::Node(node), Action::Taint, Rule::NodeMonitorGracePeriod, detail);
         agenda.at(self.cloud.at_or_after(world.now), Event::CloudCheck(node));
         if let Some(at) = self.plan_eviction(node, world) {
             agenda.at(at, Event::NoExecute(node));
@@ -213,7 +213,13 @@ impl NodeHealth {
         if node.exists() && stay(&shape.spec, daemon, &node.taints).is_some() {
             let grace = shape.grace;
             world.cluster.delete_pod(world.now, pod, grace, EndReason::NodeLost);
-            decide(world, Subject::Pod(pod), "delete", Rule::TaintManagerEviction, "toleration ran out".to_owned());
+            decide(
+                world,
+                Subject::Pod(pod),
+                Action::Delete,
+                Rule::TaintManagerEviction,
+                "toleration ran out".to_owned(),
+            );
         }
     }
 
@@ -244,6 +250,6 @@ fn add_taint(node: NodeId, effect: TaintEffect, world: &mut World<'_>) {
     }
 }
 
-pub fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
+pub fn decide(world: &mut World<'_>, subject: Subject, action: Action, rule: Rule, detail: String) {
     world.cluster.decide(Decision::plain(world.now, Controller::Kubelet, subject, action, rule, detail));
 }

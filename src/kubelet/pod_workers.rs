@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::api::pod::PodSpec;
 use crate::cluster::pod::{EndReason, Owner, Phase};
-use crate::cluster::{Cluster, NodeId, PodId, World};
-use crate::engine::{Agenda, Stream, Streams};
+use crate::cluster::{Cluster, NodeId, PodId, ShapeId, World};
+use crate::engine::{Agenda, Stream, Streams, Table};
 use crate::scenario::Scenario;
 use crate::scenario::simulation::Profile;
 use crate::time::{Duration, Time};
@@ -27,8 +27,8 @@ const FINISH: Duration = Duration::from_millis(150);
 /// A pod that its kubelet knows.
 #[derive(Clone, Debug, Default)]
 struct Worker {
-    /// Images still to be had, the next one last.
-    images: Vec<u32>,
+    /// How many of its images are still to be had.
+    images: u32,
     /// From images to start.
     start_delay: Duration,
     /// When its probe workers began.
@@ -45,8 +45,11 @@ struct Worker {
 
 /// The pods of all nodes.
 pub struct PodWorkers {
-    workers: BTreeMap<PodId, Worker>,
+    /// By pod.
+    workers: Table<Worker>,
     images: BTreeMap<NodeId, NodeImages>,
+    /// Images of the pods of a template, the first one last.
+    of_shapes: BTreeMap<ShapeId, Vec<u32>>,
     config: PullConfig,
     has_images: bool,
     starts: Stream,
@@ -61,8 +64,9 @@ impl PodWorkers {
     pub fn new(scenario: &Scenario, streams: Streams) -> PodWorkers {
         let flags = &scenario.kubelet;
         PodWorkers {
-            workers: BTreeMap::new(),
+            workers: Table::default(),
             images: BTreeMap::new(),
+            of_shapes: BTreeMap::new(),
             config: PullConfig {
                 serialize: flags.serialize_image_pulls,
                 registry_per_second: flags.registry_pull_qps,
@@ -87,26 +91,31 @@ impl PodWorkers {
         let spec = world.cluster.shape_of(pod).spec.clone();
         let node = world.cluster.pods[pod.index()].node;
         let age = node.map_or(Duration::MAX, |node| world.now.since(world.cluster.nodes[node.index()].created));
-        let mut images = if self.has_images { images_of(&spec, world.cluster) } else { Vec::new() };
-        images.reverse();
+        let images = if self.has_images { self.images_of(pod, &spec, world.cluster) } else { 0 };
         let workers = world.now + jitter(&spec, age, &mut self.probes);
         let worker = Worker { images, start_delay: delay - sandbox, workers, ..Worker::default() };
-        self.workers.insert(pod, worker);
+        self.workers.insert(pod.0, worker);
         let attached = self.volumes.attach(pod, &spec, world);
         agenda.at(world.now + attached + sandbox, Event::Sandbox(pod));
+    }
+
+    /// How many images a pod needs.
+    fn images_of(&mut self, pod: PodId, spec: &PodSpec, cluster: &mut Cluster) -> u32 {
+        let shape = cluster.pods[pod.index()].shape;
+        self.of_shapes.entry(shape).or_insert_with(|| images_from_the_last(spec, cluster)).len() as u32
     }
 
     pub fn handle(&mut self, event: Event, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         match event {
             Event::Sandbox(pod) if self.starts(pod, world.cluster) => {
-                world.cluster.note_sandbox(world.now, pod);
+                world.cluster.note_sandbox(pod);
                 self.next_image(pod, world, agenda);
             }
             Event::NextImage(pod) if self.starts(pod, world.cluster) => self.next_image(pod, world, agenda),
             Event::PullEnds(node) => self.pull_ends(node, world, agenda),
             Event::Start(pod, start) if self.is_current(pod, start, world.cluster) => self.start(pod, world, agenda),
             Event::Working(pod, start) if self.is_current(pod, start, world.cluster) => {
-                world.cluster.note_working(world.now, pod);
+                world.cluster.note_working(pod);
             }
             Event::Ready(pod, start) if self.is_current(pod, start, world.cluster) => {
                 world.cluster.set_pod_ready(world.now, pod, true);
@@ -114,7 +123,7 @@ impl PodWorkers {
             Event::Term(pod) => self.term(pod, world, agenda),
             Event::Kill(pod) => self.kill(pod, world, agenda),
             Event::Finish(pod) if world.cluster.pods[pod.index()].exists() => {
-                let failed = self.workers.get(&pod).is_some_and(|worker| worker.failed);
+                let failed = self.workers.get(pod.0).is_some_and(|worker| worker.failed);
                 let (phase, end) =
                     if failed { (Phase::Failed, EndReason::Failed) } else { (Phase::Succeeded, EndReason::Completed) };
                 world.cluster.finish_pod(world.now, pod, phase, end);
@@ -126,7 +135,7 @@ impl PodWorkers {
 
     /// Whether the pod is still to be started.
     fn starts(&self, pod: PodId, cluster: &Cluster) -> bool {
-        self.workers.contains_key(&pod) && cluster.pods[pod.index()].active()
+        self.workers.contains(pod.0) && cluster.pods[pod.index()].active()
     }
 
     pub fn is_current(&self, pod: PodId, start: u32, cluster: &Cluster) -> bool {
@@ -134,13 +143,14 @@ impl PodWorkers {
         // A terminating pod can still become ready, but is not started.
         let goes_on =
             record.exists() && !record.terminal() && (!record.terminating() || record.phase == Phase::Running);
-        goes_on && self.workers.get(&pod).is_some_and(|worker| worker.start == start && !worker.ended)
+        goes_on && self.workers.get(pod.0).is_some_and(|worker| worker.start == start && !worker.ended)
     }
 
     fn next_image(&mut self, pod: PodId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let Some(node) = world.cluster.pods[pod.index()].node else { return };
-        let Some(worker) = self.workers.get_mut(&pod) else { return };
-        let Some(image) = worker.images.last().copied() else {
+        let Some(worker) = self.workers.get_mut(pod.0) else { return };
+        let shape = world.cluster.pods[pod.index()].shape;
+        let Some(image) = worker.images.checked_sub(1).map(|next| self.of_shapes[&shape][next as usize]) else {
             world.cluster.note_images(world.now, pod);
             agenda.at(world.now + worker.start_delay, Event::Start(pod, worker.start));
             return;
@@ -152,7 +162,7 @@ impl PodWorkers {
         let request = PullRequest { pod: pod.0, image, bytes, base: latencies.image_pull_base, rate: 1e8 / per_100mb };
         match images.request(world.now, request) {
             PullAnswer::Present => {
-                worker.images.pop();
+                worker.images -= 1;
                 agenda.at(world.now + latencies.image_present, Event::NextImage(pod));
             }
             PullAnswer::Pulling => plan_pull_end(images, node, agenda),
@@ -173,8 +183,8 @@ impl PodWorkers {
         }
         plan_pull_end(images, node, agenda);
         for pod in pods {
-            if let Some(worker) = self.workers.get_mut(&PodId(pod)) {
-                worker.images.pop();
+            if let Some(worker) = self.workers.get_mut(pod) {
+                worker.images -= 1;
                 agenda.at(world.now, Event::NextImage(PodId(pod)));
             }
         }
@@ -184,7 +194,7 @@ impl PodWorkers {
         let now = world.now;
         let app = world.scenario.latencies.app_start.sample(&mut self.applications);
         let spec = world.cluster.shape_of(pod).spec.clone();
-        let Some(worker) = self.workers.get_mut(&pod) else { return };
+        let Some(worker) = self.workers.get_mut(pod.0) else { return };
         worker.started = Some(now);
         world.cluster.start_pod(now, pod);
         let up = now + app;
@@ -203,7 +213,7 @@ impl PodWorkers {
             agenda.at(world.now, Event::Remove(pod));
             return;
         }
-        let Some(worker) = self.workers.get(&pod) else { return };
+        let Some(worker) = self.workers.get(pod.0) else { return };
         if worker.started.is_none() || worker.ended {
             let cleanup = self.cleanup(world);
             agenda.at(world.now + cleanup, Event::Remove(pod));
@@ -215,7 +225,7 @@ impl PodWorkers {
     }
 
     fn term(&mut self, pod: PodId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
-        if !world.cluster.pods[pod.index()].exists() || self.workers.get(&pod).is_none_or(|worker| worker.ended) {
+        if !world.cluster.pods[pod.index()].exists() || self.workers.get(pod.0).is_none_or(|worker| worker.ended) {
             return;
         }
         world.cluster.announce(crate::cluster::Change::PodTerm(pod));
@@ -227,7 +237,7 @@ impl PodWorkers {
 
     fn kill(&mut self, pod: PodId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let record = &world.cluster.pods[pod.index()];
-        if !record.exists() || self.workers.get(&pod).is_none_or(|worker| worker.ended) {
+        if !record.exists() || self.workers.get(pod.0).is_none_or(|worker| worker.ended) {
             return;
         }
         world.cluster.announce(crate::cluster::Change::PodKilled(pod));
@@ -237,7 +247,7 @@ impl PodWorkers {
     /// The containers of a terminating pod have ended.
     fn end(&mut self, pod: PodId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let cleanup = self.cleanup(world);
-        if let Some(worker) = self.workers.get_mut(&pod) {
+        if let Some(worker) = self.workers.get_mut(pod.0) {
             worker.ended = true;
             agenda.at(world.now + cleanup, Event::Remove(pod));
         }
@@ -249,7 +259,7 @@ impl PodWorkers {
         let terminating = record.terminating();
         let is_job = matches!(record.owner, Owner::Job(_));
         let never_restarts = world.cluster.shape_of(pod).spec.restart_policy.as_deref() == Some("Never");
-        let Some(worker) = self.workers.get_mut(&pod).filter(|worker| !worker.ended) else { return };
+        let Some(worker) = self.workers.get_mut(pod.0).filter(|worker| !worker.ended) else { return };
         if terminating {
             self.end(pod, world, agenda);
         } else if is_job && (ok || never_restarts) {
@@ -263,10 +273,11 @@ impl PodWorkers {
 
     /// Pods whose containers run.
     pub fn running(&self, world: &World<'_>) -> Vec<PodId> {
-        let is_up = |pod: &PodId, worker: &Worker| {
+        let is_up = |pod: PodId, worker: &Worker| {
             worker.started.is_some() && !worker.ended && world.cluster.pods[pod.index()].exists()
         };
-        self.workers.iter().filter(|(pod, worker)| is_up(pod, worker)).map(|(pod, _)| *pod).collect()
+        let known = self.workers.iter().map(|(pod, worker)| (PodId(pod), worker));
+        known.filter(|(pod, worker)| is_up(*pod, worker)).map(|(pod, _)| pod).collect()
     }
 
     /// The containers of a pod crash.
@@ -277,7 +288,7 @@ impl PodWorkers {
 
     /// Restart in place with `CrashLoopBackOff`.
     fn restart(&mut self, pod: PodId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
-        let Some(worker) = self.workers.get_mut(&pod) else { return };
+        let Some(worker) = self.workers.get_mut(pod.0) else { return };
         if worker.started.is_some_and(|at| world.now.since(at) >= FORGIVEN_AFTER) {
             worker.crashes = 0;
         }
@@ -296,7 +307,7 @@ impl PodWorkers {
     }
 
     pub fn gone(&mut self, pod: PodId, world: &World<'_>, agenda: &mut Agenda<Event>) {
-        self.workers.remove(&pod);
+        self.workers.remove(pod.0);
         self.volumes.detach(pod, world, agenda);
     }
 
@@ -304,7 +315,7 @@ impl PodWorkers {
     pub fn machine_lost(&mut self, node: NodeId, world: &mut World<'_>) {
         self.images.remove(&node);
         for pod in world.cluster.nodes[node.index()].pods.clone() {
-            if self.workers.remove(&pod).is_some_and(|worker| worker.started.is_some() && !worker.ended) {
+            if self.workers.remove(pod.0).is_some_and(|worker| worker.started.is_some() && !worker.ended) {
                 world.cluster.announce(crate::cluster::Change::PodKilled(pod));
             }
         }
@@ -325,10 +336,13 @@ fn plan_pull_end(images: &NodeImages, node: NodeId, agenda: &mut Agenda<Event>) 
     }
 }
 
-/// Numbers of the images of a pod, in the order in which its containers start.
-fn images_of(spec: &PodSpec, cluster: &mut Cluster) -> Vec<u32> {
+/// Numbers of the images of a pod, that of the container which starts first last.
+fn images_from_the_last(spec: &PodSpec, cluster: &mut Cluster) -> Vec<u32> {
     let containers = spec.init_containers.iter().chain(&spec.containers);
-    containers.filter_map(|container| container.image.as_deref()).map(|image| cluster.image_number(image)).collect()
+    let images = containers.filter_map(|container| container.image.as_deref());
+    let mut numbers: Vec<u32> = images.map(|image| cluster.image_number(image)).collect();
+    numbers.reverse();
+    numbers
 }
 
 /// Whether the data plane knows what the pod does, and so when it stops.

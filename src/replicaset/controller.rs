@@ -1,7 +1,9 @@
 //! The ReplicaSet and Job controllers at work.
 
 use crate::cluster::pod::{EndReason, Owner, Phase, Pod};
-use crate::cluster::{Change, Cluster, Controller, Decision, DeploymentId, JobId, PodId, Rule, Subject, World};
+use crate::cluster::{
+    Action, Change, Cluster, Controller, Counts, Decision, DeploymentId, JobId, PodId, Rule, Subject, World,
+};
 use crate::engine::{Agenda, Stream, Streams, TokenBucket};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -193,18 +195,12 @@ impl ReplicaSets {
         let action = manage(active, replicas, set.calls > 0 || !set.batches.is_empty());
         let (name, count) = match action {
             Manage::Nothing => return,
-            Manage::Create(count) => ("create", count),
-            Manage::Delete(count) => ("delete", count),
+            Manage::Create(count) => (Action::Create, count),
+            Manage::Delete(count) => (Action::Delete, count),
         };
-        world.cluster.decide_count(
-            world.now,
-            Controller::ReplicaSet,
-            Subject::Deployment(id),
-            name,
-            Rule::ManageReplicas,
-            (active as i64, replicas as i64),
-            format!("{count} pods"),
-        );
+        let (subject, rule, detail) = (Subject::Deployment(id), Rule::ManageReplicas, format!("{count} pods"));
+        let decision = Decision::plain(world.now, Controller::ReplicaSet, subject, name, rule, detail);
+        world.cluster.decide(decision.about(Counts::change(active as i64, replicas as i64)));
         match action {
             Manage::Nothing => {}
             Manage::Create(count) => {
@@ -325,7 +321,7 @@ impl ReplicaSets {
             JobAction::Fail(rule) => {
                 world.cluster.finish_job(world.now, id, false);
                 let detail = format!("{} failed pods, limit {}", view.failed, view.backoff_limit);
-                decide(world, Subject::Job(id), "fail", rule, detail);
+                decide(world, Subject::Job(id), Action::Fail, rule, detail);
                 end_pods(world, id, usize::MAX);
             }
         }
@@ -385,6 +381,6 @@ fn deletion_cost(cluster: &Cluster, pod: &Pod) -> i32 {
     annotations.get(DELETION_COST).and_then(|cost| cost.parse().ok()).unwrap_or(0)
 }
 
-fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
+fn decide(world: &mut World<'_>, subject: Subject, action: Action, rule: Rule, detail: String) {
     world.cluster.decide(Decision::plain(world.now, Controller::ReplicaSet, subject, action, rule, detail));
 }

@@ -1,11 +1,12 @@
 //! An outcome made up for tests: a burst on a queue, a slow start, Spot nodes of which one is interrupted.
 
 use crate::cluster::catalogue::CapacityType;
-use crate::cluster::{Controller, QueueId, Rule};
+use crate::cluster::pod::{EndReason, Owner};
+use crate::cluster::{Action, Controller, Counts, Decision, DeploymentId, HpaId, PodId, QueueId, Rule, Subject};
 use crate::telemetry::ledger::{Bill, Shares, Usage};
 use crate::telemetry::{
-    Blame, DecisionRecord, Durations, Ended, HpaBrake, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, Outcome,
-    PodRecord, QueueRecord, QueueTotals, RunInfo, Series, Snapshot, Stuck, Total, WorkloadKey, WorkloadRecord,
+    Blame, Durations, Ended, HpaBrake, Mark, MarkKind, NodeInfo, NodeKey, NodeRecord, Outcome, PodRecord, QueueRecord,
+    QueueTotals, RunInfo, Series, Snapshot, Stuck, Total, WorkloadKey, WorkloadRecord,
 };
 use crate::time::{Duration, Time};
 use crate::units::{Cpu, Memory, Resources, Usd};
@@ -42,17 +43,11 @@ pub fn outcome() -> Outcome {
     ] {
         outcome.marks.push(Mark { at: at(second), kind, text: text.to_owned() });
     }
-    outcome.decisions.push(DecisionRecord {
-        at: at(330.0),
-        controller: Controller::Hpa,
-        subject: "HorizontalPodAutoscaler/keda-hpa-orders".to_owned(),
-        action: "scale",
-        rule: Rule::ScaleUpLimit,
-        from: Some(4),
-        to: Some(8),
-        wanted: Some(100),
-        detail: "wants 100, allowed 8".to_owned(),
-    });
+    outcome.names.deployments.push("orders".to_owned());
+    outcome.names.hpas.push("keda-hpa-orders".to_owned());
+    let (subject, rule) = (Subject::Hpa(HpaId(0)), Rule::ScaleUpLimit);
+    let decision = Decision::plain(at(330.0), Controller::Hpa, subject, Action::Scale, rule, "wants 100, allowed 8");
+    outcome.decisions.push(decision.about(Counts { wanted: Some(100), ..Counts::change(4, 8) }));
     outcome
 }
 
@@ -122,7 +117,8 @@ fn pod(index: usize) -> PodRecord {
     let stopping = 2000.0 + (index / 10) as f64;
     let gone = index >= 2;
     PodRecord {
-        name: format!("orders-{index}"),
+        id: PodId(index as u32),
+        owner: Owner::Deployment(DeploymentId(0)),
         workload: Some(WorkloadKey(0)),
         node: Some(NodeKey((index % 18) as u32)),
         created: at(created),
@@ -133,7 +129,7 @@ fn pod(index: usize) -> PodRecord {
         unready: Vec::new(),
         stopping: gone.then(|| at(stopping)),
         ended: gone.then(|| at(stopping + 12.0)),
-        reason: if gone { "ScaledDown" } else { "" },
+        end: gone.then_some(EndReason::ScaledDown),
     }
 }
 

@@ -406,8 +406,8 @@ fn summarize_pods(outcome: &Outcome, workload: Option<WorkloadKey>) -> Pods {
         if let Some(at) = pod.scheduled {
             scheduling.record(at - pod.created);
         }
-        if pod.ended.is_some() && !pod.reason.is_empty() {
-            *ended.entry(pod.reason.to_owned()).or_default() += 1;
+        if pod.ended.is_some() && pod.end.is_some() {
+            *ended.entry(pod.reason().to_owned()).or_default() += 1;
         }
     }
     Pods {

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use crate::cluster::Controller;
 use crate::cluster::catalogue::CapacityType;
+use crate::cluster::{Controller, Counts};
 use crate::telemetry::{Blame, NodeRecord, Outcome, PodRecord, series};
 use crate::time::Time;
 
@@ -70,16 +70,17 @@ pub fn write_decisions(outcome: &Outcome, out: impl Write) -> csv::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(DECISION_COLUMNS)?;
     for decision in &outcome.decisions {
+        let Counts { from, to, wanted } = decision.counts();
         writer.write_record([
             &seconds(Some(decision.at)),
             controller_key(decision.controller),
-            &decision.subject,
-            decision.action,
+            &outcome.subject(decision),
+            decision.action.as_str(),
             decision.rule.name(),
-            &decision.from.map(|count| count.to_string()).unwrap_or_default(),
-            &decision.to.map(|count| count.to_string()).unwrap_or_default(),
-            &decision.wanted.map(|count| count.to_string()).unwrap_or_default(),
-            &decision.detail,
+            &from.map(|count| count.to_string()).unwrap_or_default(),
+            &to.map(|count| count.to_string()).unwrap_or_default(),
+            &wanted.map(|count| count.to_string()).unwrap_or_default(),
+            &outcome.detail(decision),
         ])?;
     }
     writer.flush()?;
@@ -203,7 +204,7 @@ fn pod_row(pod: &PodRecord, outcome: &Outcome) -> [String; POD_COLUMNS.len()] {
     let workload = pod.workload.map(|key| outcome.workloads[key.0 as usize].name.clone());
     let node = pod.node.map(|key| outcome.nodes[key.0 as usize].info.name.clone());
     [
-        pod.name.clone(),
+        outcome.pod_name(pod),
         workload.unwrap_or_default(),
         node.unwrap_or_default(),
         seconds(Some(pod.created)),
@@ -213,6 +214,6 @@ fn pod_row(pod: &PodRecord, outcome: &Outcome) -> [String; POD_COLUMNS.len()] {
         seconds(pod.ready),
         seconds(pod.stopping),
         seconds(pod.ended),
-        pod.reason.to_owned(),
+        pod.reason().to_owned(),
     ]
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::pod::{EndReason, Owner};
-use crate::cluster::{Change, Cluster, Controller, Decision, NodeId, PodId, Rule, Subject, World};
+use crate::cluster::{Action, Change, Cluster, Controller, Decision, Detail, NodeId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams, TokenBucket};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
@@ -18,6 +18,8 @@ use super::queue::{QueueConfig, SchedulingQueue};
 use super::shape::{PodTraits, ShapeIndex};
 use super::snapshot::{NodeSpec, Placed, Slot, Snapshot};
 
+/// The slot of a pod that is on no node.
+const NOWHERE: u32 = u32::MAX;
 /// Period of the look for pods that have been unschedulable for too long.
 const POOL_FLUSH: Duration = Duration::from_secs(30);
 
@@ -63,8 +65,8 @@ pub struct Scheduler {
     slots: Vec<Option<Slot>>,
     /// By slot.
     nodes: Vec<NodeId>,
-    /// By pod.
-    placed: Vec<Option<(Slot, ShapeIndex)>>,
+    /// By pod, the slot of its node, or [`NOWHERE`].
+    placed: Vec<u32>,
     nominated: BTreeMap<PodId, Slot>,
     /// Last written reason, by pod.
     conditions: BTreeMap<PodId, Diagnosis>,
@@ -131,7 +133,7 @@ impl Scheduler {
             Change::PodFinished(pod) | Change::PodGone(pod) => Event::PodFreed(pod),
             Change::PodBound(pod) => return self.place_bound(world.cluster, pod),
             Change::PodDeleting(pod) => {
-                if let Some((slot, _)) = self.place_of(pod) {
+                if let Some(slot) = self.place_of(pod) {
                     self.snapshot.mark_terminating(slot, pod.0, false);
                 }
                 return;
@@ -259,9 +261,9 @@ impl Scheduler {
 
     /// Takes a pod off its node and wakes those who wait for room.
     fn free(&mut self, now: Time, pod: PodId) {
-        let Some((slot, shape)) = self.place_of(pod) else { return };
-        self.placed[pod.index()] = None;
-        if self.snapshot.remove(slot, pod.0) {
+        let Some(slot) = self.place_of(pod) else { return };
+        self.placed[pod.index()] = NOWHERE;
+        if let Some(shape) = self.snapshot.remove(slot, pod.0) {
             let gone = self.snapshot.shape_of(shape).clone();
             self.wake(now, ClusterEvent::AssignedPodDeleted(&gone));
         }
@@ -273,18 +275,17 @@ impl Scheduler {
         let slot = record.node.and_then(|node| self.slot_of(node));
         if let Some(slot) = slot.filter(|_| self.place_of(pod).is_none() && record.exists() && !record.terminal()) {
             let shape = self.shape(cluster, pod);
-            let started = record.path.bound.unwrap_or(Time::MAX);
-            self.place(pod, slot, shape, started, record.terminating());
+            self.place(pod, slot, shape, record.path.bound, record.terminating());
         }
     }
 
     /// `started` is kept in whole seconds, as `status.startTime` is.
-    fn place(&mut self, pod: PodId, slot: Slot, shape: ShapeIndex, started: Time, terminating: bool) {
-        let started = if started == Time::MAX { started } else { started.floor_second(self.whole_second) };
+    fn place(&mut self, pod: PodId, slot: Slot, shape: ShapeIndex, started: Option<Time>, terminating: bool) {
+        let started = started.map_or(u32::MAX, |at| at.seconds_begun(self.whole_second));
         if self.placed.len() <= pod.index() {
-            self.placed.resize(pod.index() + 1, None);
+            self.placed.resize(pod.index() + 1, NOWHERE);
         }
-        self.placed[pod.index()] = Some((slot, shape));
+        self.placed[pod.index()] = slot as u32;
         self.snapshot.place(slot, Placed { pod: pod.0, shape, started, terminating, preempted: false });
     }
 
@@ -295,7 +296,7 @@ impl Scheduler {
             Choice::Node(slot) => {
                 self.queue.remove(pod.0);
                 self.drop_nomination(pod);
-                self.place(pod, slot, shape, world.now, false);
+                self.place(pod, slot, shape, Some(world.now), false);
                 let latency = world.scenario.latencies.bind.sample(&mut self.latencies);
                 agenda.at(self.client.take(world.now) + latency, Event::Bind(pod, self.nodes[slot]));
                 self.client.take(world.now);
@@ -356,7 +357,7 @@ impl Scheduler {
         let victims = candidate.victims.len();
         let detail =
             format!("{victims} pods of lower priority make room on {}", world.cluster.nodes[node.index()].name);
-        decide(world, Subject::Pod(pod), "preempt", Rule::DefaultPreemption, detail);
+        decide(world, Subject::Pod(pod), Action::Preempt, Rule::DefaultPreemption, detail);
     }
 
     fn lower_nominations(&self, slot: Slot, priority: i32) -> Vec<PodId> {
@@ -372,7 +373,7 @@ impl Scheduler {
         }
         let detail = diagnosis.to_string();
         self.conditions.insert(pod, diagnosis);
-        decide(world, Subject::Pod(pod), "hold", Rule::Unschedulable, detail);
+        decide(world, Subject::Pod(pod), Action::Hold, Rule::Unschedulable, detail);
         agenda.at(self.client.take(world.now), Event::WriteCondition(pod));
         self.client.take(world.now);
     }
@@ -380,7 +381,7 @@ impl Scheduler {
     fn write_condition(&mut self, world: &mut World<'_>, pod: PodId) {
         let record = &world.cluster.pods[pod.index()];
         if record.exists() && record.node.is_none() && self.queue.get(pod.0).is_some() {
-            world.cluster.mark_unschedulable(world.now, pod);
+            world.cluster.mark_unschedulable(pod);
         }
     }
 
@@ -399,8 +400,7 @@ impl Scheduler {
             return;
         }
         world.cluster.bind(world.now, pod, node);
-        let detail = format!("to {}", world.cluster.nodes[node.index()].name);
-        decide(world, Subject::Pod(pod), "bind", Rule::SelectHost, detail);
+        decide(world, Subject::Pod(pod), Action::Bind, Rule::SelectHost, Detail::To(node));
     }
 
     fn evict(&mut self, world: &mut World<'_>, victim: PodId) {
@@ -423,7 +423,7 @@ impl Scheduler {
 
     /// Images that a pod brought to its node count for placement once the node has reported them.
     fn note_images(&mut self, world: &mut World<'_>, pod: PodId) {
-        let Some((slot, _)) = self.place_of(pod) else { return };
+        let Some(slot) = self.place_of(pod) else { return };
         let node = self.nodes[slot];
         let record = &world.cluster.nodes[node.index()];
         if record.exists() && record.images.len() != self.snapshot.node(slot).spec.images.len() {
@@ -460,8 +460,8 @@ impl Scheduler {
         self.slots.get(node.index()).copied().flatten()
     }
 
-    fn place_of(&self, pod: PodId) -> Option<(Slot, ShapeIndex)> {
-        self.placed.get(pod.index()).copied().flatten()
+    fn place_of(&self, pod: PodId) -> Option<Slot> {
+        self.placed.get(pod.index()).filter(|slot| **slot != NOWHERE).map(|slot| *slot as Slot)
     }
 }
 
@@ -482,17 +482,6 @@ fn describe(cluster: &Cluster, scenario: &Scenario, node: NodeId) -> NodeSpec {
     }
 }
 
-fn decide(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
-    let decision = Decision {
-        at: world.now,
-        controller: Controller::Scheduler,
-        subject,
-        action,
-        rule,
-        from: None,
-        to: None,
-        wanted: None,
-        detail,
-    };
-    world.cluster.decide(decision);
+fn decide(world: &mut World<'_>, subject: Subject, action: Action, rule: Rule, detail: impl Into<Detail>) {
+    world.cluster.decide(Decision::plain(world.now, Controller::Scheduler, subject, action, rule, detail));
 }

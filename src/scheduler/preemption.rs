@@ -3,7 +3,6 @@
 
 use crate::api::meta::LabelSelector;
 use crate::engine::Stream;
-use crate::time::Time;
 
 use super::choose::Chooser;
 use super::diagnosis::Diagnosis;
@@ -141,7 +140,7 @@ fn restore(snapshot: &mut Snapshot, slot: Slot, original: &[Placed]) {
 }
 
 /// Most important first: higher priority, then earlier start (`util.MoreImportantPod`).
-fn importance(snapshot: &Snapshot, placed: &Placed) -> (std::cmp::Reverse<i32>, Time) {
+fn importance(snapshot: &Snapshot, placed: &Placed) -> (std::cmp::Reverse<i32>, u32) {
     (std::cmp::Reverse(snapshot.shape_of(placed.shape).traits.priority), placed.started)
 }
 
@@ -169,7 +168,7 @@ fn choose_candidate(snapshot: &Snapshot, mut candidates: Vec<Candidate>, random:
         &|c| c.victims.first().map_or(i64::MIN, priority),
         &|c| c.victims.iter().map(|placed| priority(placed) + (1 << 31)).sum(),
         &|c| c.victims.len() as i64,
-        &|c| -(earliest_start_of_most_important(c, priority).as_micros() as i64),
+        &|c| -i64::from(earliest_start_of_most_important(c, priority)),
     ];
     for rule in rules {
         let best = candidates.iter().map(rule).min()?;
@@ -180,8 +179,8 @@ fn choose_candidate(snapshot: &Snapshot, mut candidates: Vec<Candidate>, random:
 }
 
 /// `util.GetEarliestPodStartTime`: earliest start among the victims of the highest priority.
-fn earliest_start_of_most_important(candidate: &Candidate, priority: impl Fn(&Placed) -> i64) -> Time {
+fn earliest_start_of_most_important(candidate: &Candidate, priority: impl Fn(&Placed) -> i64) -> u32 {
     let highest = candidate.victims.iter().map(&priority).max();
     let of_highest = candidate.victims.iter().filter(|placed| Some(priority(placed)) == highest);
-    of_highest.map(|placed| placed.started).min().unwrap_or(Time::ZERO)
+    of_highest.map(|placed| placed.started).min().unwrap_or(0)
 }

@@ -4,8 +4,9 @@
 //! attempt fails, with the same result.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, BinaryHeap};
 
+use crate::engine::Table;
 use crate::time::{Duration, Time};
 
 use super::filter::Plugins;
@@ -66,8 +67,6 @@ pub struct Queued {
     pub priority: i32,
     /// When it was added or last failed.
     pub timestamp: Time,
-    /// How often it was tried.
-    pub attempts: u32,
     /// How often plugins rejected it.
     pub unschedulable_count: u32,
     /// How often in a row it failed by an error.
@@ -79,6 +78,12 @@ pub struct Queued {
     sequence: u64,
 }
 
+impl Queued {
+    fn active_key(&self, pod: u32) -> ActiveKey {
+        (Reverse(self.priority), self.timestamp, self.sequence, pod)
+    }
+}
+
 /// `queuesort/priority_sort.go: Less`: priority, then timestamp; equal ones in the order of creation.
 type ActiveKey = (Reverse<i32>, Time, u64, u32);
 type BackoffKey = (Time, ActiveKey);
@@ -88,8 +93,9 @@ type BackoffKey = (Time, ActiveKey);
 pub struct SchedulingQueue {
     /// What is fixed.
     pub config: QueueConfig,
-    pods: BTreeMap<u32, Queued>,
-    active: BTreeSet<ActiveKey>,
+    pods: Table<Queued>,
+    /// Entries of pods that are not active any more stay until they would be the first.
+    active: BinaryHeap<Reverse<ActiveKey>>,
     backoff: BTreeSet<BackoffKey>,
     error_backoff: BTreeSet<BackoffKey>,
     pool: BTreeSet<u32>,
@@ -110,7 +116,6 @@ impl SchedulingQueue {
             shape,
             priority,
             timestamp: now,
-            attempts: 0,
             unschedulable_count: 0,
             consecutive_errors: 0,
             plugins: Plugins::NONE,
@@ -123,15 +128,12 @@ impl SchedulingQueue {
 
     /// Takes the next pod to try: from the active queue, else early from the backoff queue (`activeQueue.pop`).
     pub fn pop(&mut self) -> Option<u32> {
-        let pod = match self.active.first() {
-            Some((.., pod)) => *pod,
+        let pod = match self.active.peek() {
+            Some(Reverse((.., pod))) => *pod,
             None if self.config.pop_from_backoff => self.backoff.first()?.1.3,
             None => return None,
         };
         self.put(pod, Place::InFlight);
-        if let Some(queued) = self.pods.get_mut(&pod) {
-            queued.attempts += 1;
-        }
         Some(pod)
     }
 
@@ -143,7 +145,7 @@ impl SchedulingQueue {
 
     /// Puts back a pod that was rejected by plugins, or, with no plugin, failed by an error (`AddUnschedulableIfNotPresent`).
     pub fn put_back(&mut self, pod: u32, plugins: Plugins, now: Time) {
-        let Some(queued) = self.pods.get_mut(&pod) else {
+        let Some(queued) = self.pods.get_mut(pod) else {
             return;
         };
         queued.plugins = plugins;
@@ -164,7 +166,7 @@ impl SchedulingQueue {
         let mut by_shape: Vec<Option<Plugins>> = Vec::new();
         let mut waking = Vec::new();
         for pod in &self.pool {
-            let queued = &self.pods[pod];
+            let queued = &self.pods[*pod];
             let index = queued.shape.0 as usize;
             if by_shape.len() <= index {
                 by_shape.resize(index + 1, None);
@@ -180,7 +182,7 @@ impl SchedulingQueue {
 
     /// Moves one pod out of the pool whatever rejected it (`Activate`): to be tried at once.
     pub fn activate(&mut self, pod: u32) {
-        if self.pods.get(&pod).is_some_and(|queued| queued.place != Place::InFlight) {
+        if self.pods.get(pod).is_some_and(|queued| queued.place != Place::InFlight) {
             self.put(pod, Place::Active);
         }
     }
@@ -192,7 +194,7 @@ impl SchedulingQueue {
                 let queue = if errors { &self.error_backoff } else { &self.backoff };
                 let Some((_, (.., pod))) = queue.first() else { break };
                 let pod = *pod;
-                if self.backing_off(&self.pods[&pod], now) {
+                if self.backing_off(&self.pods[pod], now) {
                     break;
                 }
                 self.put(pod, Place::Active);
@@ -202,7 +204,7 @@ impl SchedulingQueue {
 
     /// Moves pods that were in the pool for too long (`flushUnschedulablePodsLeftover`, every 30 s).
     pub fn flush_pool(&mut self, now: Time) {
-        let over = |pod: &&u32| now.since(self.pods[*pod].timestamp) > self.config.max_in_pool;
+        let over = |pod: &&u32| now.since(self.pods[**pod].timestamp) > self.config.max_in_pool;
         for pod in self.pool.iter().filter(over).copied().collect::<Vec<_>>() {
             self.wake(pod, now);
         }
@@ -211,13 +213,13 @@ impl SchedulingQueue {
     /// Forgets a pod that was bound or deleted.
     pub fn remove(&mut self, pod: u32) -> Option<Queued> {
         self.put(pod, Place::InFlight);
-        self.pods.remove(&pod)
+        self.pods.remove(pod)
     }
 
     /// A pod that waits.
     #[must_use]
     pub fn get(&self, pod: u32) -> Option<&Queued> {
-        self.pods.get(&pod)
+        self.pods.get(pod)
     }
 
     /// Pods in the pool of unschedulable ones.
@@ -240,7 +242,7 @@ impl SchedulingQueue {
     }
 
     fn wake(&mut self, pod: u32, now: Time) {
-        let waits = self.backing_off(&self.pods[&pod], now);
+        let waits = self.backing_off(&self.pods[pod], now);
         self.put(pod, if waits { Place::Backoff } else { Place::Active });
     }
 
@@ -261,28 +263,44 @@ impl SchedulingQueue {
     }
 
     fn put(&mut self, pod: u32, place: Place) {
-        let Some(queued) = self.pods.get(&pod).copied() else {
+        let Some(queued) = self.pods.get(pod).copied() else {
             return;
         };
+        if queued.place == place {
+            return;
+        }
         // The keys are those under which the pod was put in: `put_back` changes them only for pods in flight.
-        let active_key = (Reverse(queued.priority), queued.timestamp, queued.sequence, pod);
+        let active_key = queued.active_key(pod);
         let backoff_key = (self.backoff_end(&queued), active_key);
-        match queued.place {
-            Place::Active => self.active.remove(&active_key),
-            Place::Backoff => self.backoff.remove(&backoff_key),
-            Place::ErrorBackoff => self.error_backoff.remove(&backoff_key),
-            Place::Unschedulable => self.pool.remove(&pod),
-            Place::InFlight => true,
-        };
-        match place {
-            Place::Active => self.active.insert(active_key),
-            Place::Backoff => self.backoff.insert(backoff_key),
-            Place::ErrorBackoff => self.error_backoff.insert(backoff_key),
-            Place::Unschedulable => self.pool.insert(pod),
-            Place::InFlight => true,
-        };
-        if let Some(queued) = self.pods.get_mut(&pod) {
+        if let Some(queued) = self.pods.get_mut(pod) {
             queued.place = place;
+        }
+        match queued.place {
+            Place::Active => self.drop_inactive(),
+            Place::Backoff => drop(self.backoff.remove(&backoff_key)),
+            Place::ErrorBackoff => drop(self.error_backoff.remove(&backoff_key)),
+            Place::Unschedulable => drop(self.pool.remove(&pod)),
+            Place::InFlight => {}
+        }
+        match place {
+            Place::Active => self.active.push(Reverse(active_key)),
+            Place::Backoff => drop(self.backoff.insert(backoff_key)),
+            Place::ErrorBackoff => drop(self.error_backoff.insert(backoff_key)),
+            Place::Unschedulable => drop(self.pool.insert(pod)),
+            Place::InFlight => {}
+        }
+    }
+
+    /// Sees to it that the first entry of the active queue is that of an active pod. An empty queue gives its room back.
+    fn drop_inactive(&mut self) {
+        let is_active = |&Reverse(key): &Reverse<ActiveKey>| {
+            self.pods.get(key.3).is_some_and(|queued| queued.place == Place::Active && queued.active_key(key.3) == key)
+        };
+        while self.active.peek().is_some_and(|first| !is_active(first)) {
+            self.active.pop();
+        }
+        if self.active.is_empty() {
+            self.active = BinaryHeap::new();
         }
     }
 }

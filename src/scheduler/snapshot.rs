@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::api::meta::{LabelSelector, Labels};
 use crate::api::pod::{Taint, TaintEffect};
-use crate::time::Time;
 use crate::units::{Resource, Resources};
 
 use super::shape::{HostPort, PodTraits, Shape, ShapeIndex};
@@ -39,8 +38,8 @@ pub struct Placed {
     pub pod: u32,
     /// Its shape.
     pub shape: ShapeIndex,
-    /// When it started; `Time::MAX` before that.
-    pub started: Time,
+    /// In which second it started, by a count of the caller's; `u32::MAX` before that.
+    pub started: u32,
     /// Whether it has a deletion timestamp.
     pub terminating: bool,
     /// Whether it is terminating because the scheduler displaced it.
@@ -258,11 +257,9 @@ impl Snapshot {
         self.changed(slot);
     }
 
-    /// Takes a pod off its node; `false` if it was not there.
-    pub fn remove(&mut self, slot: Slot, pod: u32) -> bool {
-        let Some(index) = self.nodes[slot].pods.iter().position(|placed| placed.pod == pod) else {
-            return false;
-        };
+    /// Takes a pod off its node and gives its shape, if it was there.
+    pub fn remove(&mut self, slot: Slot, pod: u32) -> Option<ShapeIndex> {
+        let index = self.nodes[slot].pods.iter().position(|placed| placed.pod == pod)?;
         let placed = self.nodes[slot].pods.remove(index);
         let shape = &self.shapes[placed.shape.0 as usize];
         let node = &mut self.nodes[slot];
@@ -278,7 +275,7 @@ impl Snapshot {
             self.count(slot, placed.shape, -1);
         }
         self.changed(slot);
-        true
+        Some(placed.shape)
     }
 
     /// Notes that a pod got its deletion timestamp; `preempted` when the scheduler displaced it.
@@ -292,13 +289,6 @@ impl Snapshot {
             let shape = placed.shape;
             self.count(slot, shape, -1);
             self.changed(slot);
-        }
-    }
-
-    /// Notes when a pod started, which decides among victims of preemption.
-    pub fn mark_started(&mut self, slot: Slot, pod: u32, started: Time) {
-        if let Some(placed) = self.nodes[slot].pods.iter_mut().find(|placed| placed.pod == pod) {
-            placed.started = started;
         }
     }
 

@@ -8,8 +8,8 @@ use crate::cluster::catalogue::CapacityType;
 use crate::cluster::node_class::NodeClassVersion;
 use crate::cluster::state::Applied;
 use crate::cluster::{
-    Change, Cluster, Controller, DaemonSetId, DeploymentId, HpaId, NodeClassId, NodePoolId, Rule, ScaledJobId,
-    ScaledObjectId, Subject,
+    Action, Change, Cluster, Controller, Counts, DaemonSetId, Decision, DeploymentId, HpaId, NodeClassId, NodePoolId,
+    Rule, ScaledJobId, ScaledObjectId, Subject,
 };
 use crate::ec2::capacity::NodeSettings;
 use crate::ec2::catalogue::resettle;
@@ -58,16 +58,9 @@ fn split(path: &str) -> Option<(Kind, &str)> {
 
 fn scale(now: Time, id: DeploymentId, replicas: u32, cluster: &mut Cluster) {
     let before = cluster.scale_deployment(id, replicas);
-    let counts = (i64::from(before), i64::from(replicas));
-    cluster.decide_count(
-        now,
-        Controller::User,
-        Subject::Deployment(id),
-        "scale",
-        Rule::KubectlScale,
-        counts,
-        String::new(),
-    );
+    let decision =
+        Decision::plain(now, Controller::User, Subject::Deployment(id), Action::Scale, Rule::KubectlScale, "");
+    cluster.decide(decision.about(Counts::change(i64::from(before), i64::from(replicas))));
 }
 
 fn named(metadata: &ObjectMeta) -> &str {

@@ -1,11 +1,9 @@
 //! Between the two planes: pods become consumers, and processes that end are told to the cluster.
 
-use std::collections::BTreeMap;
-
 use crate::cluster::pod::Owner;
 use crate::cluster::{Change, Cluster, PodId, QueueAttributes, QueueId, QueueSource};
 use crate::consumer::{DataPlane, Notice, NoticeKind, PodRef};
-use crate::engine::{Stream, Streams};
+use crate::engine::{Stream, Streams, Table};
 use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
 use crate::sqs;
@@ -22,14 +20,14 @@ pub struct Data<'a> {
     /// Kind of consumer of each ScaledJob's pods.
     scaled_jobs: Vec<Option<usize>>,
     /// Consumers of the pods that are bound.
-    processes: BTreeMap<PodId, Process>,
+    processes: Table<Process>,
     /// Which of the control plane's calls to queues fail.
     calls: Stream,
 }
 
 /// The consumer of a pod.
 struct Process {
-    kind: usize,
+    kind: u32,
     /// Its start; `None` = not yet.
     since: Option<Time>,
     /// Most messages in hand at a reading of its memory since it started.
@@ -53,7 +51,7 @@ impl<'a> Data<'a> {
             scenario,
             deployments: cluster.deployments.iter().map(|deployment| kind_of(false, &deployment.name)).collect(),
             scaled_jobs: cluster.scaled_jobs.iter().map(|scaled_job| kind_of(true, &scaled_job.name)).collect(),
-            processes: BTreeMap::new(),
+            processes: Table::default(),
             calls: streams.open("failing-calls", 0),
         }
     }
@@ -88,12 +86,12 @@ impl<'a> Data<'a> {
         match *change {
             Change::PodBound(pod) => {
                 if let Some(kind) = self.kind(cluster, cluster.pods[pod.index()].owner) {
-                    self.processes.insert(pod, Process { kind, since: None, most_held: 0 });
+                    self.processes.insert(pod.0, Process { kind: kind as u32, since: None, most_held: 0 });
                 }
             }
             Change::PodWorking(pod) => {
                 let kind = self.kind(cluster, cluster.pods[pod.index()].owner);
-                if let Some(process) = self.processes.get_mut(&pod) {
+                if let Some(process) = self.processes.get_mut(pod.0) {
                     process.since = Some(now);
                 }
                 if let Some(kind) = kind.filter(|_| !self.plane.is_running(PodRef(pod.0))) {
@@ -109,13 +107,13 @@ impl<'a> Data<'a> {
             }
             Change::PodCrashed(pod) => {
                 self.plane.kill(now, PodRef(pod.0));
-                if let Some(process) = self.processes.get_mut(&pod) {
+                if let Some(process) = self.processes.get_mut(pod.0) {
                     process.most_held = 0;
                 }
             }
             Change::PodKilled(pod) | Change::PodGone(pod) => {
                 self.plane.kill(now, PodRef(pod.0));
-                self.processes.remove(&pod);
+                self.processes.remove(pod.0);
             }
             _ => {}
         }
@@ -155,9 +153,9 @@ impl QueueSource for Data<'_> {
     }
 
     fn cpu_time(&mut self, pod: PodId, request: Cpu, now: Time) -> Option<f64> {
-        let process = self.processes.get(&pod)?;
-        let spec = &self.scenario.consumers[process.kind];
-        let settings = self.plane.consumer_settings(process.kind);
+        let process = self.processes.get(pod.0)?;
+        let spec = &self.scenario.consumers[process.kind as usize];
+        let settings = self.plane.consumer_settings(process.kind as usize);
         let slots = f64::from(settings.slots * settings.threads);
         let busy = self.plane.busy(now, PodRef(pod.0)).as_secs_f64();
         let alive = process.since.map_or(0.0, |since| now.since(since).as_secs_f64());
@@ -166,8 +164,8 @@ impl QueueSource for Data<'_> {
     }
 
     fn memory(&mut self, pod: PodId) -> Option<Memory> {
-        let process = self.processes.get_mut(&pod)?;
-        let spec = &self.scenario.consumers[process.kind];
+        let process = self.processes.get_mut(pod.0)?;
+        let spec = &self.scenario.consumers[process.kind as usize];
         let held = i64::from(self.plane.held(PodRef(pod.0)));
         process.most_held = process.most_held.max(held);
         let held = if spec.memory_kept { process.most_held } else { held };

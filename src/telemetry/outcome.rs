@@ -1,7 +1,8 @@
 //! Everything that a run remembers.
 
 use crate::cluster::catalogue::CapacityType;
-use crate::cluster::{Controller, QueueId, Rule};
+use crate::cluster::pod::{EndReason, Owner};
+use crate::cluster::{Decision, PodId, QueueId};
 use crate::engine::Durations;
 use crate::sqs::{Extremes, Unfinished};
 use crate::time::{Duration, Time};
@@ -9,6 +10,7 @@ use crate::units::{Resources, Usd};
 
 use super::blame::Blame;
 use super::ledger::{Bill, Split, request_cost};
+use super::names::Names;
 use super::reserved::ReservationRecord;
 use super::series::Series;
 
@@ -93,7 +95,9 @@ pub struct Outcome {
     /// What charts mark.
     pub marks: Vec<Mark>,
     /// Why things happened, in order.
-    pub decisions: Vec<DecisionRecord>,
+    pub decisions: Vec<Decision>,
+    /// What the objects are called that pods and decisions refer to.
+    pub names: Names,
 }
 
 /// Counts of one queue over a whole run.
@@ -231,8 +235,10 @@ pub struct WorkloadRecord {
 /// What is remembered of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodRecord {
-    /// Name.
-    pub name: String,
+    /// Its number.
+    pub id: PodId,
+    /// Who owns it.
+    pub owner: Owner,
     /// Workload; `None` = system pod.
     pub workload: Option<WorkloadKey>,
     /// Node.
@@ -253,8 +259,16 @@ pub struct PodRecord {
     pub stopping: Option<Time>,
     /// When it was gone.
     pub ended: Option<Time>,
-    /// Why it stopped; empty = it did not.
-    pub reason: &'static str,
+    /// Why it stopped; `None` = it did not.
+    pub end: Option<EndReason>,
+}
+
+impl PodRecord {
+    /// Why it stopped, as in files; empty = it did not.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.end.map_or("", EndReason::as_str)
+    }
 }
 
 /// What a node is.
@@ -351,29 +365,6 @@ pub struct Mark {
     pub kind: MarkKind,
     /// What happened, in a few words.
     pub text: String,
-}
-
-/// One line of the decision log: a controller decided something, or was prevented.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecisionRecord {
-    /// When.
-    pub at: Time,
-    /// Which controller.
-    pub controller: Controller,
-    /// About which object: `Deployment/orders`.
-    pub subject: String,
-    /// What it did, or not: `scale`, `hold`, `blocked`.
-    pub action: &'static str,
-    /// The rule that applied.
-    pub rule: Rule,
-    /// The count before, of decisions which change one.
-    pub from: Option<i64>,
-    /// The count after.
-    pub to: Option<i64>,
-    /// The count that would have been chosen without the rule, where the rule changed it.
-    pub wanted: Option<i64>,
-    /// What the controller saw, in one sentence.
-    pub detail: String,
 }
 
 impl QueueRecord {

@@ -62,8 +62,6 @@ pub struct Recorder {
     decisions: Vec<Decision>,
     marks: Vec<Mark>,
     stages: Stages,
-    /// Work of the pods that consume a queue.
-    work: BTreeMap<PodId, PodWork>,
     /// What the room that workload pods requested was good for, by node; known at the end.
     weights: Vec<Weights>,
     /// Whether a NodePool's limits kept pods of each queue's consumers from a node at the last look.
@@ -86,7 +84,6 @@ impl Recorder {
             names.map(|name| WorkloadRecord { name: name.clone(), ..WorkloadRecord::default() }).collect();
         Recorder {
             run,
-            work: BTreeMap::new(),
             weights: Vec::new(),
             at_limit: vec![false; queues.len()],
             queues: queues.into_iter().map(queue).collect(),
@@ -228,9 +225,22 @@ impl Recorder {
         }
     }
 
-    /// What a pod worked in all: to be called once for each pod that consumes a queue, before [`Recorder::finish`].
-    pub fn pod_work(&mut self, pod: PodId, work: PodWork) {
-        self.work.insert(pod, work);
+    /// What a pod worked in all until the run ended at `end`: to be called once for each pod that consumes a queue, before
+    /// [`Recorder::finish`].
+    pub fn pod_work(&mut self, id: PodId, work: PodWork, end: Time, cluster: &Cluster) {
+        let pod = &cluster.pods[id.index()];
+        let (Some(node), Some(bound)) = (pod.node, pod.path.bound) else { return };
+        let until = [pod.path.finished, pod.path.gone].into_iter().flatten().min().unwrap_or(end);
+        let request = i128::from(cluster.shape_of(id).requests.cpu().milli().max(1));
+        let slots = i128::from(work.slots.max(1));
+        let held = i128::from(until.since(bound).max_zero().as_micros()) * slots;
+        let busy = i128::from(work.busy.as_micros()).min(held);
+        let redone = i128::from(work.wasted.as_micros()).min(busy);
+        self.weights.resize(cluster.nodes.len(), Weights::default());
+        let of_node = &mut self.weights[node.index()];
+        of_node.requested += held * request / slots;
+        of_node.useful += (busy - redone) * request / slots;
+        of_node.redone += redone * request / slots;
     }
 
     /// The final counts of a queue: to be called once, before [`Recorder::finish`].
@@ -262,7 +272,7 @@ impl Recorder {
 
     /// The run is over at `end`.
     #[must_use]
-    pub fn finish(self, end: Time, ended: Ended, cluster: &Cluster) -> Outcome {
+    pub fn finish(self, end: Time, ended: Ended, cluster: Cluster) -> Outcome {
         assemble::outcome(self, end, ended, cluster)
     }
 }
@@ -278,8 +288,9 @@ fn record_between(series: &mut Series, Extremes { least, most }: Extremes) {
 fn limit_reached(decision: &Decision) -> Option<String> {
     match decision.controller {
         Controller::Provisioner if decision.rule == Rule::ExceededBy => Some("NodePool limit reached".to_owned()),
-        Controller::Hpa if decision.rule == Rule::TooManyReplicas && decision.from != decision.to => {
-            Some("maxReplicaCount reached".to_owned())
+        Controller::Hpa if decision.rule == Rule::TooManyReplicas => {
+            let counts = decision.counts();
+            (counts.from != counts.to).then(|| "maxReplicaCount reached".to_owned())
         }
         _ => None,
     }

@@ -60,7 +60,8 @@ fn the_log_says_how_many_jobs_there_would_be_without_the_maximum() {
         let mut driver = driver(25, &[]);
         driver.add_scaled_job(0.0, job(max, QUEUE));
         driver.run(1.0, |_, _| None);
-        let found: Vec<_> = driver.decisions.iter().map(|decision| (decision.to, decision.wanted)).collect();
+        let found: Vec<_> =
+            driver.decisions.iter().map(|decision| (decision.counts().to, decision.counts().wanted)).collect();
         assert_eq!(found, [(Some(create), wanted)], "{max}");
     }
 }

@@ -18,8 +18,10 @@ const MAX: &str = "clocks.batchMax";
 
 /// Instants of the passes that launched something.
 fn plans(outcome: &Outcome) -> Vec<f64> {
-    let plans =
-        outcome.decisions.iter().filter(|decision| decision.rule.name() == "Solve" && decision.action == "plan");
+    let plans = outcome
+        .decisions
+        .iter()
+        .filter(|decision| decision.rule.name() == "Solve" && decision.action.as_str() == "plan");
     plans.map(|decision| decision.at.as_secs_f64()).collect()
 }
 
@@ -185,9 +187,9 @@ fn problem_29_pods_that_pull_are_moved_before_they_start() {
     let of = |image: &str, after: &str| {
         let settings = [("images.\"worker:1\"", image), ("NodePool/pool.disruption.consolidateAfter", after)];
         let outcome = run("29-slow-images", &settings);
-        let moved = pods(&outcome, "worker").filter(|pod| pod.reason == "Evicted" && pod.ready.is_none()).count();
+        let moved = pods(&outcome, "worker").filter(|pod| pod.reason() == "Evicted" && pod.ready.is_none()).count();
         let mut ready: Vec<f64> = pods(&outcome, "worker")
-            .filter(|pod| pod.reason != "ScaledDown")
+            .filter(|pod| pod.reason() != "ScaledDown")
             .filter_map(|pod| pod.ready)
             .map(|ready| ready.as_secs_f64())
             .collect();

@@ -200,7 +200,7 @@ fn problem_14_the_log_names_the_jobs_that_max_replica_count_prevents() {
         let settings = [("ScaledJob/worker.maxReplicaCount", max), ("simulation.duration", "5m")];
         let outcome = run("14-scaled-job-storm", &settings);
         let created = outcome.decisions.iter().find(|decision| decision.rule == Rule::StrategyDefault);
-        created.map(|decision| (decision.to, decision.wanted)).unwrap()
+        created.map(|decision| (decision.counts().to, decision.counts().wanted)).unwrap()
     };
     let (without, nothing) = first("500");
     assert_eq!(nothing, None);

@@ -77,7 +77,7 @@ pub fn dollars(outcome: &Outcome) -> f64 {
 
 /// How many pods stopped for a reason.
 pub fn pods_stopped(outcome: &Outcome, reason: &str) -> usize {
-    outcome.pods.iter().filter(|pod| pod.workload.is_some() && pod.reason == reason).count()
+    outcome.pods.iter().filter(|pod| pod.workload.is_some() && pod.reason() == reason).count()
 }
 
 /// The longest wait of a message.

@@ -9,7 +9,6 @@ use forescale::karpenter::lifecycle::taints;
 use forescale::scheduler::choose::{Choice, Chooser};
 use forescale::scheduler::shape::{PodTraits, ShapeIndex};
 use forescale::scheduler::snapshot::{NodeSpec, Placed, Snapshot};
-use forescale::time::Time;
 
 use super::case::{Case, State};
 
@@ -96,7 +95,7 @@ impl<'c> KubeScheduler<'c> {
         let placed = Placed {
             pod: pod as u32,
             shape: self.shapes[shape],
-            started: Time::MAX,
+            started: u32::MAX,
             terminating: false,
             preempted: false,
         };

@@ -220,7 +220,7 @@ fn story<'a>(
         MessageStepKind::Received { by: Some(pod), .. } => outcome.pods.get(pod.0 as usize),
         _ => None,
     });
-    let names: BTreeSet<&str> = receivers.map(|pod| pod.name.as_str()).collect();
+    let names: BTreeSet<String> = receivers.map(|pod| outcome.pod_name(pod)).collect();
     for row in rows(folder, "pods.csv")?.iter().filter(|row| names.contains(field(row, "name"))) {
         let Some(ready) = instant(row, "ready_s").filter(|ready| *ready > sent) else { continue };
         // It was not there yet when the message was sent: why so late belongs to the story.
@@ -283,7 +283,9 @@ fn since_start(at: Time) -> Duration {
 
 /// A step in words.
 fn told(step: &MessageStep, outcome: &Outcome) -> Step {
-    let name = |pod: crate::consumer::PodRef| outcome.pods.get(pod.0 as usize).map_or("a pod", |pod| pod.name.as_str());
+    let name = |pod: crate::consumer::PodRef| {
+        outcome.pods.get(pod.0 as usize).map_or("a pod".to_owned(), |pod| outcome.pod_name(pod))
+    };
     let text = match step.kind {
         MessageStepKind::Sent { ahead, delayed } => {
             let delayed = if delayed { ", with a delay" } else { "" };

@@ -5,7 +5,7 @@ use crate::api::meta::Labels;
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ReservationId, TypeId, ZoneId};
 use crate::cluster::instance::{Instance, InstanceState};
 use crate::cluster::nodeclaim::{LaunchError, NodeClaim};
-use crate::cluster::{Cluster, InstanceId, Launched, NodeClaimId, NodeClassId, Rule, Subject, World};
+use crate::cluster::{Action, Cluster, InstanceId, Launched, NodeClaimId, NodeClassId, Rule, Subject, World};
 use crate::ec2::batcher::group_equal;
 use crate::ec2::classes::{NodeSource, source};
 use crate::ec2::data;
@@ -85,7 +85,7 @@ impl Ec2 {
     fn launch_aws(&mut self, id: NodeClaimId, class: NodeClassId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         if !world.cluster.node_classes[class.index()].is_ready() {
             let detail = format!("EC2NodeClass {} is not Ready", world.cluster.node_classes[class.index()].name);
-            Self::log(world, Subject::NodeClaim(id), "refuse", Rule::NodeClassNotReady, detail);
+            Self::log(world, Subject::NodeClaim(id), Action::Refuse, Rule::NodeClassNotReady, detail);
             agenda.at(world.now, Event::LaunchFails(id, LaunchError::InsufficientCapacity));
             return;
         }
@@ -103,7 +103,7 @@ impl Ec2 {
                 request.overrides.retain(|pool| has_ami(pool, class, world.cluster));
                 if request.overrides.is_empty() {
                     let detail = "no AMI of its EC2NodeClass runs on the instance types of the NodeClaim".to_owned();
-                    Self::log(world, Subject::NodeClaim(id), "refuse", Rule::AmisReady, detail);
+                    Self::log(world, Subject::NodeClaim(id), Action::Refuse, Rule::AmisReady, detail);
                     agenda.at(world.now, Event::LaunchFails(id, LaunchError::Retryable));
                     return;
                 }
@@ -112,7 +112,7 @@ impl Ec2 {
             }
             None => {
                 let detail = "no instance type of the NodeClaim has an available offering".to_owned();
-                Self::log(world, Subject::NodeClaim(id), "refuse", Rule::InsufficientCapacity, detail);
+                Self::log(world, Subject::NodeClaim(id), Action::Refuse, Rule::InsufficientCapacity, detail);
                 agenda.at(world.now, Event::LaunchFails(id, LaunchError::InsufficientCapacity));
             }
         }
@@ -159,7 +159,7 @@ impl Ec2 {
             let name = catalogue.get(error.pool.instance_type).name.clone();
             let zone = catalogue.zone(error.pool.zone).to_owned();
             let detail = format!("{name} in {zone}, {}", call.request.capacity_type.as_str());
-            Self::log(world, Subject::NodeClaim(call.claims[0]), "refuse", error.code.rule(), detail);
+            Self::log(world, Subject::NodeClaim(call.claims[0]), Action::Refuse, error.code.rule(), detail);
             match error.pool.reservation {
                 Some(id) => self.count_reserved(id, true, world),
                 None => self.mark_unavailable((call.request.capacity_type, name, zone), world, agenda),
@@ -214,7 +214,7 @@ impl Ec2 {
             capacity_type.as_str(),
             world.cluster.nodeclaims[id.index()].options.len()
         );
-        Self::log(world, Subject::NodeClaim(id), "launch", Rule::CreateFleet, detail);
+        Self::log(world, Subject::NodeClaim(id), Action::Launch, Rule::CreateFleet, detail);
         let launched = Launched {
             instance,
             instance_type: pool.instance_type,

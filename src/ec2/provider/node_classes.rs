@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Ec2, Event};
 use crate::cluster::catalogue::ZoneId;
 use crate::cluster::node_class::{Found, NodeClassVersion};
-use crate::cluster::{Cluster, NodeClassId, Rule, Subject, World};
+use crate::cluster::{Action, Cluster, NodeClassId, Rule, Subject, World};
 use crate::ec2::selectors::{ALIAS_TTL, Account, PARAMETER_TTL, RECONCILE, find};
 use crate::engine::Agenda;
 use crate::scenario::Scenario;
@@ -73,7 +73,7 @@ impl Ec2 {
         let name = world.cluster.node_classes[class.index()].name.clone();
         for (rule, before, after) in differences(&version.found, &found) {
             let detail = format!("EC2NodeClass {name} finds {}, not {}", listed(&after), listed(&before));
-            Self::log(world, Subject::Cluster, "find", rule, detail);
+            Self::log(world, Subject::Cluster, Action::Find, rule, detail);
         }
         world.cluster.set_node_class(class, with(&version, found));
         self.leave_zones(class, world);

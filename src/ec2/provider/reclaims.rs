@@ -3,7 +3,7 @@
 use super::{Ec2, Event, WatchedPool};
 use crate::cluster::catalogue::CapacityType;
 use crate::cluster::instance::InstanceState;
-use crate::cluster::{Change, InstanceId, NodeClaimId, NodeId, Rule, Subject, World};
+use crate::cluster::{Action, Change, InstanceId, NodeClaimId, NodeId, Rule, Subject, World};
 use crate::ec2::data::{self, TypeRow};
 use crate::ec2::pools::PoolKey;
 use crate::engine::Agenda;
@@ -98,7 +98,7 @@ impl Ec2 {
         agenda.at(world.now + market.notice, Event::TakeBack(id));
         if !lost {
             let detail = format!("the instance ends in {}", market.notice);
-            Self::log(world, Subject::Instance(id), "notice", Rule::SpotInterruptionWarning, detail);
+            Self::log(world, Subject::Instance(id), Action::Notice, Rule::SpotInterruptionWarning, detail);
             world.cluster.announce(Change::SpotInterruptionWarning(id));
         }
     }
@@ -133,7 +133,7 @@ impl Ec2 {
     pub(super) fn lose(&mut self, id: InstanceId, world: &mut World<'_>) {
         if self.is_up(id, world) {
             let detail = "the instance is gone without notice".to_owned();
-            Self::log(world, Subject::Instance(id), "lose", Rule::NodeLoss, detail);
+            Self::log(world, Subject::Instance(id), Action::Lose, Rule::NodeLoss, detail);
             world.cluster.mark_interrupted(id);
             world.cluster.set_instance_state(world.now, id, InstanceState::Terminated);
         }

@@ -7,7 +7,7 @@ use super::{Ec2, Event};
 use crate::cluster::catalogue::{CapacityType, Catalogue, Offering, Reservation, ReservationId, TypeId};
 use crate::cluster::instance::InstanceState;
 use crate::cluster::reservation::CapacityReservation;
-use crate::cluster::{Change, Cluster, InstanceId, NodeClaimId, NodeClassId, Rule, Subject, World};
+use crate::cluster::{Action, Change, Cluster, InstanceId, NodeClaimId, NodeClassId, Rule, Subject, World};
 use crate::ec2::catalogue::can_boot;
 use crate::ec2::data;
 use crate::ec2::overlay::Overlays;
@@ -154,7 +154,7 @@ impl Ec2 {
     pub(super) fn reclaim_block(&mut self, id: ReservationId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         for instance in self.instances_in(id, world) {
             let detail = "the capacity block ends in half an hour".to_owned();
-            Self::log(world, Subject::Instance(instance), "take back", Rule::CapacityBlockEnds, detail);
+            Self::log(world, Subject::Instance(instance), Action::TakeBack, Rule::CapacityBlockEnds, detail);
             self.take_back(instance, world, agenda);
         }
     }
@@ -288,7 +288,7 @@ impl Ec2 {
         for id in live_claims(world.cluster, over) {
             world.cluster.move_to_on_demand(id, &LABELS[..2]);
             let detail = "its capacity reservation is over".to_owned();
-            Self::log(world, Subject::NodeClaim(id), "relabel", Rule::SyncCapacityType, detail);
+            Self::log(world, Subject::NodeClaim(id), Action::Relabel, Rule::SyncCapacityType, detail);
         }
     }
 
@@ -304,7 +304,7 @@ impl Ec2 {
         };
         for id in live_claims(world.cluster, expiring) {
             let detail = "its capacity block ends within 40 minutes".to_owned();
-            Self::log(world, Subject::NodeClaim(id), "delete", Rule::CapacityBlockExpiring, detail);
+            Self::log(world, Subject::NodeClaim(id), Action::Delete, Rule::CapacityBlockExpiring, detail);
             world.cluster.delete_nodeclaim(world.now, id, "ReservationExpiring");
         }
     }

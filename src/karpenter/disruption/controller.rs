@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cluster::{Change, Cluster, Controller as Who, Decision, NodeClaimId, PodId, Rule, Subject, World};
+use crate::cluster::{Action, Change, Cluster, Controller as Who, Decision, NodeClaimId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams};
 use crate::karpenter::scheduling::Knowledge;
 use crate::karpenter::{provisioning, state, static_capacity};
@@ -112,8 +112,11 @@ impl Disruption {
         }
     }
 
-    /// Asks for the first pass and the outages of the scenario.
+    /// Asks for the first pass and the outages of the scenario. Where no NodePool will ever be, there is nothing to disrupt.
     pub fn start(&mut self, world: &World<'_>, agenda: &mut Agenda<Event>) {
+        if world.cluster.nodepools.is_empty() {
+            return;
+        }
         let clocks = &world.scenario.clocks;
         let poll = clocks.disruption_poll.as_secs_f64();
         let random = Duration::from_secs_f64(self.phase.unit() * poll);
@@ -329,17 +332,10 @@ impl Disruption {
                 self.again_after(Duration::ZERO, world, agenda);
             }
             Some(LimitExceeded(pool)) => {
-                world.cluster.decide(Decision {
-                    at: world.now,
-                    controller: Who::Disruption,
-                    subject: Subject::NodePool(pool),
-                    action: "blocked",
-                    rule: Rule::ExceededBy,
-                    from: None,
-                    to: None,
-                    wanted: None,
-                    detail: "its limit is exceeded: no replacement can be created".to_owned(),
-                });
+                let detail = "its limit is exceeded: no replacement can be created";
+                let (at, subject) = (world.now, Subject::NodePool(pool));
+                let decision = Decision::plain(at, Who::Disruption, subject, Action::Blocked, Rule::ExceededBy, detail);
+                world.cluster.decide(decision);
                 let wait = (ERROR_BACKOFF * (1_i64 << self.failures.min(30))).min(MAX_ERROR_BACKOFF);
                 self.failures += 1;
                 self.again_after(wait, world, agenda);
@@ -399,15 +395,7 @@ fn described(command: &Command, snapshot: &Snapshot<'_>, cluster: &Cluster) -> (
 }
 
 fn tell_timeout(method: Method, world: &mut World<'_>) {
-    world.cluster.decide(Decision {
-        at: world.now,
-        controller: Who::Disruption,
-        subject: Subject::Cluster,
-        action: "abandon",
-        rule: Rule::ConsolidationTimeout,
-        from: None,
-        to: None,
-        wanted: None,
-        detail: format!("{} ran out of time", method.name()),
-    });
+    let (subject, rule) = (Subject::Cluster, Rule::ConsolidationTimeout);
+    let detail = format!("{} ran out of time", method.name());
+    world.cluster.decide(Decision::plain(world.now, Who::Disruption, subject, Action::Abandon, rule, detail));
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::karpenter::DisruptionReason;
-use crate::cluster::{Cluster, Controller, Decision, NodeClaimId, Rule, Subject};
+use crate::cluster::{Action, Cluster, Controller, Counts, Decision, NodeClaimId, Rule, Subject};
 use crate::karpenter::state::StateNode;
 use crate::time::{Duration, Time};
 
@@ -44,7 +44,7 @@ impl Journal {
             if let Some(claim) = claim_of(*id).filter(|_| !silent)
                 && self.may_tell(claim, Rule::DisruptionBlocked, BLOCKED_DEDUPE, now)
             {
-                cluster.decide(entry(now, claim, "blocked", Rule::DisruptionBlocked, rejection.to_string()));
+                cluster.decide(entry(now, claim, Action::Blocked, Rule::DisruptionBlocked, rejection.to_string()));
             }
         }
     }
@@ -60,7 +60,7 @@ impl Journal {
             };
             let dedupe = if rule == Rule::DisruptionBlocked { BLOCKED_DEDUPE } else { UNCONSOLIDATABLE_DEDUPE };
             if self.may_tell(claim, rule, dedupe, now) {
-                cluster.decide(entry(now, claim, "hold", rule, detail));
+                cluster.decide(entry(now, claim, Action::Hold, rule, detail));
             }
         }
     }
@@ -71,7 +71,7 @@ impl Journal {
     }
 }
 
-fn entry(at: Time, claim: NodeClaimId, action: &'static str, rule: Rule, detail: String) -> Decision {
+fn entry(at: Time, claim: NodeClaimId, action: Action, rule: Rule, detail: String) -> Decision {
     Decision::plain(at, Controller::Disruption, Subject::NodeClaim(claim), action, rule, detail)
 }
 
@@ -117,9 +117,9 @@ fn told_of(command: &Command, observed: &Observed<'_>, cluster: &Cluster) -> Str
 /// A command as it is told; made while the state that it refers to is at hand.
 pub struct Told {
     subject: Subject,
-    action: &'static str,
+    action: Action,
     rule: Rule,
-    counts: (i64, i64),
+    counts: Counts,
     detail: String,
 }
 
@@ -129,9 +129,9 @@ impl Told {
     pub fn of(command: &Command, observed: &Observed<'_>, cluster: &Cluster) -> Self {
         Told {
             subject: subject(command),
-            action: command.decision(),
+            action: if command.replacements.is_empty() { Action::Delete } else { Action::Replace },
             rule: rule_of(command.reason()),
-            counts: (command.candidates.len() as i64, command.replacements.len() as i64),
+            counts: Counts::change(command.candidates.len() as i64, command.replacements.len() as i64),
             detail: told_of(command, observed, cluster),
         }
     }
@@ -139,22 +139,15 @@ impl Told {
     /// The command begins.
     pub fn begins(self, at: Time, cluster: &mut Cluster) {
         let Told { subject, action, rule, counts, detail } = self;
-        cluster.decide_count(at, Controller::Disruption, subject, action, rule, counts, detail);
+        let decision = Decision::plain(at, Controller::Disruption, subject, action, rule, detail);
+        cluster.decide(decision.about(counts));
     }
 
     /// The command was abandoned when it was looked at again.
     pub fn abandoned(self, invalid: &Invalid, at: Time, cluster: &mut Cluster) {
-        cluster.decide(Decision {
-            at,
-            controller: Controller::Disruption,
-            subject: self.subject,
-            action: "abandon",
-            rule: Rule::ConsolidationRejected,
-            from: None,
-            to: None,
-            wanted: None,
-            detail: format!("{} ({}): {}", invalid, invalid.as_str(), self.detail),
-        });
+        let rule = Rule::ConsolidationRejected;
+        let detail = format!("{} ({}): {}", invalid, invalid.as_str(), self.detail);
+        cluster.decide(Decision::plain(at, Controller::Disruption, self.subject, Action::Abandon, rule, detail));
     }
 }
 
@@ -165,6 +158,6 @@ pub fn failed(claims: &[NodeClaimId], failure: Failure, at: Time, cluster: &mut 
         Failure::Timeout => "a replacement was not ready in time: the nodes stay",
     };
     if let Some(first) = claims.first() {
-        cluster.decide(entry(at, *first, "abandon", Rule::CommandFailed, detail.to_owned()));
+        cluster.decide(entry(at, *first, Action::Abandon, Rule::CommandFailed, detail.to_owned()));
     }
 }

@@ -12,7 +12,9 @@ use crate::cluster::nodeclaim::NodePool;
 use crate::cluster::pod::{Owner, PodShape};
 use crate::cluster::state::Applied;
 use crate::cluster::world::{QueueAttributes, QueueSource};
-use crate::cluster::{Change, Cluster, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, QueueId, ShapeId, World};
+use crate::cluster::{
+    Change, Cluster, Detail, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, QueueId, ShapeId, World,
+};
 use crate::engine::{Agenda, Distribution, Streams};
 use crate::karpenter::lifecycle::taints;
 use crate::karpenter::provisioning;
@@ -467,7 +469,8 @@ fn a_node_that_goes_during_the_validation_is_told_by_its_name() {
     bench.run(20.0);
     let name = bench.cluster.nodeclaims[empty.index()].name.clone();
     let told = bench.cluster.take_decisions().any(|decision| {
-        decision.rule.name() == "ConsolidationRejected" && decision.detail.contains(&format!("delete {name} saves"))
+        let Detail::Text(detail) = &decision.detail else { return false };
+        decision.rule.name() == "ConsolidationRejected" && detail.contains(&format!("delete {name} saves"))
     });
     assert!(told, "the only node of the state is gone");
 }

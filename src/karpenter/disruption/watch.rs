@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::cluster::catalogue::CapacityType;
 use crate::cluster::pod::Owner as PodOwner;
 use crate::cluster::{
-    Change, Cluster, Controller, Decision, NodeClaimId, NodeClassId, NodePoolId, PodId, Subject, World,
+    Action, Change, Cluster, Controller, Decision, NodeClaimId, NodeClassId, NodePoolId, PodId, Subject, World,
 };
 use crate::engine::{Agenda, Stream};
 use crate::time::Time;
@@ -212,17 +212,16 @@ impl Watch {
         let since = drift.map(|_| world.now.floor_second(phase));
         world.cluster.set_drifted(claim, since);
         if let Some(drift) = drift.filter(|_| !before) {
-            world.cluster.decide(Decision {
-                at: world.now,
-                controller: Controller::Disruption,
-                subject: Subject::NodeClaim(claim),
-                action: "drift",
-                rule: drift.rule(),
-                from: None,
-                to: None,
-                wanted: None,
-                detail: "it is no longer what would be launched now".to_owned(),
-            });
+            let (subject, rule) = (Subject::NodeClaim(claim), drift.rule());
+            let detail = "it is no longer what would be launched now";
+            world.cluster.decide(Decision::plain(
+                world.now,
+                Controller::Disruption,
+                subject,
+                Action::Drift,
+                rule,
+                detail,
+            ));
         }
     }
 }

@@ -13,7 +13,9 @@ use super::taints::{DO_NOT_SYNC_TAINTS_LABEL, INITIALIZED_LABEL, REGISTERED_LABE
 use super::termination::{ClaimStep, INSTANCE_POLL, deadline, finalize_claim};
 use crate::api::meta::Labels;
 use crate::cluster::nodeclaim::LaunchError;
-use crate::cluster::{Change, Controller, Decision, InstanceId, NodeClaimId, NodeId, PodId, Rule, Subject, World};
+use crate::cluster::{
+    Action, Change, Controller, Decision, InstanceId, NodeClaimId, NodeId, PodId, Rule, Subject, World,
+};
 use crate::engine::{Agenda, Streams};
 use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
@@ -270,7 +272,7 @@ impl Lifecycle {
     fn note_registration(&mut self, id: NodeClaimId, registered: bool, world: &mut World<'_>) {
         let pool = world.cluster.nodeclaims[id.index()].pool;
         let Some(failures) = self.health.update(pool, registered) else { return };
-        let action = if registered { "healthy" } else { "unhealthy" };
+        let action = if registered { Action::Healthy } else { Action::Unhealthy };
         let detail = format!("{failures} of the last 4 NodeClaims did not become nodes");
         log(world, Subject::NodePool(pool), action, Rule::NodeRegistrationHealthy, detail);
     }
@@ -385,11 +387,11 @@ fn delete(id: NodeClaimId, end: &'static str, rule: Rule, world: &mut World<'_>)
         return;
     }
     let detail = format!("NodeClaim {} is {} old", claim.name, world.now.since(claim.created));
-    log(world, Subject::NodeClaim(id), "delete", rule, detail);
+    log(world, Subject::NodeClaim(id), Action::Delete, rule, detail);
     world.cluster.delete_nodeclaim(world.now, id, end);
 }
 
-fn log(world: &mut World<'_>, subject: Subject, action: &'static str, rule: Rule, detail: String) {
+fn log(world: &mut World<'_>, subject: Subject, action: Action, rule: Rule, detail: String) {
     let (at, controller) = (world.now, Controller::NodeLifecycle);
     world.cluster.decide(Decision::plain(at, controller, subject, action, rule, detail));
 }

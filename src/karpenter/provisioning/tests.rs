@@ -110,7 +110,7 @@ impl Bench {
 
     fn unschedulable_pod(&mut self) -> PodId {
         let pod = self.cluster.create_pod(self.now, ShapeId(0), Owner::None);
-        self.cluster.mark_unschedulable(self.now, pod);
+        self.cluster.mark_unschedulable(pod);
         self.with(|provisioner, world, agenda| provisioner.observe(&Change::PodUnschedulable(pod), world, agenda));
         pod
     }

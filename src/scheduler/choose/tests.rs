@@ -7,7 +7,6 @@ use crate::engine::Streams;
 use crate::scheduler::preemption::preempt;
 use crate::scheduler::shape::PodTraits;
 use crate::scheduler::snapshot::{NodeSpec, Placed};
-use crate::time::Time;
 
 fn traits(toml: &str, priority: i32, selector: Option<&str>) -> PodTraits {
     let mut problems = Problems::default();
@@ -39,8 +38,7 @@ fn node(name: &str, zone: &str, cpu: i64, gib: i64) -> NodeSpec {
     }
 }
 
-fn place(snapshot: &mut Snapshot, slot: Slot, pod: u32, shape: ShapeIndex, started: f64) {
-    let started = Time::from_secs_f64(started);
+fn place(snapshot: &mut Snapshot, slot: Slot, pod: u32, shape: ShapeIndex, started: u32) {
     snapshot.place(slot, Placed { pod, shape, started, terminating: false, preempted: false });
 }
 
@@ -56,7 +54,7 @@ fn the_emptier_node_wins_and_placement_goes_round() {
     let mut tie = Streams::new(1, 0).open("tie", 0);
     for pod in 0..24 {
         match chooser.choose(&mut snapshot, pod, shape, None, &mut tie) {
-            Choice::Node(slot) => place(&mut snapshot, slot, pod, shape, 0.0),
+            Choice::Node(slot) => place(&mut snapshot, slot, pod, shape, 0),
             other => panic!("pod {pod}: {other:?}"),
         }
         let counts: Vec<usize> = slots.iter().map(|slot| snapshot.node(*slot).pods.len()).collect();
@@ -77,7 +75,7 @@ fn pause_pods_give_way_and_the_latest_started_goes() {
     let pause = snapshot.shape(&traits(ONE_CPU, -10, None));
     let work = snapshot.shape(&traits(ONE_CPU, 0, None));
     for pod in 0..3 {
-        place(&mut snapshot, slot, pod, pause, f64::from(pod) * 10.0);
+        place(&mut snapshot, slot, pod, pause, pod * 10);
     }
     let mut chooser = Chooser::default();
     let mut random = Streams::new(1, 0).open("tie", 0);
@@ -116,13 +114,13 @@ fn hard_spread_keeps_the_skew_and_anti_affinity_one_per_node() {
     let mut zones = [0_u32, 0];
     for pod in 0..10 {
         let Choice::Node(slot) = chooser.choose(&mut snapshot, pod, web, None, &mut tie) else { panic!("pod {pod}") };
-        place(&mut snapshot, slot, pod, web, 0.0);
+        place(&mut snapshot, slot, pod, web, 0);
         zones[usize::from(slot == 2)] += 1;
         assert!(zones[0].abs_diff(zones[1]) <= 1, "{zones:?}");
     }
     for pod in 20..23 {
         let Choice::Node(slot) = chooser.choose(&mut snapshot, pod, solo, None, &mut tie) else { panic!("pod {pod}") };
-        place(&mut snapshot, slot, pod, solo, 0.0);
+        place(&mut snapshot, slot, pod, solo, 0);
     }
     let Choice::Unschedulable(diagnosis) = chooser.choose(&mut snapshot, 23, solo, None, &mut tie) else {
         panic!("three nodes take three such pods");

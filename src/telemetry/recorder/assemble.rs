@@ -4,11 +4,12 @@ use crate::cluster::catalogue::Catalogue;
 use crate::cluster::instance::Instance;
 use crate::cluster::node::Node;
 use crate::cluster::nodeclaim::NodeClaim;
-use crate::cluster::pod::{EndReason, Owner, Pod};
+use crate::cluster::pod::Pod;
 use crate::cluster::reservation::CapacityReservation;
-use crate::cluster::{Cluster, Decision, DeploymentId, InstanceId, NodeId, PodId, Subject};
-use crate::telemetry::ledger::{Bill, Shares, Usage, Weights};
-use crate::telemetry::outcome::{DecisionRecord, Ended, NodeInfo, NodeKey, NodeRecord, Outcome, PodRecord};
+use crate::cluster::{Cluster, DeploymentId, InstanceId, NodeId, PodId};
+use crate::telemetry::ledger::{Bill, Shares, Usage};
+use crate::telemetry::names::{Names, instance_name};
+use crate::telemetry::outcome::{Ended, NodeInfo, NodeKey, NodeRecord, Outcome, PodRecord};
 use crate::telemetry::reserved::ReservationRecord;
 use crate::telemetry::series::Series;
 use crate::time::Time;
@@ -18,12 +19,35 @@ use super::loads::{Load, Loads};
 use super::{Billed, Recorder};
 
 /// The [`Outcome`] of a run that ends at `end`.
-pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: &Cluster) -> Outcome {
+pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, mut cluster: Cluster) -> Outcome {
     for queue in &mut recorder.queues {
         queue.blame.finish(end);
     }
-    recorder.weights = weights(&recorder, end, cluster);
-    let loads = Loads::new(&recorder, cluster);
+    let (nodes, keys) = node_records(&recorder, &cluster);
+    for (index, workload) in recorder.workloads.iter_mut().enumerate() {
+        workload.scaled_by = scaled_by(index, recorder.deployments, &cluster);
+    }
+    // What becomes a record here takes the place of what it is made from: there may be many pods.
+    let pods = std::mem::take(&mut cluster.pods).into_iter().enumerate();
+    let pods = pods.map(|(id, pod)| pod_record(&mut recorder, id, pod, &keys, &cluster)).collect();
+    Outcome {
+        run: recorder.run,
+        end,
+        ended,
+        queues: recorder.queues,
+        workloads: recorder.workloads,
+        pods,
+        nodes,
+        reservations: cluster.reservations.iter().map(reservation).collect(),
+        marks: recorder.marks,
+        decisions: recorder.decisions,
+        names: Names::take(&mut cluster),
+    }
+}
+
+/// All nodes, and the key of each by its id.
+fn node_records(recorder: &Recorder, cluster: &Cluster) -> (Vec<NodeRecord>, Vec<Option<NodeKey>>) {
+    let loads = Loads::new(recorder, cluster);
     let mut keys = vec![None; cluster.nodes.len()];
     let mut nodes = Vec::new();
     for claim in &cluster.nodeclaims {
@@ -36,24 +60,7 @@ pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, cluster: 
         keys[index] = Some(NodeKey(nodes.len() as u32));
         nodes.push(from_node(&loads, NodeId(index as u32), node));
     }
-    for (index, workload) in recorder.workloads.iter_mut().enumerate() {
-        workload.scaled_by = scaled_by(index, recorder.deployments, cluster);
-    }
-    let pods =
-        cluster.pods.iter().enumerate().map(|(id, pod)| pod_record(&recorder, id, pod, &keys, cluster)).collect();
-    let decisions = recorder.decisions.into_iter().map(|decision| decision_record(decision, cluster)).collect();
-    Outcome {
-        run: recorder.run,
-        end,
-        ended,
-        queues: recorder.queues,
-        workloads: recorder.workloads,
-        pods,
-        nodes,
-        reservations: cluster.reservations.iter().map(reservation).collect(),
-        marks: recorder.marks,
-        decisions,
-    }
+    (nodes, keys)
 }
 
 /// The bills of the chosen instances as they stand.
@@ -76,10 +83,11 @@ pub(super) fn bills<'a>(
     bills
 }
 
-fn pod_record(recorder: &Recorder, id: usize, pod: &Pod, keys: &[Option<NodeKey>], cluster: &Cluster) -> PodRecord {
+fn pod_record(recorder: &mut Recorder, id: usize, pod: Pod, keys: &[Option<NodeKey>], cluster: &Cluster) -> PodRecord {
     let ended = [pod.path.finished, pod.path.gone].into_iter().flatten().min();
     PodRecord {
-        name: pod_name(id, pod, cluster),
+        id: PodId(id as u32),
+        owner: pod.owner,
         workload: recorder.workload_of(pod.owner, cluster),
         node: pod.node.and_then(|node| keys[node.index()]),
         created: pod.created,
@@ -87,33 +95,11 @@ fn pod_record(recorder: &Recorder, id: usize, pod: &Pod, keys: &[Option<NodeKey>
         pulled: pod.path.image_pulled,
         started: pod.path.started,
         ready: pod.path.ready,
-        unready: recorder.unready.get(&(id as u32)).cloned().unwrap_or_default(),
+        unready: recorder.unready.remove(&(id as u32)).unwrap_or_default(),
         // A pod of a Job that is done is deleted long after it ended: nobody asked it to stop.
         stopping: pod.path.deleting.filter(|at| ended.is_none_or(|ended| *at <= ended)),
         ended,
-        reason: pod.end.map(end_reason).unwrap_or_default(),
-    }
-}
-
-/// Owner and number: pods have no other name.
-fn pod_name(id: usize, pod: &Pod, cluster: &Cluster) -> String {
-    match pod.owner {
-        Owner::Deployment(deployment) => format!("{}-{id}", cluster.deployments[deployment.index()].name),
-        Owner::Job(job) => format!("{}-{id}", cluster.jobs[job.index()].name),
-        Owner::DaemonSet(daemon_set) => format!("{}-{id}", cluster.daemonsets[daemon_set.index()].name),
-        Owner::None => format!("pod-{id}"),
-    }
-}
-
-fn end_reason(end: EndReason) -> &'static str {
-    match end {
-        EndReason::ScaledDown => "ScaledDown",
-        EndReason::Evicted => "Evicted",
-        EndReason::Preempted => "Preempted",
-        EndReason::NodeLost => "NodeLost",
-        EndReason::Completed => "Completed",
-        EndReason::Failed => "Failed",
-        EndReason::OwnerGone => "OwnerGone",
+        end: pod.end,
     }
 }
 
@@ -236,26 +222,6 @@ fn scaled_by(index: usize, deployments: usize, cluster: &Cluster) -> Vec<String>
     names
 }
 
-/// What the room that workload pods requested was good for, by node.
-fn weights(recorder: &Recorder, end: Time, cluster: &Cluster) -> Vec<Weights> {
-    let mut weights = vec![Weights::default(); cluster.nodes.len()];
-    for (id, pod) in cluster.pods.iter().enumerate() {
-        let Some(work) = recorder.work.get(&PodId(id as u32)) else { continue };
-        let (Some(node), Some(bound)) = (pod.node, pod.path.bound) else { continue };
-        let until = [pod.path.finished, pod.path.gone].into_iter().flatten().min().unwrap_or(end);
-        let request = i128::from(cluster.shape_of(PodId(id as u32)).requests.cpu().milli().max(1));
-        let slots = i128::from(work.slots.max(1));
-        let held = i128::from(until.since(bound).max_zero().as_micros()) * slots;
-        let busy = i128::from(work.busy.as_micros()).min(held);
-        let redone = i128::from(work.wasted.as_micros()).min(busy);
-        let of_node = &mut weights[node.index()];
-        of_node.requested += held * request / slots;
-        of_node.useful += (busy - redone) * request / slots;
-        of_node.redone += redone * request / slots;
-    }
-    weights
-}
-
 /// The bill of an instance; `None` when it never ran or has no price.
 fn bill(record: &NodeRecord, instance: &Instance, loads: &[Load]) -> Option<Bill> {
     let running = instance.running?;
@@ -291,39 +257,4 @@ fn bill(record: &NodeRecord, instance: &Instance, loads: &[Load]) -> Option<Bill
         bill.end(end);
     }
     Some(bill)
-}
-
-fn decision_record(decision: Decision, cluster: &Cluster) -> DecisionRecord {
-    DecisionRecord {
-        at: decision.at,
-        controller: decision.controller,
-        subject: subject_name(decision.subject, cluster),
-        action: decision.action,
-        rule: decision.rule,
-        from: decision.from,
-        to: decision.to,
-        wanted: decision.wanted,
-        detail: decision.detail,
-    }
-}
-
-/// Instances have no other name.
-fn instance_name(id: InstanceId) -> String {
-    format!("i-{:08x}", id.0)
-}
-
-fn subject_name(subject: Subject, cluster: &Cluster) -> String {
-    match subject {
-        Subject::Cluster => "Cluster".to_owned(),
-        Subject::ScaledObject(id) => format!("ScaledObject/{}", cluster.scaled_objects[id.index()].name),
-        Subject::ScaledJob(id) => format!("ScaledJob/{}", cluster.scaled_jobs[id.index()].name),
-        Subject::Hpa(id) => format!("HorizontalPodAutoscaler/{}", cluster.hpas[id.index()].name),
-        Subject::Deployment(id) => format!("Deployment/{}", cluster.deployments[id.index()].name),
-        Subject::Job(id) => format!("Job/{}", cluster.jobs[id.index()].name),
-        Subject::Pod(id) => format!("Pod/{}", pod_name(id.index(), &cluster.pods[id.index()], cluster)),
-        Subject::Node(id) => format!("Node/{}", cluster.nodes[id.index()].name),
-        Subject::NodeClaim(id) => format!("NodeClaim/{}", cluster.nodeclaims[id.index()].name),
-        Subject::NodePool(id) => format!("NodePool/{}", cluster.nodepools[id.index()].name),
-        Subject::Instance(id) => format!("Instance/{}", instance_name(id)),
-    }
 }

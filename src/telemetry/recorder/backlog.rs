@@ -31,7 +31,8 @@ const STAGES: usize = 4;
 /// Pods of each workload by stage.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stages {
-    pods: Vec<Option<(WorkloadKey, Stage)>>,
+    /// By pod of a workload.
+    pods: Vec<Option<Stage>>,
     counts: Vec<[i64; STAGES]>,
 }
 
@@ -43,7 +44,7 @@ impl Stages {
     /// The pod changed.
     pub(super) fn update(&mut self, id: PodId, pod: &Pod, workload: Option<WorkloadKey>) {
         let Some(workload) = workload else { return };
-        let stage = if !pod.active() || pod.path.working.is_some() {
+        let stage = if !pod.active() || pod.worked {
             Stage::Past
         } else if pod.node.is_some() {
             Stage::Starting
@@ -56,7 +57,7 @@ impl Stages {
             self.pods.resize(id.index() + 1, None);
         }
         let counts = &mut self.counts[workload.0 as usize];
-        if let Some((_, before)) = self.pods[id.index()].replace((workload, stage)) {
+        if let Some(before) = self.pods[id.index()].replace(stage) {
             counts[before as usize] -= 1;
         }
         counts[stage as usize] += 1;

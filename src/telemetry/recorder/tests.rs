@@ -12,7 +12,7 @@ use crate::cluster::node::Node;
 use crate::cluster::pod::{EndReason, PodShape};
 use crate::cluster::state::Applied;
 use crate::cluster::workload::{Deployment, ScaledObject};
-use crate::cluster::{NodeClassId, Rule, ScaledObjectId, Subject};
+use crate::cluster::{Action, NodeClassId, Rule, ScaledObjectId, Subject};
 use crate::engine::Streams;
 use crate::scenario::toml::parse_value;
 use crate::telemetry::blame::Factor;
@@ -177,14 +177,14 @@ fn pods_nodes_and_money_come_from_the_cluster() {
     run.cluster.set_instance_state(at(160), instance, InstanceState::ShuttingDown);
     run.cluster.remove_node(at(165), node);
     run.show(at(165));
-    let outcome = run.recorder.finish(at(200), Ended::Duration, &run.cluster);
+    let outcome = run.recorder.finish(at(200), Ended::Duration, run.cluster);
 
     assert_eq!(outcome.pods_existing(None).steps(), [(at(2), 2), (at(85), 1)]);
     assert_eq!(outcome.pods_pending(Some(WorkloadKey(0))).steps(), [(at(2), 2), (at(41), 1)]);
     assert_eq!(outcome.pods_starting(None).steps(), [(at(41), 1), (at(50), 0)]);
     assert_eq!(outcome.pods_ready(None).steps(), [(at(50), 1), (at(80), 0)]);
     assert_eq!(outcome.pods_terminating(None).steps(), [(at(80), 1), (at(85), 0)]);
-    assert_eq!(outcome.pods[0].reason, "ScaledDown");
+    assert_eq!(outcome.pods[0].reason(), "ScaledDown");
     let spans = |state| outcome.nodes_in(state, |_| true).steps().to_vec();
     assert_eq!(spans(NodeState::Booting), [(at(10), 1), (at(40), 0)]);
     assert_eq!(spans(NodeState::Ready), [(at(40), 1), (at(100), 0)]);
@@ -217,7 +217,7 @@ fn the_backlog_is_blamed_on_what_the_cluster_shows() {
     run.show(at(20));
     run.waiting(at(20), 10);
     for pod in pods {
-        run.cluster.note_working(at(30), pod);
+        run.cluster.note_working(pod);
         run.cluster.set_pod_ready(at(30), pod, true);
     }
     run.show(at(30));
@@ -227,7 +227,7 @@ fn the_backlog_is_blamed_on_what_the_cluster_shows() {
     run.cluster.scale_deployment(DeploymentId(0), 4);
     run.show(at(50));
     run.waiting(at(50), 100);
-    let outcome = run.recorder.finish(at(60), Ended::Duration, &run.cluster);
+    let outcome = run.recorder.finish(at(60), Ended::Duration, run.cluster);
     let band: Vec<_> = outcome.queues[0].blame.band().to_vec();
     assert_eq!(
         band,
@@ -247,20 +247,11 @@ fn the_backlog_is_blamed_on_what_the_cluster_shows() {
 fn limits_are_marked_once_in_a_while() {
     let mut run = Watched::new();
     for second in [10, 20, 60, 150] {
-        run.cluster.decide(Decision {
-            at: at(second),
-            controller: Controller::Provisioner,
-            subject: Subject::Cluster,
-            action: "blocked",
-            rule: Rule::ExceededBy,
-            from: None,
-            to: None,
-            wanted: None,
-            detail: String::new(),
-        });
+        let (controller, subject) = (Controller::Provisioner, Subject::Cluster);
+        run.cluster.decide(Decision::plain(at(second), controller, subject, Action::Blocked, Rule::ExceededBy, ""));
     }
     run.show(at(150));
-    let outcome = run.recorder.finish(at(200), Ended::Duration, &run.cluster);
+    let outcome = run.recorder.finish(at(200), Ended::Duration, run.cluster);
     let marked: Vec<_> = outcome.marks.iter().map(|mark| (mark.at, mark.kind)).collect();
     assert_eq!(marked, [(at(10), MarkKind::Limit), (at(150), MarkKind::Limit)]);
     assert_eq!(outcome.decisions.len(), 4);
@@ -278,7 +269,7 @@ fn what_comes_and_goes_between_two_looks_counts_in_the_mean_and_the_largest() {
     for (now, sample) in [look(10, 0, (at(4), 4), 4_000_000), look(20, 10, (at(12), 7), 18_000_000)] {
         run.recorder.queue_sample(now, QueueId(0), &sample, &run.cluster);
     }
-    let outcome = run.recorder.finish(at(20), Ended::Duration, &run.cluster);
+    let outcome = run.recorder.finish(at(20), Ended::Duration, run.cluster);
     let queue = &outcome.queues[0];
     assert_eq!(queue.peak(at(20)), (7, at(12)));
     assert_eq!(queue.visible_total.mean(Time::ZERO, at(20)), 0.9);

@@ -39,7 +39,13 @@ impl Replay<'_> {
     pub(super) fn place(&mut self, pod: u32, shape: usize, node: usize) {
         let view = PodView { id: pod, ..PodView::default() };
         self.cluster.add_pod(Some(node), view, shape, Time::ZERO);
-        let placed = Placed { pod, shape: self.shapes[shape], started: self.now, terminating: false, preempted: false };
+        let placed = Placed {
+            pod,
+            shape: self.shapes[shape],
+            started: self.now.seconds_begun(Time::ZERO),
+            terminating: false,
+            preempted: false,
+        };
         self.kube.place(self.slots[node], placed);
     }
 

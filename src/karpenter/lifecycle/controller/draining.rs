@@ -6,7 +6,7 @@ use super::{Event, Lifecycle, log};
 use crate::api::meta::Labels;
 use crate::api::scalar::parse_go_duration;
 use crate::cluster::pod::{EndReason, Owner};
-use crate::cluster::{NodeId, PodId, Rule, Subject, World};
+use crate::cluster::{Action, NodeId, PodId, Rule, Subject, World};
 use crate::engine::Agenda;
 use crate::karpenter::lifecycle::drain::{DrainPod, Tier, drain, eviction_backoff};
 use crate::karpenter::lifecycle::taints;
@@ -96,7 +96,7 @@ impl Lifecycle {
                 continue;
             }
             let detail = format!("its grace would last beyond the node's deadline; {grace} are left");
-            log(world, Subject::Pod(pod), "delete", Rule::TerminationGracePeriod, detail);
+            log(world, Subject::Pod(pod), Action::Delete, Rule::TerminationGracePeriod, detail);
             world.cluster.delete_pod(now, pod, grace, EndReason::Evicted);
         }
         for pod in step.evict {
@@ -125,7 +125,7 @@ impl Lifecycle {
                 agenda.at(world.now + again, Event::Evict(pod));
                 if first {
                     let detail = "a PodDisruptionBudget does not allow its eviction".to_owned();
-                    log(world, Subject::Pod(pod), "blocked", Rule::FailedDraining, detail);
+                    log(world, Subject::Pod(pod), Action::Blocked, Rule::FailedDraining, detail);
                 }
             }
         }
