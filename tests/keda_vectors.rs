@@ -239,7 +239,7 @@ fn datapoint(scaler: &Scaler, minutes: &[Value], input: &Value) -> Source {
 
 fn trigger(input: &Value) -> Value {
     let trigger: Trigger = decode(&input["trigger"]);
-    let scaler = match Scaler::build(&trigger, int(&input["index"]) as usize) {
+    let scaler = match Scaler::build(&trigger, int(&input["index"]) as usize, capabilities(input)) {
         Ok(scaler) => scaler,
         Err(_) => return json!({ "parse_error": true }),
     };
@@ -260,7 +260,10 @@ fn trigger(input: &Value) -> Value {
 
 fn hpa(input: &Value) -> Value {
     let spec = object_spec(&input["spec"]);
-    let cache = ScalersCache::build(&spec).unwrap_or_else(|error| panic!("{error}"));
+    let cache = match ScalersCache::build(&spec, capabilities(input)) {
+        Ok(cache) => cache,
+        Err(_) => return json!({ "error": true }),
+    };
     let made = match hpa_spec::new_hpa_for_scaled_object(&spec, annotations(&input["annotations"]), &cache) {
         Ok(made) => made,
         Err(_) => return json!({ "error": true }),
@@ -384,7 +387,7 @@ fn result(value: &Value) -> QueryResult {
 
 fn state(input: &Value) -> Value {
     let spec = object_spec(&input["spec"]);
-    let cache = ScalersCache::build(&spec).unwrap_or_else(|error| panic!("{error}"));
+    let cache = ScalersCache::build(&spec, capabilities(input)).unwrap_or_else(|error| panic!("{error}"));
     let mut status = Status::default();
     let found =
         get_scaled_object_state(&cache, &context(&spec, input), &mut status, |index| result(&input["results"][index]));
@@ -395,7 +398,7 @@ fn state(input: &Value) -> Value {
 /// Pulls one after another; what a pull's error does to the records is part of it.
 fn pulls(input: &Value) -> Value {
     let spec = object_spec(&input["spec"]);
-    let cache = ScalersCache::build(&spec).unwrap_or_else(|error| panic!("{error}"));
+    let cache = ScalersCache::build(&spec, capabilities(input)).unwrap_or_else(|error| panic!("{error}"));
     let context = context(&spec, input);
     let mut status = Status::default();
     let mut records: Records = input["records"]

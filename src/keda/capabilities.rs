@@ -13,6 +13,8 @@ pub struct Capabilities {
     pub fallback_behavior: bool,
     /// Annotations `force-activation`, `paused-scale-in` and `paused-scale-out` count.
     pub partial_pause: bool,
+    /// `type` in the metadata of a cpu or memory trigger stands for its `metricType`; later it is refused.
+    pub metadata_type: bool,
     /// Fallback works for `metricType: Value`.
     pub fallback_for_value: bool,
     /// Fallback counts failures and substitutes values in polls too, not only in pulls by the HPA.
@@ -33,6 +35,7 @@ impl Capabilities {
             eager_strategy: minor >= 15,
             fallback_behavior: minor >= 17,
             partial_pause: minor >= 18,
+            metadata_type: minor < 18,
             fallback_for_value: minor >= 18,
             fallback_in_polls: minor >= 19,
             accurate_counts_pending: minor >= 19,

@@ -108,8 +108,12 @@ impl JobLoops {
         if deletes_previous_version(&spec) {
             delete_previous_version(entry, id, generation, world);
         }
-        let built: Result<Vec<Scaler>, _> =
-            spec.triggers.iter().enumerate().map(|(index, trigger)| Scaler::build(trigger, index)).collect();
+        let built: Result<Vec<Scaler>, _> = spec
+            .triggers
+            .iter()
+            .enumerate()
+            .map(|(index, trigger)| Scaler::build(trigger, index, self.capabilities))
+            .collect();
         match built {
             Ok(scalers) => entry.scalers = Some(Arc::new(scalers)),
             Err(error) => {

@@ -247,7 +247,7 @@ impl Operator {
         }
         let built = check_replica_count_bounds_are_valid(&spec)
             .map_err(|error| error.to_string())
-            .and_then(|()| scalers(entry, generation, &spec))
+            .and_then(|()| scalers(entry, generation, &spec, self.capabilities))
             .and_then(|cache| new_hpa_for_scaled_object(&spec, annotations, &cache).map_err(|e| e.to_string()));
         let hpa_spec = match built {
             Ok(hpa_spec) => hpa_spec,
@@ -317,7 +317,7 @@ impl Operator {
         let record = &world.cluster.scaled_objects[object.index()];
         let (spec, name) = (record.spec.clone(), record.name.clone());
         let (generation, target) = (record.generation, record.target);
-        let built = scalers(entry, generation, &spec);
+        let built = scalers(entry, generation, &spec, capabilities);
         let (Ok(cache), Some(target)) = (built, target) else {
             agenda.at(next + clocks.keda_poll_slip, Event::Poll { object, turn });
             return;
@@ -394,7 +394,7 @@ impl Operator {
         let (spec, name) = (record.spec.clone(), record.name.clone());
         let (generation, target) = (record.generation, record.target);
         let Some(entry) = self.objects.get_mut(&object) else { return failure("error getting scalers") };
-        let (Ok(cache), Some(target)) = (scalers(entry, generation, &spec), target) else {
+        let (Ok(cache), Some(target)) = (scalers(entry, generation, &spec, capabilities), target) else {
             return failure("error getting scalers");
         };
         let context = fallback_context(world, &spec, target, capabilities);
@@ -423,9 +423,14 @@ fn ask(world: &mut World<'_>, asker: Asker<'_>, index: usize, cache: &ScalersCac
 }
 
 /// The scalers of this generation, built if need be (`GetScalersCache`).
-fn scalers(entry: &mut ObjectLoop, generation: u32, spec: &ScaledObjectSpec) -> Result<Arc<ScalersCache>, String> {
+fn scalers(
+    entry: &mut ObjectLoop,
+    generation: u32,
+    spec: &ScaledObjectSpec,
+    capabilities: Capabilities,
+) -> Result<Arc<ScalersCache>, String> {
     if entry.cache.as_ref().is_none_or(|(built, _)| *built != generation) {
-        let built = ScalersCache::build(spec).map(Arc::new).map_err(|error| error.to_string());
+        let built = ScalersCache::build(spec, capabilities).map(Arc::new).map_err(|error| error.to_string());
         entry.cache = Some((generation, built));
     }
     entry.cache.as_ref().map_or_else(|| Err(String::new()), |(_, built)| built.clone())

@@ -10,6 +10,7 @@ pub mod sqs;
 use jiff::Timestamp;
 
 use super::annotations::parse_bool;
+use super::capabilities::Capabilities;
 use crate::api::keda::{Trigger, TriggerMetricType};
 use crate::api::meta::Labels;
 
@@ -44,6 +45,9 @@ pub enum TriggerError {
         "'Utilization' metric type is unsupported for external metrics, allowed values are 'Value' or 'AverageValue'"
     )]
     UnsupportedUtilization,
+    /// A setting that is no more.
+    #[error("parameter {0:?} is deprecated")]
+    Deprecated(&'static str),
     /// `metricType` of cpu and memory is mandatory.
     #[error("unknown metric type, allowed values are 'Utilization' or 'AverageValue'")]
     MissingMetricType,
@@ -145,12 +149,12 @@ impl Scaler {
     ///
     /// # Errors
     /// When the metadata is wrong: no HPA and no loop come to be.
-    pub fn build(trigger: &Trigger, index: usize) -> Result<Self, TriggerError> {
+    pub fn build(trigger: &Trigger, index: usize, capabilities: Capabilities) -> Result<Self, TriggerError> {
         Ok(match trigger.kind.as_str() {
             "aws-sqs-queue" => Scaler::Sqs(SqsScaler::parse(trigger, index)?),
             "cron" => Scaler::Cron(CronScaler::parse(trigger, index)?),
             "kafka" | "apache-kafka" => Scaler::Kafka(KafkaScaler::parse(trigger, index)?),
-            "cpu" | "memory" => Scaler::Resource(ResourceScaler::parse(trigger)?),
+            "cpu" | "memory" => Scaler::Resource(ResourceScaler::parse(trigger, capabilities)?),
             _ => Scaler::Series(SeriesScaler::parse(trigger, index)?),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::capabilities::Capabilities;
 use super::fallback::{FallbackContext, Health, Processed, get_metrics_with_fallback, scaling_modifiers};
 use super::formula::{COMPOSITE_METRIC_NAME, Formula, NamedValue};
 use super::scaler::{ExternalMetric, Sample, Scaler, TriggerError};
@@ -55,7 +56,7 @@ impl ScalersCache {
     ///
     /// # Errors
     /// When a trigger or the formula is wrong.
-    pub fn build(spec: &ScaledObjectSpec) -> Result<Self, BuildError> {
+    pub fn build(spec: &ScaledObjectSpec, capabilities: Capabilities) -> Result<Self, BuildError> {
         let mut triggers: Vec<TriggerScaler> = Vec::with_capacity(spec.triggers.len());
         for (index, trigger) in spec.triggers.iter().enumerate() {
             if trigger.use_cached_metrics && matches!(trigger.kind.as_str(), "cpu" | "memory" | "cron") {
@@ -65,7 +66,8 @@ impl ScalersCache {
             if !name.is_empty() && triggers.iter().any(|other| other.name == name) {
                 return Err(BuildError::DuplicateName(name));
             }
-            let scaler = Scaler::build(trigger, index).map_err(|error| BuildError::Trigger { index, error })?;
+            let scaler =
+                Scaler::build(trigger, index, capabilities).map_err(|error| BuildError::Trigger { index, error })?;
             triggers.push(TriggerScaler { scaler, name, use_cached_metrics: trigger.use_cached_metrics });
         }
         let formula = Formula::compile(spec).map_err(BuildError::Modifiers)?;

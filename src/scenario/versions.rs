@@ -114,6 +114,11 @@ impl Versions {
     pub fn keda_fallback_in_polls(&self) -> bool {
         self.keda.at_least(2, 19)
     }
+    /// KEDA: a cpu or memory trigger with `type` in its metadata is refused.
+    #[must_use]
+    pub fn keda_refuses_metadata_type(&self) -> bool {
+        self.keda.at_least(2, 18)
+    }
     /// Karpenter: emptiness comes before drift, which leaves empty nodes alone.
     #[must_use]
     pub fn karpenter_emptiness_before_drift(&self) -> bool {

@@ -252,10 +252,18 @@ impl<T, L: Fn(&T, &T) -> bool> Sorter<'_, T, L> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+    fn fold(hash: u64, word: u64) -> u64 {
+        (hash ^ word).wrapping_mul(0x0100_0000_01b3)
+    }
+
     /// The permutations of 400 arrays (up to 1500 elements, few distinct keys, partly sorted), folded into one number, as Go 1.26
-    /// leaves them.
+    /// leaves them, and after as many comparisons.
     #[test]
     fn equal_elements_end_where_go_leaves_them() {
         let mut state = 88_172_645_463_325_252_u64;
@@ -265,8 +273,7 @@ mod tests {
             state ^= state << 17;
             state
         };
-        let fold = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x0100_0000_01b3);
-        let mut all = 0xcbf2_9ce4_8422_2325_u64;
+        let (mut all, asked) = (BASIS, Cell::new(0));
         for case in 0..400 {
             let mut length = (next() % 120) as usize;
             if case % 10 == 0 {
@@ -286,11 +293,31 @@ mod tests {
                 };
                 items.push((key, i));
             }
-            sort_slice(&mut items, |a, b| a.0 < b.0);
+            sort_slice(&mut items, |a, b| {
+                asked.set(asked.get() + 1);
+                a.0 < b.0
+            });
             assert!(items.is_sorted_by_key(|item| item.0));
-            let hash = items.iter().fold(0xcbf2_9ce4_8422_2325, |hash, item| fold(hash, item.1 as u64));
+            let hash = items.iter().fold(BASIS, |hash, item| fold(hash, item.1 as u64));
             all = fold(all, hash);
         }
-        assert_eq!(all, 14_078_418_688_801_841_790);
+        assert_eq!((all, asked.get()), (14_078_418_688_801_841_790, 205_622));
+    }
+
+    /// A comparison that contradicts itself splits so badly that the heap has to do it; what Go 1.26 leaves and how often it compares.
+    #[test]
+    fn bad_splits_end_in_the_heap_as_go_does_it() {
+        let (mut all, asked) = (BASIS, Cell::new(0_u64));
+        for length in [12, 13, 30, 49, 50, 51, 100, 400] {
+            for often in 0..=16_u64 {
+                let mut items: Vec<u64> = (0..length).collect();
+                sort_slice(&mut items, |a, b| {
+                    asked.set(asked.get() + 1);
+                    (fold(fold(often, *a), *b) >> 40) % 16 < often
+                });
+                all = items.iter().fold(all, |hash, item| fold(hash, *item));
+            }
+        }
+        assert_eq!((all, asked.get()), (3_351_444_363_202_785_614, 122_548));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Metadata, TriggerError};
 use crate::api::keda::{Trigger, TriggerMetricType};
+use crate::keda::capabilities::Capabilities;
 use crate::units::parse_quantity_milli;
 
 /// Target of a resource metric.
@@ -25,15 +26,16 @@ pub struct ResourceScaler {
 }
 
 impl ResourceScaler {
-    /// Reads the metadata; `metricType` is mandatory, its deprecated place in the metadata is accepted.
+    /// Reads the metadata; `metricType` is mandatory, before 2.18 its place in the metadata is accepted (`typed_config.go: setValue`).
     ///
     /// # Errors
     /// When a setting is missing or malformed.
-    pub fn parse(trigger: &Trigger) -> Result<Self, TriggerError> {
+    pub fn parse(trigger: &Trigger, capabilities: Capabilities) -> Result<Self, TriggerError> {
         let metadata = Metadata(&trigger.metadata);
         let value = metadata.required("value")?;
         let malformed = || TriggerError::Malformed { name: "value", value: value.to_owned() };
         let deprecated = match metadata.text("type") {
+            Some(_) if !capabilities.metadata_type => return Err(TriggerError::Deprecated("type")),
             Some("Utilization") => Some(TriggerMetricType::Utilization),
             Some("AverageValue") => Some(TriggerMetricType::AverageValue),
             _ => None,

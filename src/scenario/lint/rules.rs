@@ -95,10 +95,10 @@ rules! {
         "a cron trigger whose window is not open at any time of the run",
         "The times of a cron trigger are those of its `timezone`, and the run begins at `simulation.start`, which is UTC: nine o'clock in New York is 13:00 or 14:00 there, by the season. Such a trigger does nothing in this run: correct one of them, or lengthen the run.",
         "keda `pkg/scalers/cron_scaler.go: GetMetricsAndActivity`";
-    DeprecatedTriggerType = "deprecated-trigger-type", Note,
+    DeprecatedTriggerType = "deprecated-trigger-type", Warning,
         "`metadata.type` of a cpu or memory trigger",
-        "The field is deprecated in favor of `metricType` beside `metadata`, and gone since KEDA 2.18.",
-        "keda `pkg/scalers/cpu_memory_scaler.go`";
+        "Since KEDA 2.18 the trigger is refused: the ScaledObject gets no HPA and no loop, and its target stays as it is. Write `metricType` beside `metadata`.",
+        "keda `pkg/scalers/cpu_memory_scaler.go: cpuMemoryMetadata`; `pkg/scalers/scalersconfig/typed_config.go: setValue`";
     DeprecatedRollout = "deprecated-rollout", Note,
         "`rolloutStrategy` of a ScaledJob",
         "The field is deprecated: write `rollout: { strategy: ... }`.",

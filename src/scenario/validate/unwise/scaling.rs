@@ -30,11 +30,12 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
         windows(behavior, &object.spec.scale_target_ref.name, place, cx, problems);
         for (index, trigger) in object.spec.triggers.iter().enumerate() {
             schedule(trigger, at.into(&["triggers", &index.to_string(), "metadata"]), cx, problems);
-            if matches!(trigger.kind.as_str(), "cpu" | "memory") && trigger.metadata.contains_key("type") {
+            let refuses = cx.scenario.versions.keda_refuses_metadata_type();
+            if refuses && matches!(trigger.kind.as_str(), "cpu" | "memory") && trigger.metadata.contains_key("type") {
                 let span = at.key(&["triggers", &index.to_string(), "metadata", "type"]);
                 let help = format!("metricType: {} beside `metadata`", trigger.metadata["type"]);
-                let message = "`type` of a cpu or memory trigger is deprecated";
-                Rule::DeprecatedTriggerType.report(problems, span, message, "gone since KEDA 2.18", Some(help));
+                let message = "KEDA refuses a cpu or memory trigger with `type`";
+                Rule::DeprecatedTriggerType.report(problems, span, message, "since KEDA 2.18", Some(help));
             }
         }
     }
