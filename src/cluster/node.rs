@@ -57,6 +57,34 @@ pub struct Node {
 }
 
 impl Node {
+    /// A Node object as it is created: without labels, taints and room for pods, and not Ready.
+    #[must_use]
+    pub const fn new(name: String, created: Time) -> Self {
+        Node {
+            name,
+            nodeclaim: None,
+            pool: None,
+            instance: None,
+            instance_type: None,
+            capacity_type: None,
+            labels: Labels::new(),
+            annotations: Labels::new(),
+            taints: Vec::new(),
+            capacity: Resources::ZERO,
+            allocatable: Resources::ZERO,
+            requested: Resources::ZERO,
+            pods: Vec::new(),
+            ready: false,
+            unschedulable: false,
+            images: Vec::new(),
+            created,
+            first_ready: None,
+            scaling_down: None,
+            deleting: None,
+            gone: None,
+        }
+    }
+
     /// The object exists.
     #[must_use]
     pub fn exists(&self) -> bool {

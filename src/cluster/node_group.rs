@@ -24,26 +24,12 @@ pub fn node(catalogue: &Catalogue, scenario: &Scenario, group: &NodeGroup, index
     let name = format!("{}-{index}", group.name);
     Node {
         labels: labels(catalogue, scenario, group, &name, zone(catalogue, group, index)),
-        name,
-        nodeclaim: None,
-        pool: None,
-        instance: None,
         instance_type,
         capacity_type: Some(capacity_type(group)),
-        annotations: Labels::new(),
         taints: group.taints.clone(),
         capacity,
         allocatable,
-        requested: Resources::ZERO,
-        pods: Vec::new(),
-        ready: false,
-        unschedulable: false,
-        images: Vec::new(),
-        created: now,
-        first_ready: None,
-        scaling_down: None,
-        deleting: None,
-        gone: None,
+        ..Node::new(name, now)
     }
 }
 

@@ -121,6 +121,51 @@ pub struct NodeClaim {
 }
 
 impl NodeClaim {
+    /// A NodeClaim of the first generation of a pool that asks for nothing and that nothing has come of.
+    #[must_use]
+    pub const fn new(name: String, pool: NodePoolId, created: Time) -> Self {
+        NodeClaim {
+            name,
+            pool,
+            pool_generation: 1,
+            requirements: Vec::new(),
+            options: Vec::new(),
+            zones: Vec::new(),
+            capacity_types: Vec::new(),
+            reservations: Vec::new(),
+            has_min_values: false,
+            requests: Resources::ZERO,
+            labels: Labels::new(),
+            annotations: Labels::new(),
+            taints: Vec::new(),
+            startup_taints: Vec::new(),
+            expire_after: None,
+            termination_grace_period: None,
+            created,
+            launched_with: None,
+            launched: None,
+            registered: None,
+            initialized: None,
+            instance: None,
+            instance_type: None,
+            zone: None,
+            capacity_type: None,
+            capacity: Resources::ZERO,
+            allocatable: Resources::ZERO,
+            node: None,
+            last_pod_event: None,
+            consolidatable: false,
+            drifted: None,
+            marked: None,
+            nominated_until: None,
+            deleting: None,
+            termination_deadline: None,
+            instance_terminating: false,
+            end: None,
+            gone: None,
+        }
+    }
+
     /// The object exists.
     #[must_use]
     pub fn exists(&self) -> bool {

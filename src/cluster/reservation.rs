@@ -4,7 +4,7 @@ use crate::time::Time;
 use crate::units::Usd;
 
 /// A capacity reservation: from its beginning to its end every instance of it costs its price, used or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CapacityReservation {
     /// Id.
     pub id: String,

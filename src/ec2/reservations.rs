@@ -74,26 +74,10 @@ mod tests {
     use super::*;
     use crate::scenario::capacity_reservations::ReservationType;
 
-    fn reservation() -> CapacityReservation {
-        CapacityReservation {
-            id: "cr-1".to_owned(),
-            instance_type: "m5.large".to_owned(),
-            zone: "us-east-1a".to_owned(),
-            instance_count: 2,
-            reservation_type: ReservationType::Default,
-            instance_match_criteria: InstanceMatchCriteria::Open,
-            owner_id: Some("012345678901".to_owned()),
-            tags: [("team".to_owned(), "shop".to_owned())].into(),
-            from: Duration::from_mins(10),
-            until: Some(Duration::from_mins(60)),
-            per_hour: None,
-        }
-    }
-
     #[test]
     fn slots_are_there_while_the_reservation_is_active() {
         let (id, at) = (ReservationId(0), |minutes| Time::ZERO + Duration::from_mins(minutes));
-        let mut slots = Slots::of(&[reservation()]);
+        let mut slots = Slots::of(&[CapacityReservation::example()]);
         assert!(!slots.take(id, at(9)));
         assert!(slots.take(id, at(10)) && slots.take(id, at(10)) && !slots.take(id, at(10)));
         assert_eq!(slots.open_to("m5.large", "us-east-1a", at(20)), None, "both are in use");
@@ -106,8 +90,9 @@ mod tests {
     #[test]
     fn a_capacity_block_expires_forty_minutes_before_its_end() {
         let at = |minutes| Time::ZERO + Duration::from_mins(minutes);
-        let block = CapacityReservation { reservation_type: ReservationType::CapacityBlock, ..reservation() };
+        let block =
+            CapacityReservation { reservation_type: ReservationType::CapacityBlock, ..CapacityReservation::example() };
         assert!(!is_expiring(&block, at(19)) && is_expiring(&block, at(20)));
-        assert!(!is_expiring(&reservation(), at(59)));
+        assert!(!is_expiring(&CapacityReservation::example(), at(59)));
     }
 }

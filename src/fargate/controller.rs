@@ -107,27 +107,13 @@ impl Fargate {
             Taint { key: COMPUTE_TYPE.to_owned(), value: "fargate".to_owned(), effect: TaintEffect::NoSchedule };
         let of_type = catalogue.get(instance_type);
         let node = world.cluster.create_node(Node {
-            name,
-            nodeclaim: None,
-            pool: None,
             instance: Some(instance),
-            instance_type: None,
             capacity_type: Some(CapacityType::OnDemand),
             labels,
-            annotations: Labels::new(),
             taints: vec![taint],
             capacity: of_type.capacity,
             allocatable: of_type.allocatable,
-            requested: Resources::ZERO,
-            pods: Vec::new(),
-            ready: false,
-            unschedulable: false,
-            images: Vec::new(),
-            created: world.now,
-            first_ready: None,
-            scaling_down: None,
-            deleting: None,
-            gone: None,
+            ..Node::new(name, world.now)
         });
         world.cluster.set_node_ready(world.now, node, true);
         world.cluster.bind(world.now, pod, node);

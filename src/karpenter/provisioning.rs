@@ -287,7 +287,10 @@ impl Provisioner {
             (plan.claims.len(), plan.claims.iter().map(|(_, claim, _)| claim.pods.len()).sum::<usize>());
         if claims > 0 {
             let existing = plan.existing_pods;
-            let detail = format!("{claims} new NodeClaims for {pods} pods; {existing} pods fit existing nodes");
+            let fit = if existing == 1 { "fits" } else { "fit" };
+            let (new, pods, existing) =
+                (counted(claims, "new NodeClaim"), counted(pods, "pod"), counted(existing, "pod"));
+            let detail = format!("{new} for {pods}; {existing} {fit} existing nodes");
             log(world, Subject::Cluster, Action::Plan, Rule::Solve, Some(claims as i64), detail);
         }
         for (pool, claim, shapes) in plan.claims {
@@ -306,8 +309,8 @@ impl Provisioner {
     /// Creates a NodeClaim, unless what is launched already exceeds a limit (`Provisioner.Create`).
     fn create(&mut self, pool: NodePoolId, claim: &NewClaim, world: &mut World<'_>) -> Option<NodeClaimId> {
         if let Some(resource) = exceeded_limit(world.cluster, pool) {
-            let (resource, pods) = (resource.name(), claim.pods.len());
-            let detail = format!("usage of {resource} exceeds the limit: no NodeClaim for {pods} pods");
+            let (resource, pods) = (resource.name(), counted(claim.pods.len(), "pod"));
+            let detail = format!("usage of {resource} exceeds the limit: no NodeClaim for {pods}");
             log(world, Subject::NodePool(pool), Action::Blocked, Rule::ExceededBy, None, detail);
             return None;
         }
@@ -315,11 +318,11 @@ impl Provisioner {
         let catalogue = world.cluster.catalogue_of(pool);
         let first = claim.options.iter().take(3).map(|id| catalogue.get(*id).name.as_str());
         let detail = format!(
-            "{} pods requesting {} CPU and {} memory; {} instance types: {}{}",
-            claim.pods.len(),
+            "{} requesting {} CPU and {} memory; {}: {}{}",
+            counted(claim.pods.len(), "pod"),
             claim.requests.cpu(),
             claim.requests.memory(),
-            claim.options.len(),
+            counted(claim.options.len(), "instance type"),
             first.collect::<Vec<_>>().join(", "),
             if claim.options.len() > 3 { ", ..." } else { "" },
         );
@@ -344,6 +347,11 @@ impl Provisioner {
             log(world, Subject::Pod(pod), Action::Blocked, Rule::FailedScheduling, Some(count), reason);
         }
     }
+}
+
+/// So many of something, in words.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Logs a decision that may be about so many pods or NodeClaims.

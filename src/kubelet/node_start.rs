@@ -104,7 +104,6 @@ impl NodeStart {
         taints.push(taint(UNREGISTERED, TaintEffect::NoExecute));
         Node {
             labels: labels(claim, catalogue, &cluster.nodepools[claim.pool.index()].name, &name),
-            name,
             nodeclaim: Some(id),
             pool: Some(claim.pool),
             instance: claim.instance,
@@ -114,16 +113,7 @@ impl NodeStart {
             taints,
             capacity: claim.capacity,
             allocatable: claim.allocatable,
-            requested: crate::units::Resources::ZERO,
-            pods: Vec::new(),
-            ready: false,
-            unschedulable: false,
-            images: Vec::new(),
-            created: world.now,
-            first_ready: None,
-            scaling_down: None,
-            deleting: None,
-            gone: None,
+            ..Node::new(name, world.now)
         }
     }
 

@@ -66,6 +66,24 @@ impl CapacityReservation {
         self.begins() <= now && now < self.ends()
     }
 
+    /// Two instances from minute 10 to minute 60.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        CapacityReservation {
+            id: "cr-1".to_owned(),
+            instance_type: "m5.large".to_owned(),
+            zone: "us-east-1a".to_owned(),
+            instance_count: 2,
+            reservation_type: ReservationType::Default,
+            instance_match_criteria: InstanceMatchCriteria::Open,
+            owner_id: Some("012345678901".to_owned()),
+            tags: [("team".to_owned(), "shop".to_owned())].into(),
+            from: Duration::from_mins(10),
+            until: Some(Duration::from_mins(60)),
+            per_hour: None,
+        }
+    }
+
     /// Whether it is a capacity block.
     #[must_use]
     pub fn is_block(&self) -> bool {
@@ -93,28 +111,12 @@ mod tests {
     use super::*;
     use crate::api::decode::defaults;
 
-    fn reservation() -> CapacityReservation {
-        CapacityReservation {
-            id: "cr-1".to_owned(),
-            instance_type: "m5.large".to_owned(),
-            zone: "us-east-1a".to_owned(),
-            instance_count: 2,
-            reservation_type: ReservationType::Default,
-            instance_match_criteria: InstanceMatchCriteria::Open,
-            owner_id: Some("012345678901".to_owned()),
-            tags: [("team".to_owned(), "shop".to_owned())].into(),
-            from: Duration::from_mins(10),
-            until: Some(Duration::from_mins(60)),
-            per_hour: None,
-        }
-    }
-
     #[test]
     fn terms_select_by_id_or_by_all_of_tags_owner_and_criteria() {
         let term = |change: fn(&mut CapacityReservationSelectorTerm)| {
             let mut term: CapacityReservationSelectorTerm = defaults();
             change(&mut term);
-            is_selected(&[term], &reservation())
+            is_selected(&[term], &CapacityReservation::example())
         };
         assert!(term(|term| term.id = Some("cr-1".to_owned())));
         assert!(!term(|term| term.id = Some("cr-2".to_owned())));
@@ -129,6 +131,6 @@ mod tests {
             term.owner_id = Some("999999999999".to_owned());
         }));
         assert!(!term(|term| term.owner_id = Some("012345678901".to_owned())), "an owner alone asks for nothing");
-        assert!(!is_selected(&[], &reservation()));
+        assert!(!is_selected(&[], &CapacityReservation::example()));
     }
 }

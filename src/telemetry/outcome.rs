@@ -2,6 +2,7 @@
 
 use crate::cluster::catalogue::CapacityType;
 use crate::cluster::pod::{EndReason, Owner};
+use crate::cluster::reservation::CapacityReservation;
 use crate::cluster::{Decision, PodId, QueueId};
 use crate::engine::Durations;
 use crate::sqs::{Extremes, Unfinished};
@@ -11,7 +12,6 @@ use crate::units::{Resources, Usd};
 use super::blame::Blame;
 use super::ledger::{Bill, Split, request_cost};
 use super::names::Names;
-use super::reserved::ReservationRecord;
 use super::series::Series;
 
 /// Index of a workload of an [`Outcome`].
@@ -91,7 +91,7 @@ pub struct Outcome {
     /// Nodes of NodeClaims in the order in which they were asked for, then all others.
     pub nodes: Vec<NodeRecord>,
     /// Capacity reservations.
-    pub reservations: Vec<ReservationRecord>,
+    pub reservations: Vec<CapacityReservation>,
     /// What charts mark.
     pub marks: Vec<Mark>,
     /// Why things happened, in order.
@@ -406,7 +406,7 @@ impl Outcome {
     #[must_use]
     pub fn unused_reservations(&self) -> Option<Usd> {
         let unused =
-            |(number, reservation): (usize, &ReservationRecord)| reservation.unused(self.bills_in(number), self.end);
+            |(number, reservation): (usize, &CapacityReservation)| reservation.unused(self.bills_in(number), self.end);
         (!self.reservations.is_empty()).then(|| self.reservations.iter().enumerate().map(unused).sum())
     }
 

@@ -1,29 +1,12 @@
 //! Capacity reservations on the bill: what nobody used of them.
 
 use super::ledger::{Bill, price_integral, rounded};
+use crate::cluster::reservation::CapacityReservation;
 use crate::time::Time;
 use crate::units::Usd;
 
-/// A capacity reservation. Instances in it are billed as instances; the rest of it is billed too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReservationRecord {
-    /// Id.
-    pub id: String,
-    /// Instance type.
-    pub instance_type: String,
-    /// Zone.
-    pub zone: String,
-    /// Instances.
-    pub count: u32,
-    /// When it became active.
-    pub begins: Time,
-    /// When it ends; [`Time::MAX`] = never.
-    pub ends: Time,
-    /// What an hour of an instance costs, from each time on.
-    pub prices: Vec<(Time, Usd)>,
-}
-
-impl ReservationRecord {
+/// Instances in a reservation are billed as instances; the rest of it is billed too.
+impl CapacityReservation {
     fn until(&self, end: Time) -> Time {
         self.ends.min(end).max(self.begins)
     }
@@ -70,12 +53,12 @@ mod tests {
 
     #[test]
     fn what_no_instance_uses_of_a_reservation_is_billed_until_its_end() {
-        let reservation = ReservationRecord {
+        let reservation = CapacityReservation {
             count: 2,
             begins: at(100.0),
             ends: at(1100.0),
             prices: vec![(at(0.0), Usd::from_f64(3.6))],
-            ..ReservationRecord::default()
+            ..CapacityReservation::default()
         };
         let mut bill = Bill::new(at(300.0), CapacityType::Reserved, Usd::from_f64(3.6));
         bill.end(at(500.0));

@@ -329,27 +329,13 @@ impl Stage {
         let mut present = vec![taints::unregistered(), taint("node.kubernetes.io/not-ready")];
         present.extend(step["taints"].as_array().into_iter().flatten().map(|key| taint(text(key))));
         let node = Node {
-            name: claim.name.clone(),
             nodeclaim: Some(id),
             pool: Some(claim.pool),
             instance: claim.instance,
-            instance_type: None,
-            capacity_type: None,
-            labels: Labels::new(),
-            annotations: Labels::new(),
             taints: present,
             capacity: size(),
             allocatable: size(),
-            requested: Resources::ZERO,
-            pods: Vec::new(),
-            ready: false,
-            unschedulable: false,
-            images: Vec::new(),
-            created: now,
-            first_ready: None,
-            scaling_down: None,
-            deleting: None,
-            gone: None,
+            ..Node::new(claim.name.clone(), now)
         };
         self.cluster.create_node(node);
     }
@@ -434,44 +420,11 @@ fn taint(key: &str) -> Taint {
 fn nodeclaim(now: Time, step: &Value) -> NodeClaim {
     let keys = step["startupTaints"].as_array().into_iter().flatten();
     NodeClaim {
-        name: text(&step["claim"]).to_owned(),
-        pool: NodePoolId(0),
-        pool_generation: 1,
-        requirements: Vec::new(),
-        options: Default::default(),
-        zones: Vec::new(),
-        capacity_types: Vec::new(),
-        reservations: Vec::new(),
-        has_min_values: false,
         requests: Resources::new(Cpu::from_milli(1000), Memory::from_mib(1024)),
-        labels: Labels::new(),
-        annotations: Labels::new(),
-        taints: Vec::new(),
         startup_taints: keys.map(|key| taint(text(key))).collect(),
         expire_after: seconds(&step["expireAfter"]),
         termination_grace_period: seconds(&step["terminationGracePeriod"]),
-        created: now,
-        launched_with: None,
-        launched: None,
-        registered: None,
-        initialized: None,
-        instance: None,
-        instance_type: None,
-        zone: None,
-        capacity_type: None,
-        capacity: Resources::ZERO,
-        allocatable: Resources::ZERO,
-        node: None,
-        last_pod_event: None,
-        consolidatable: false,
-        drifted: None,
-        marked: None,
-        nominated_until: None,
-        deleting: None,
-        termination_deadline: None,
-        instance_terminating: false,
-        end: None,
-        gone: None,
+        ..NodeClaim::new(text(&step["claim"]).to_owned(), NodePoolId(0), now)
     }
 }
 

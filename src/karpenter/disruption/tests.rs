@@ -192,27 +192,14 @@ impl Bench {
         self.launch(claim);
         let record = &self.cluster.nodeclaims[claim.index()];
         let node = Node {
-            name: record.name.clone(),
             nodeclaim: Some(claim),
             pool: Some(record.pool),
-            instance: None,
             instance_type: record.instance_type,
             capacity_type: record.capacity_type,
             labels: record.labels.clone(),
-            annotations: Default::default(),
-            taints: Vec::new(),
             capacity: record.capacity,
             allocatable: record.allocatable,
-            requested: Resources::ZERO,
-            pods: Vec::new(),
-            ready: false,
-            unschedulable: false,
-            images: Vec::new(),
-            created: self.now,
-            first_ready: None,
-            scaling_down: None,
-            deleting: None,
-            gone: None,
+            ..Node::new(record.name.clone(), self.now)
         };
         let node = self.cluster.create_node(node);
         self.cluster.set_node_ready(self.now, node, true);

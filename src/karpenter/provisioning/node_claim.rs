@@ -9,7 +9,6 @@ use crate::engine::Stream;
 use crate::karpenter::scheduling::requirement::{Effect, Requirement};
 use crate::karpenter::scheduling::{NewClaim, capacity_types, labels, required_reservations, resolve_labels};
 use crate::time::Time;
-use crate::units::Resources;
 
 /// The NodeClaim of a plan (`nodeclaimtemplate.go: ToNodeClaim`). `random` decides its name and the values of custom labels.
 #[must_use]
@@ -23,8 +22,6 @@ pub fn node_claim(cluster: &Cluster, pool: NodePoolId, claim: &NewClaim, now: Ti
     all.insert(labels::NODE_POOL.to_owned(), record.name.clone());
     all.extend(resolve_labels(&claim.requirements, random));
     NodeClaim {
-        name: format!("{}-{}", record.name, random_suffix(random)),
-        pool,
         pool_generation: record.generation,
         requirements: claim
             .requirements
@@ -44,28 +41,7 @@ pub fn node_claim(cluster: &Cluster, pool: NodePoolId, claim: &NewClaim, now: Ti
         startup_taints: template.spec.startup_taints.clone(),
         expire_after: template.spec.expire_after.0,
         termination_grace_period: template.spec.termination_grace_period.map(|grace| grace.0),
-        created: now,
-        launched_with: None,
-        launched: None,
-        registered: None,
-        initialized: None,
-        instance: None,
-        instance_type: None,
-        zone: None,
-        capacity_type: None,
-        capacity: Resources::ZERO,
-        allocatable: Resources::ZERO,
-        node: None,
-        last_pod_event: None,
-        consolidatable: false,
-        drifted: None,
-        marked: None,
-        nominated_until: None,
-        deleting: None,
-        termination_deadline: None,
-        instance_terminating: false,
-        end: None,
-        gone: None,
+        ..NodeClaim::new(format!("{}-{}", record.name, random_suffix(random)), pool, now)
     }
 }
 

@@ -5,12 +5,10 @@ use crate::cluster::instance::Instance;
 use crate::cluster::node::Node;
 use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::pod::Pod;
-use crate::cluster::reservation::CapacityReservation;
 use crate::cluster::{Cluster, DeploymentId, InstanceId, NodeId, PodId};
 use crate::telemetry::ledger::{Bill, Shares, Usage};
 use crate::telemetry::names::{Names, instance_name};
 use crate::telemetry::outcome::{Ended, NodeInfo, NodeKey, NodeRecord, Outcome, PodRecord};
-use crate::telemetry::reserved::ReservationRecord;
 use crate::telemetry::series::Series;
 use crate::time::Time;
 use crate::units::Resources;
@@ -38,7 +36,7 @@ pub(super) fn outcome(mut recorder: Recorder, end: Time, ended: Ended, mut clust
         workloads: recorder.workloads,
         pods,
         nodes,
-        reservations: cluster.reservations.iter().map(reservation).collect(),
+        reservations: std::mem::take(&mut cluster.reservations),
         marks: recorder.marks,
         decisions: recorder.decisions,
         names: Names::take(&mut cluster),
@@ -200,11 +198,6 @@ fn complete(
         }
     }
     record
-}
-
-fn reservation(reservation: &CapacityReservation) -> ReservationRecord {
-    let CapacityReservation { id, instance_type, zone, count, begins, ends, prices } = reservation.clone();
-    ReservationRecord { id, instance_type, zone, count, begins, ends, prices }
 }
 
 /// The objects that scale a workload, those that are gone too.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::*;
 use crate::api::decode::{Decode, Problems, defaults};
-use crate::api::meta::Labels;
 use crate::cluster::NodeId;
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, TypeId, ZoneId};
 use crate::cluster::instance::{Instance, InstanceState};
@@ -132,27 +131,12 @@ impl Watched {
         });
         self.cluster.set_instance_state(running, instance, InstanceState::Running);
         let node = self.cluster.create_node(Node {
-            name: "node-1".to_owned(),
-            nodeclaim: None,
-            pool: None,
             instance: Some(instance),
             instance_type: Some(TypeId(0)),
             capacity_type: Some(CapacityType::Spot),
-            labels: Labels::new(),
-            annotations: Labels::new(),
-            taints: Vec::new(),
             capacity: size(2000, 8192),
             allocatable: size(2000, 8192),
-            requested: Resources::ZERO,
-            pods: Vec::new(),
-            ready: false,
-            unschedulable: false,
-            images: Vec::new(),
-            created: running,
-            first_ready: None,
-            scaling_down: None,
-            deleting: None,
-            gone: None,
+            ..Node::new("node-1".to_owned(), running)
         });
         self.cluster.set_node_ready(ready, node, true);
         self.show(ready);
