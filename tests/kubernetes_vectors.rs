@@ -293,6 +293,7 @@ fn run_preemption(given: &Value) -> Value {
             name: format!("n{index}"),
             labels: Labels::new(),
             taints: Vec::new(),
+            volume_limit: None,
             unschedulable: false,
             allocatable,
             images: Vec::new(),

@@ -54,3 +54,22 @@ fn volumes_of_pods_that_stay_hold_no_node() {
     let seconds = |time: Option<forescale::time::Time>| time.expect("an instant").as_secs_f64();
     assert!(seconds(node.terminated) - seconds(node.draining) < 10.0, "it is not drained, nor its volume waited for");
 }
+
+/// Two volumes a pod, four a node. A new node is planned without the limit, so that all pods are meant for the first one; those
+/// which kube-scheduler does not put there get another, and so on.
+#[test]
+fn a_node_takes_as_many_pods_as_its_driver_attaches_volumes() {
+    let two = "volumes = [{ name = \"a\", ephemeral = { volumeClaimTemplate = {} } }, { name = \"b\", ephemeral = { volumeClaimTemplate = {} } }]\n";
+    let pool = pool("workers", &["m5.xlarge"], &["on-demand"], "");
+    let text = format!("{pool}{}{}{two}", class(""), deployment("web", 6, "100m"));
+    let free = run_with("20m", &text, &[]);
+    let limited = run_with("20m", &text, &[("cloud.volumeAttachLimit", "4")]);
+    assert_eq!((nodes_of(&free, "workers").len(), nodes_of(&limited, "workers").len()), (1, 3));
+    for node in 0..limited.nodes.len() {
+        let on_it = limited.pods_of(None).filter(|pod| pod.node.is_some_and(|key| key.0 as usize == node));
+        assert!(on_it.count() <= 2, "node {node}");
+    }
+    assert!(limited.pods_of(None).all(|pod| pod.ready.is_some()), "all run in the end");
+    let held = limited.decisions.iter().filter(|decision| limited.detail(decision).contains("NodeVolumeLimits"));
+    assert!(held.count() > 0);
+}

@@ -64,6 +64,7 @@ fn snapshot(nodes: usize, stream: &mut Stream) -> Snapshot {
             name,
             labels: labels.into(),
             taints: Vec::new(),
+            volume_limit: None,
             unschedulable: false,
             allocatable,
             images: Vec::new(),

@@ -447,6 +447,12 @@ impl PodSpec {
             .count()
     }
 
+    /// How many of its volumes are its own: claims may be shared, and are then those of file systems, which no limit concerns.
+    #[must_use]
+    pub fn own_volumes(&self) -> u32 {
+        self.volumes.iter().filter(|volume| volume.ephemeral.is_some()).count() as u32
+    }
+
     /// What the scheduler and Karpenter count for the pod: the larger of the running containers' sum and of the largest init
     /// step, plus overhead, plus one pod (`k8s.io/component-helpers/resource: PodRequests`).
     #[must_use]

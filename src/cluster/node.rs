@@ -34,6 +34,8 @@ pub struct Node {
     pub capacity: Resources,
     /// What pods may request.
     pub allocatable: Resources,
+    /// Most volumes of pods attached at a time (`CSINode.spec.drivers[].allocatable`); `None` = no limit.
+    pub volume_limit: Option<u32>,
     /// Sum of the requests of all bound pods whose object exists and is not terminal.
     pub requested: Resources,
     /// Bound pods whose object exists, in the order they were bound.
@@ -72,6 +74,7 @@ impl Node {
             taints: Vec::new(),
             capacity: Resources::ZERO,
             allocatable: Resources::ZERO,
+            volume_limit: None,
             requested: Resources::ZERO,
             pods: Vec::new(),
             ready: false,

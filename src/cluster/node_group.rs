@@ -29,6 +29,7 @@ pub fn node(catalogue: &Catalogue, scenario: &Scenario, group: &NodeGroup, index
         taints: group.taints.clone(),
         capacity,
         allocatable,
+        volume_limit: scenario.cloud.volume_attach_limit,
         ..Node::new(name, now)
     }
 }

@@ -323,7 +323,7 @@ pub fn observe(cluster: &Cluster, options: Options) -> Observation<'_> {
         shapes: cluster
             .shapes
             .iter()
-            .map(|shape| Shape { labels: &shape.labels, spec: &shape.spec, volumes: 0 })
+            .map(|shape| Shape { labels: &shape.labels, spec: &shape.spec, volumes: shape.spec.own_volumes() })
             .collect(),
         pods: Vec::new(),
         bound: Vec::new(),
@@ -338,12 +338,14 @@ fn existing(cluster: &Cluster, state: StateNode) -> ExistingNode<'_> {
     let node = state.node_of(cluster);
     let pods = node.map_or(&[][..], |node| &node.pods);
     let (mut daemon_requests, mut ports): (Resources, Vec<HostPort>) = (Resources::ZERO, Vec::new());
+    let mut volumes = 0;
     for id in pods {
         let pod = &cluster.pods[id.index()];
         let shape = cluster.shape_of(*id);
         if pod.terminal() {
             continue;
         }
+        volumes += shape.spec.own_volumes();
         if matches!(pod.owner, Owner::DaemonSet(_)) {
             daemon_requests += shape.requests;
         }
@@ -364,7 +366,7 @@ fn existing(cluster: &Cluster, state: StateNode) -> ExistingNode<'_> {
         daemon_requests,
         capacity: state.capacity(cluster),
         host_ports: ports,
-        free_volumes: None,
+        free_volumes: node.and_then(|node| node.volume_limit).map(|limit| limit.saturating_sub(volumes)),
     }
 }
 

@@ -113,6 +113,7 @@ impl NodeStart {
             taints,
             capacity: claim.capacity,
             allocatable: claim.allocatable,
+            volume_limit: world.scenario.cloud.volume_attach_limit,
             ..Node::new(name, world.now)
         }
     }

@@ -25,6 +25,8 @@ object! {
         pub provider: Option<Provider>,
         /// Whether every node runs the DaemonSets of EKS's default add-ons: `aws-node` (50m CPU), `kube-proxy` (100m), `ebs-csi-node` (30m, 120Mi). One that the scenario holds by the same name takes the place of the add-on's.
         pub eks_add_ons: bool = false,
+        /// Most volumes of pods attached to a node at a time, the EBS CSI driver's `--volume-attach-limit`; absent = no limit. It counts `ephemeral` volumes; Karpenter's new nodes are planned without it.
+        pub volume_attach_limit: Option<u32>,
         /// KWOK only: JSON file with the instance types, in the form of the provider's `instance_types.json`; absent = those of EC2.
         pub catalogue: Option<String>,
         /// KWOK only: from a NodeClaim's creation to its Launched condition.

@@ -478,6 +478,7 @@ fn describe(cluster: &Cluster, scenario: &Scenario, node: NodeId) -> NodeSpec {
         taints: record.taints.clone(),
         unschedulable: record.unschedulable,
         allocatable: record.allocatable,
+        volume_limit: record.volume_limit,
         images: record.images.iter().map(image).collect(),
     }
 }

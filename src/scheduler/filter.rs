@@ -22,6 +22,8 @@ pub enum Plugin {
     NodePorts,
     /// No room.
     NodeResourcesFit,
+    /// More volumes than the node's CSI driver attaches.
+    NodeVolumeLimits,
     /// Spread constraint with `DoNotSchedule`.
     PodTopologySpread,
     /// Required pod (anti-)affinity, of the pod or against it.
@@ -30,7 +32,7 @@ pub enum Plugin {
 
 /// A set of [`Plugin`]s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Plugins(u8);
+pub struct Plugins(u16);
 
 /// Why a node is not for a pod: the first plugin that rejects it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +45,14 @@ pub struct Rejection {
 
 impl Plugin {
     /// All plugins in filter order.
-    pub const ALL: [Plugin; 8] = [
+    pub const ALL: [Plugin; 9] = [
         Plugin::NodeUnschedulable,
         Plugin::NodeName,
         Plugin::TaintToleration,
         Plugin::NodeAffinity,
         Plugin::NodePorts,
         Plugin::NodeResourcesFit,
+        Plugin::NodeVolumeLimits,
         Plugin::PodTopologySpread,
         Plugin::InterPodAffinity,
     ];
@@ -64,6 +67,7 @@ impl Plugin {
             Plugin::NodeAffinity => "NodeAffinity",
             Plugin::NodePorts => "NodePorts",
             Plugin::NodeResourcesFit => "NodeResourcesFit",
+            Plugin::NodeVolumeLimits => "NodeVolumeLimits",
             Plugin::PodTopologySpread => "PodTopologySpread",
             Plugin::InterPodAffinity => "InterPodAffinity",
         }
@@ -74,7 +78,7 @@ impl Plugins {
     /// No plugin.
     pub const NONE: Plugins = Plugins(0);
     /// Every plugin.
-    pub const ALL: Plugins = Plugins(u8::MAX);
+    pub const ALL: Plugins = Plugins(u16::MAX);
 
     /// The set with one more.
     #[must_use]
@@ -141,7 +145,8 @@ pub fn reject_by_description(shape: &Shape, node: &NodeSpec) -> Option<Rejection
     Some(Rejection { plugin, resolvable: false })
 }
 
-/// Ports and resources (`nodeports: fitsPorts`, `noderesources/fit.go: fitsRequest`), with `extra` counted as requested too.
+/// Ports, resources and volumes (`nodeports: fitsPorts`, `noderesources/fit.go: fitsRequest`, `nodevolumelimits/csi.go: Filter`), with
+/// `extra` counted as requested too.
 #[must_use]
 pub fn reject_by_room(shape: &Shape, node: &NodeInfo, extra: &Resources) -> Option<Rejection> {
     if shape.ports.iter().any(|port| node.ports.iter().any(|taken| ports_conflict(port, taken))) {
@@ -157,7 +162,12 @@ pub fn reject_by_room(shape: &Shape, node: &NodeInfo, extra: &Resources) -> Opti
             }
         }
     }
-    lacking.then_some(Rejection { plugin: Plugin::NodeResourcesFit, resolvable: true })
+    if lacking {
+        return Some(Rejection { plugin: Plugin::NodeResourcesFit, resolvable: true });
+    }
+    let limit = node.spec.volume_limit.filter(|_| shape.volumes > 0);
+    let over = limit.is_some_and(|limit| node.volumes + shape.volumes > limit);
+    over.then_some(Rejection { plugin: Plugin::NodeVolumeLimits, resolvable: true })
 }
 
 /// Whether two ports of one node exclude each other (`framework.HostPortInfo: CheckConflict`).

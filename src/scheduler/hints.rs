@@ -44,7 +44,8 @@ fn node_added(node: &NodeSpec, shape: &Shape, hints: bool) -> Plugins {
         return if admits(node, shape) { Plugins::ALL } else { Plugins::NONE };
     }
     let fits = fits_empty(node, shape);
-    let mut plugins = Plugins::NONE.with(Plugin::NodeName).with(Plugin::NodePorts);
+    // The CSINode comes with its Node.
+    let mut plugins = Plugins::NONE.with(Plugin::NodeName).with(Plugin::NodePorts).with(Plugin::NodeVolumeLimits);
     if fits {
         plugins = plugins.with(Plugin::NodeResourcesFit);
     }
@@ -105,6 +106,9 @@ fn pod_deleted(gone: &Shape, shape: &Shape, hints: bool) -> Plugins {
     let frees = Resource::ALL.into_iter().any(|r| shape.requests.get(r) > 0 && gone.requests.get(r) > 0);
     if frees || !hints {
         plugins = plugins.with(Plugin::NodeResourcesFit);
+    }
+    if gone.traits.spec.attached_volumes() > 0 || !hints {
+        plugins = plugins.with(Plugin::NodeVolumeLimits);
     }
     if shape.ports.iter().any(|port| gone.ports.iter().any(|freed| ports_conflict(port, freed))) {
         plugins = plugins.with(Plugin::NodePorts);

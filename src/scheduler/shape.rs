@@ -85,6 +85,8 @@ pub struct Shape {
     pub best_effort: bool,
     /// Ports of the node that it takes.
     pub ports: Vec<HostPort>,
+    /// Volumes of its own that are attached to the node.
+    pub volumes: u32,
     /// Constraints with `DoNotSchedule`.
     pub hard_spread: Vec<Spread>,
     /// Constraints with `ScheduleAnyway`, own ones or the system's defaults.
@@ -125,6 +127,7 @@ impl Shape {
             scored_memory: scored.get(Resource::Memory),
             best_effort: requests.get(Resource::Cpu) == 0 && requests.get(Resource::Memory) == 0,
             ports: host_ports(spec),
+            volumes: spec.own_volumes(),
             hard_spread,
             soft_spread,
             default_spread,

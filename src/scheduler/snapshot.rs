@@ -27,6 +27,8 @@ pub struct NodeSpec {
     pub unschedulable: bool,
     /// What pods may request.
     pub allocatable: Resources,
+    /// Most volumes of pods attached at a time (CSINode); `None` = no limit.
+    pub volume_limit: Option<u32>,
     /// Images that the node reported, with their size in bytes.
     pub images: Vec<(String, i64)>,
 }
@@ -59,6 +61,8 @@ pub struct NodeInfo {
     pub scored: [i64; 2],
     /// Ports that they take.
     pub ports: Vec<HostPort>,
+    /// Volumes that they have attached.
+    pub volumes: u32,
     /// Pods nominated to the node by preemption: pod, shape.
     pub nominated: Vec<(u32, ShapeIndex)>,
     /// Whether the slot holds a node.
@@ -177,6 +181,7 @@ impl Snapshot {
             requested: Resources::ZERO,
             scored: [0; 2],
             ports: Vec::new(),
+            volumes: 0,
             nominated: Vec::new(),
             alive: true,
         };
@@ -228,6 +233,7 @@ impl Snapshot {
         node.pods.clear();
         node.nominated.clear();
         node.ports.clear();
+        node.volumes = 0;
         node.requested = Resources::ZERO;
         node.scored = [0; 2];
         for group in &mut self.groups {
@@ -250,6 +256,7 @@ impl Snapshot {
         node.scored[0] += shape.scored_cpu;
         node.scored[1] += shape.scored_memory;
         node.ports.extend(shape.ports.iter().cloned());
+        node.volumes += shape.volumes;
         node.pods.push(placed);
         if !placed.terminating {
             self.count(slot, placed.shape, 1);
@@ -266,6 +273,7 @@ impl Snapshot {
         node.requested -= shape.requests;
         node.scored[0] -= shape.scored_cpu;
         node.scored[1] -= shape.scored_memory;
+        node.volumes -= shape.volumes;
         for port in &shape.ports {
             if let Some(index) = node.ports.iter().position(|taken| taken == port) {
                 node.ports.remove(index);

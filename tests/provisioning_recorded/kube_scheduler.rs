@@ -67,6 +67,7 @@ impl<'c> KubeScheduler<'c> {
             name: record.name.clone(),
             labels: record.labels.clone(),
             taints: Vec::new(),
+            volume_limit: None,
             unschedulable: false,
             allocatable: self.case.catalogue.get(record.instance_type).allocatable,
             images: Vec::new(),

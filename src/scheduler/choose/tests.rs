@@ -29,6 +29,7 @@ fn node(name: &str, zone: &str, cpu: i64, gib: i64) -> NodeSpec {
         ]
         .into(),
         taints: Vec::new(),
+        volume_limit: None,
         unschedulable: false,
         allocatable: Resources::default()
             .with(Resource::Cpu, cpu)

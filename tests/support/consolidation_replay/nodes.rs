@@ -167,6 +167,7 @@ pub fn node_spec(name: &str, labels: &Labels, allocatable: Resources, closed: bo
         name: name.to_owned(),
         labels: labels.clone(),
         taints: if closed { vec![taint] } else { Vec::new() },
+        volume_limit: None,
         unschedulable: false,
         allocatable: if allocatable.get(Resource::Pods) == 0 {
             allocatable.with(Resource::Pods, 110)
