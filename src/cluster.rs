@@ -29,4 +29,4 @@ pub use ids::*;
 pub use lifecycle::Launched;
 pub use rule::Rule;
 pub use state::Cluster;
-pub use world::{ExternalMetrics, MetricAnswer, QueueAttributes, QueueSource, World};
+pub use world::{ExternalMetrics, MetricAnswer, NoQueues, QueueAttributes, QueueSource, World};

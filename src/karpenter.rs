@@ -7,5 +7,7 @@ pub mod lifecycle;
 mod outlooks;
 pub mod provisioning;
 pub mod scheduling;
+#[cfg(test)]
+mod small_cluster;
 pub mod state;
 pub mod static_capacity;

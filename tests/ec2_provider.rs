@@ -4,10 +4,7 @@ use forescale::api::decode::defaults;
 use forescale::cluster::catalogue::{CapacityType, Catalogue, TypeId};
 use forescale::cluster::instance::InstanceState;
 use forescale::cluster::nodeclaim::{LaunchError, NodeClaim, NodePool};
-use forescale::cluster::{
-    Change, Cluster, InstanceId, NodeClaimId, NodeClassId, NodePoolId, PodId, QueueAttributes, QueueId, QueueSource,
-    World,
-};
+use forescale::cluster::{Change, Cluster, InstanceId, NoQueues, NodeClaimId, NodeClassId, NodePoolId, World};
 use forescale::ec2::billing::charge;
 use forescale::ec2::provider::{Ec2, Event};
 use forescale::engine::{Agenda, Calendar, Distribution, Streams};
@@ -17,21 +14,6 @@ use forescale::scenario::market::{InterruptionRate, MarketCapacityType, Offering
 use forescale::simulation::build::build;
 use forescale::time::{Duration, Time};
 use forescale::units::{Cpu, Memory, Resources};
-
-struct NoQueues;
-
-impl QueueSource for NoQueues {
-    fn attributes(&mut self, _: QueueId, _: Time) -> Option<QueueAttributes> {
-        None
-    }
-    fn cpu_time(&mut self, _: PodId, _: Cpu, _: Time) -> Option<f64> {
-        None
-    }
-
-    fn memory(&mut self, _: PodId) -> Option<Memory> {
-        None
-    }
-}
 
 struct Play {
     cluster: Cluster,

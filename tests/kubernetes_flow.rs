@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use forescale::cluster::instance::{Instance, InstanceState};
 use forescale::cluster::node::Node;
 use forescale::cluster::pod::{EndReason, Pod};
-use forescale::cluster::{
-    Change, Cluster, DeploymentId, InstanceId, NodeClassId, NodeId, PodId, QueueAttributes, QueueId, QueueSource, World,
-};
+use forescale::cluster::{Change, Cluster, DeploymentId, InstanceId, NoQueues, NodeClassId, NodeId, PodId, World};
 use forescale::engine::{Agenda, Calendar, Streams};
 use forescale::kubelet::{self, Kubelets};
 use forescale::replicaset::{self, ReplicaSets};
@@ -17,22 +15,7 @@ use forescale::scenario::load::{Options, load_texts};
 use forescale::scheduler::{self, Scheduler};
 use forescale::simulation::build::build;
 use forescale::time::{Duration, Time};
-use forescale::units::{Cpu, Memory, Usd};
-
-struct NoQueues;
-
-impl QueueSource for NoQueues {
-    fn attributes(&mut self, _: QueueId, _: Time) -> Option<QueueAttributes> {
-        None
-    }
-    fn cpu_time(&mut self, _: PodId, _: Cpu, _: Time) -> Option<f64> {
-        None
-    }
-
-    fn memory(&mut self, _: PodId) -> Option<Memory> {
-        None
-    }
-}
+use forescale::units::Usd;
 
 #[derive(Clone, Copy)]
 enum Event {
@@ -295,19 +278,15 @@ fn pause_pods_make_room_at_once() {
 fn pods_of_a_vanished_instance_are_replaced_after_80_to_145_seconds() {
     let mut run = Run::new(&format!("{FIXED}{}{}", group(3, "8"), deployment("web", 6, "")));
     let instance = Instance {
-        nodeclaim: None,
-        node_class: NodeClassId(0),
-        instance_type: forescale::cluster::catalogue::TypeId(0),
-        zone: forescale::cluster::catalogue::ZoneId(0),
-        capacity_type: forescale::cluster::catalogue::CapacityType::OnDemand,
-        reservation: None,
-        prices: vec![(Time::ZERO, Usd::ZERO)],
         state: InstanceState::Running,
-        launched: Time::ZERO,
         running: Some(Time::ZERO),
-        shutting_down: None,
-        terminated: None,
-        interrupted: false,
+        ..Instance::new(
+            Time::ZERO,
+            NodeClassId(0),
+            forescale::cluster::catalogue::TypeId(0),
+            (forescale::cluster::catalogue::ZoneId(0), forescale::cluster::catalogue::CapacityType::OnDemand),
+            Usd::ZERO,
+        )
     };
     let id: InstanceId = run.cluster.add_instance(instance);
     run.cluster.nodes[0].instance = Some(id);

@@ -48,3 +48,31 @@ pub struct Instance {
     /// Taken back by EC2.
     pub interrupted: bool,
 }
+
+impl Instance {
+    /// An instance that is being started, without a NodeClaim.
+    #[must_use]
+    pub fn new(
+        now: Time,
+        node_class: NodeClassId,
+        instance_type: TypeId,
+        (zone, capacity_type): (ZoneId, CapacityType),
+        price: Usd,
+    ) -> Self {
+        Instance {
+            nodeclaim: None,
+            node_class,
+            instance_type,
+            zone,
+            capacity_type,
+            reservation: None,
+            prices: vec![(now, price)],
+            state: InstanceState::Pending,
+            launched: now,
+            running: None,
+            shutting_down: None,
+            terminated: None,
+            interrupted: false,
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::catalogue::{CapacityType, Catalogue, Offering, TypeId, ZoneId};
 use super::ids::NodeClassId;
-use super::instance::{Instance, InstanceState};
+use super::instance::Instance;
 use super::node::Node;
 use crate::api::meta::Labels;
 use crate::scenario::Scenario;
@@ -43,21 +43,7 @@ pub fn instance(catalogue: &Catalogue, group: &NodeGroup, index: u32, now: Time)
     let price = offerings
         .find(|offering| offering.zone == zone && offering.capacity_type == capacity_type)
         .map_or(Usd::ZERO, Offering::usd_per_hour);
-    Some(Instance {
-        nodeclaim: None,
-        node_class: NodeClassId(0),
-        instance_type: id,
-        zone,
-        capacity_type,
-        reservation: None,
-        prices: vec![(now, price)],
-        state: InstanceState::Pending,
-        launched: now,
-        running: None,
-        shutting_down: None,
-        terminated: None,
-        interrupted: false,
-    })
+    Some(Instance::new(now, NodeClassId(0), id, (zone, capacity_type), price))
 }
 
 fn type_of(catalogue: &Catalogue, group: &NodeGroup) -> Option<TypeId> {

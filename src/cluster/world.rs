@@ -28,6 +28,22 @@ pub trait QueueSource {
     fn memory(&mut self, pod: super::ids::PodId) -> Option<Memory>;
 }
 
+/// No queues, for those who ask for none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoQueues;
+
+impl QueueSource for NoQueues {
+    fn attributes(&mut self, _: QueueId, _: Time) -> Option<QueueAttributes> {
+        None
+    }
+    fn cpu_time(&mut self, _: super::ids::PodId, _: Cpu, _: Time) -> Option<f64> {
+        None
+    }
+    fn memory(&mut self, _: super::ids::PodId) -> Option<Memory> {
+        None
+    }
+}
+
 /// The present, the shared state, and the settings.
 pub struct World<'a> {
     /// Now.

@@ -43,19 +43,9 @@ mod tests {
 
     fn instance() -> Instance {
         Instance {
-            nodeclaim: None,
-            node_class: NodeClassId(0),
-            instance_type: TypeId(0),
-            zone: ZoneId(0),
-            capacity_type: CapacityType::Spot,
-            reservation: None,
-            prices: vec![(at(0), Usd::from_f64(3.6)), (at(100), Usd::from_f64(7.2))],
             state: InstanceState::Running,
-            launched: at(0),
-            running: None,
-            shutting_down: None,
-            terminated: None,
-            interrupted: false,
+            prices: vec![(at(0), Usd::from_f64(3.6)), (at(100), Usd::from_f64(7.2))],
+            ..Instance::new(at(0), NodeClassId(0), TypeId(0), (ZoneId(0), CapacityType::Spot), Usd::ZERO)
         }
     }
 

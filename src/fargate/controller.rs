@@ -140,19 +140,9 @@ fn price(scenario: &Scenario, size: &Resources) -> Usd {
 /// Billing starts when the image is about to be pulled.
 fn start(class: NodeClassId, instance_type: TypeId, zone: ZoneId, price: Usd, world: &mut World<'_>) -> InstanceId {
     world.cluster.add_instance(Instance {
-        nodeclaim: None,
-        node_class: class,
-        instance_type,
-        zone,
-        capacity_type: CapacityType::OnDemand,
-        reservation: None,
-        prices: vec![(world.now, price)],
         state: InstanceState::Running,
-        launched: world.now,
         running: Some(world.now),
-        shutting_down: None,
-        terminated: None,
-        interrupted: false,
+        ..Instance::new(world.now, class, instance_type, (zone, CapacityType::OnDemand), price)
     })
 }
 

@@ -81,19 +81,11 @@ mod tests {
     fn billed(tamper: impl FnOnce(&mut Instance, &mut Option<Bill>)) -> Vec<Law> {
         let price = Usd::from_f64(0.36);
         let mut instance = Instance {
-            nodeclaim: None,
-            node_class: NodeClassId(0),
-            instance_type: TypeId(0),
-            zone: ZoneId(0),
-            capacity_type: CapacityType::Spot,
-            reservation: None,
-            prices: vec![(Time::ZERO, price)],
             state: InstanceState::Terminated,
-            launched: Time::ZERO,
             running: Some(at(10.0)),
             shutting_down: Some(at(200.0)),
             terminated: Some(at(240.0)),
-            interrupted: false,
+            ..Instance::new(Time::ZERO, NodeClassId(0), TypeId(0), (ZoneId(0), CapacityType::Spot), price)
         };
         let mut bill = Some(Bill::new(at(10.0), CapacityType::Spot, price));
         tamper(&mut instance, &mut bill);

@@ -13,8 +13,8 @@ use forescale::cluster::nodeclaim::{LaunchError, NodeClaim, NodePool};
 use forescale::cluster::pod::{EndReason, Owner, PodShape};
 use forescale::cluster::workload::Deployment;
 use forescale::cluster::{
-    Change, Cluster, DaemonSetId, DeploymentId, InstanceId, Launched, NodeClaimId, NodeClassId, NodeId, NodePoolId,
-    PodId, QueueAttributes, QueueId, QueueSource, World,
+    Change, Cluster, DaemonSetId, DeploymentId, InstanceId, Launched, NoQueues, NodeClaimId, NodeClassId, NodeId,
+    NodePoolId, PodId, World,
 };
 use forescale::engine::{Agenda, Calendar, Distribution, Streams};
 use forescale::karpenter::lifecycle::controller::{Event as LifecycleEvent, Lifecycle};
@@ -30,21 +30,6 @@ enum Event {
     Script(usize),
     PodGone(PodId, u64),
     Terminated(InstanceId),
-}
-
-struct NoQueues;
-
-impl QueueSource for NoQueues {
-    fn attributes(&mut self, _: QueueId, _: Time) -> Option<QueueAttributes> {
-        None
-    }
-    fn cpu_time(&mut self, _: PodId, _: Cpu, _: Time) -> Option<f64> {
-        None
-    }
-
-    fn memory(&mut self, _: PodId) -> Option<Memory> {
-        None
-    }
 }
 
 /// The world of one case.
@@ -297,18 +282,7 @@ impl Stage {
     fn launch(&mut self, now: Time, id: NodeClaimId) {
         let instance = self.cluster.add_instance(Instance {
             nodeclaim: Some(id),
-            node_class: NodeClassId(0),
-            instance_type: TypeId(0),
-            zone: ZoneId(0),
-            capacity_type: CapacityType::Spot,
-            reservation: None,
-            prices: vec![(now, Usd::ZERO)],
-            state: InstanceState::Pending,
-            launched: now,
-            running: None,
-            shutting_down: None,
-            terminated: None,
-            interrupted: false,
+            ..Instance::new(now, NodeClassId(0), TypeId(0), (ZoneId(0), CapacityType::Spot), Usd::ZERO)
         });
         self.cluster.set_instance_state(now, instance, InstanceState::Running);
         let launched = Launched {

@@ -241,18 +241,8 @@ fn add_instance(
 ) -> InstanceId {
     world.cluster.add_instance(Instance {
         nodeclaim: Some(claim),
-        node_class: class,
-        instance_type,
-        zone: offering.zone,
-        capacity_type: offering.capacity_type,
         reservation: offering.reservation,
-        prices: vec![(world.now, price)],
-        state: InstanceState::Pending,
-        launched: world.now,
-        running: None,
-        shutting_down: None,
-        terminated: None,
-        interrupted: false,
+        ..Instance::new(world.now, class, instance_type, (offering.zone, offering.capacity_type), price)
     })
 }
 

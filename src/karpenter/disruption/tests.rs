@@ -3,40 +3,21 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::api::decode::{Decode, Problems, defaults};
-use crate::api::karpenter::NodePool as NodePoolObject;
-use crate::api::pod::PodSpec;
-use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
+use crate::api::decode::defaults;
+use crate::cluster::catalogue::{CapacityType, TypeId, ZoneId};
 use crate::cluster::node::Node;
-use crate::cluster::nodeclaim::NodePool;
-use crate::cluster::pod::{Owner, PodShape};
+use crate::cluster::pod::Owner;
 use crate::cluster::state::Applied;
-use crate::cluster::world::{QueueAttributes, QueueSource};
-use crate::cluster::{
-    Change, Cluster, Detail, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, QueueId, ShapeId, World,
-};
+use crate::cluster::world::NoQueues;
+use crate::cluster::{Change, Cluster, Detail, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, ShapeId, World};
 use crate::engine::{Agenda, Distribution, Streams};
 use crate::karpenter::lifecycle::taints;
 use crate::karpenter::provisioning;
 use crate::karpenter::scheduling::{NewClaim, labels};
+use crate::karpenter::small_cluster;
 use crate::scenario::Scenario;
 use crate::time::{Duration, Time};
-use crate::units::{Cpu, Memory, Resource, Resources};
-
-struct NoQueues;
-
-impl QueueSource for NoQueues {
-    fn attributes(&mut self, _: QueueId, _: Time) -> Option<QueueAttributes> {
-        None
-    }
-    fn cpu_time(&mut self, _: PodId, _: Cpu, _: Time) -> Option<f64> {
-        None
-    }
-
-    fn memory(&mut self, _: PodId) -> Option<Memory> {
-        None
-    }
-}
+use crate::units::Resources;
 
 struct Bench {
     scenario: Scenario,
@@ -47,36 +28,8 @@ struct Bench {
     now: Time,
 }
 
-fn parse<T: Decode>(toml: &str) -> T {
-    let mut problems = Problems::default();
-    let tree = crate::scenario::toml::parse(toml, 0, &mut problems);
-    T::decode(&tree, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list))
-}
-
 fn seconds(seconds: f64) -> Time {
     Time::from_secs_f64(seconds)
-}
-
-/// Types `large` (4 CPU) and `small` (2 CPU), priced by their CPU.
-fn catalogue() -> Catalogue {
-    let instance_type = |name: &str, cpu: i64| InstanceType {
-        name: name.to_owned(),
-        labels: Arc::new(vec![(labels::INSTANCE_TYPE.to_owned(), vec![name.to_owned()])]),
-        capacity: Resources::new(Cpu::from_milli(cpu), Memory::from_mib(8192)).with(Resource::Pods, 10),
-        allocatable: Resources::new(Cpu::from_milli(cpu - 100), Memory::from_mib(8000)).with(Resource::Pods, 10),
-        offerings: vec![Offering {
-            zone: ZoneId(0),
-            capacity_type: CapacityType::OnDemand,
-            price: cpu as f64,
-            available: true,
-            reservation: None,
-        }],
-    };
-    Catalogue {
-        zones: vec!["z1".to_owned()],
-        types: vec![instance_type("large", 4000), instance_type("small", 2000)],
-        ..Catalogue::default()
-    }
 }
 
 const LARGE: TypeId = TypeId(0);
@@ -91,34 +44,8 @@ impl Bench {
         scenario.latencies.disruption_simulation = Duration::ZERO;
         scenario.latencies.disruption_simulation_per_pod = Duration::ZERO;
         let streams = Streams::new(1, 0);
-        let mut cluster = Cluster::new(streams.open("uid", 0));
-        cluster.catalogues.push(Arc::new(catalogue()));
-        let pool = format!(
-            "metadata = {{ name = \"workers\" }}\nspec = {{ disruption = {{ {disruption} }}, template = {{ spec = {{ requirements = [] }} }} }}"
-        );
-        cluster.nodepools.push(NodePool {
-            name: "workers".to_owned(),
-            object: Arc::new(parse::<NodePoolObject>(&pool)),
-            node_class: NodeClassId(0),
-            generation: 1,
-            applied: None,
-            deleted: false,
-        });
-        cluster.apply(Time::ZERO, Applied::NodePool(NodePoolId(0)));
-        for cpu in ["1500m", "100m"] {
-            let spec: PodSpec =
-                parse(&format!("containers = [{{ resources = {{ requests = {{ cpu = \"{cpu}\" }} }} }}]"));
-            cluster.add_shape(PodShape {
-                requests: spec.requests(),
-                spec: Arc::new(spec),
-                labels: Arc::default(),
-                annotations: Arc::default(),
-                priority: 0,
-                may_preempt: true,
-                grace: Duration::from_secs(30),
-                fargate: false,
-            });
-        }
+        let spec = format!("disruption = {{ {disruption} }},");
+        let cluster = small_cluster::cluster(streams, &spec, &["1500m", "100m"]);
         let disruption = Disruption::new(&scenario, streams);
         let mut bench = Bench { scenario, cluster, disruption, calendar: Vec::new(), sequence: 0, now: Time::ZERO };
         bench.with(|disruption, world, agenda| disruption.start(world, agenda));

@@ -3,32 +3,13 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::api::decode::{Decode, Problems, defaults};
-use crate::api::karpenter::NodePool as NodePoolObject;
-use crate::api::pod::PodSpec;
-use crate::cluster::NodeClassId;
-use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
-use crate::cluster::nodeclaim::NodePool;
-use crate::cluster::pod::{Owner, PodShape};
-use crate::cluster::state::Applied;
-use crate::cluster::world::{QueueAttributes, QueueSource};
-use crate::cluster::{QueueId, ShapeId};
-use crate::units::{Cpu, Memory};
-
-struct NoQueues;
-
-impl QueueSource for NoQueues {
-    fn attributes(&mut self, _: QueueId, _: Time) -> Option<QueueAttributes> {
-        None
-    }
-    fn cpu_time(&mut self, _: PodId, _: Cpu, _: Time) -> Option<f64> {
-        None
-    }
-
-    fn memory(&mut self, _: PodId) -> Option<Memory> {
-        None
-    }
-}
+use crate::api::decode::defaults;
+use crate::cluster::ShapeId;
+use crate::cluster::catalogue::TypeId;
+use crate::cluster::pod::Owner;
+use crate::cluster::world::NoQueues;
+use crate::karpenter::small_cluster;
+use crate::units::Cpu;
 
 /// A provisioner with its calendar.
 struct Bench {
@@ -39,62 +20,11 @@ struct Bench {
     now: Time,
 }
 
-fn parse<T: Decode>(toml: &str) -> T {
-    let mut problems = Problems::default();
-    let tree = crate::scenario::toml::parse(toml, 0, &mut problems);
-    T::decode(&tree, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list))
-}
-
-fn catalogue() -> Catalogue {
-    let instance_type = |name: &str, cpu: i64| InstanceType {
-        name: name.to_owned(),
-        labels: Arc::new(vec![("node.kubernetes.io/instance-type".to_owned(), vec![name.to_owned()])]),
-        capacity: Resources::new(Cpu::from_milli(cpu), Memory::from_mib(8192)).with(Resource::Pods, 10),
-        allocatable: Resources::new(Cpu::from_milli(cpu - 100), Memory::from_mib(8000)).with(Resource::Pods, 10),
-        offerings: vec![Offering {
-            zone: ZoneId(0),
-            capacity_type: CapacityType::OnDemand,
-            price: cpu as f64,
-            available: true,
-            reservation: None,
-        }],
-    };
-    Catalogue {
-        zones: vec!["z1".to_owned()],
-        types: vec![instance_type("large", 4000), instance_type("small", 2000)],
-        ..Catalogue::default()
-    }
-}
-
 impl Bench {
     fn new(limits: &str) -> Self {
         let scenario: Scenario = defaults();
         let streams = Streams::new(1, 0);
-        let mut cluster = Cluster::new(streams.open("uid", 0));
-        cluster.catalogues.push(Arc::new(catalogue()));
-        let pool = format!(
-            "metadata = {{ name = \"workers\" }}\nspec = {{ {limits} template = {{ spec = {{ requirements = [] }} }} }}"
-        );
-        cluster.nodepools.push(NodePool {
-            name: "workers".to_owned(),
-            object: Arc::new(parse::<NodePoolObject>(&pool)),
-            node_class: NodeClassId(0),
-            generation: 1,
-            applied: None,
-            deleted: false,
-        });
-        cluster.apply(Time::ZERO, Applied::NodePool(NodePoolId(0)));
-        let spec: PodSpec = parse(r#"containers = [{ resources = { requests = { cpu = "1500m" } } }]"#);
-        cluster.add_shape(PodShape {
-            requests: spec.requests(),
-            spec: Arc::new(spec),
-            labels: Arc::default(),
-            annotations: Arc::default(),
-            priority: 0,
-            may_preempt: true,
-            grace: Duration::from_secs(30),
-            fargate: false,
-        });
+        let cluster = small_cluster::cluster(streams, limits, &["1500m"]);
         let provisioner = Provisioner::new(&scenario, streams);
         Bench { scenario, cluster, provisioner, calendar: Vec::new(), now: Time::ZERO }
     }
@@ -186,8 +116,8 @@ fn limits_stop_further_claims_and_say_so_once() {
     bench.run(4.0);
     assert_eq!(bench.cluster.nodeclaims[0].options, [TypeId(1)], "the large type exceeds the limit");
     bench.cluster.nodeclaims[0].launched = Some(bench.now);
-    bench.cluster.nodeclaims[0].capacity = catalogue().types[1].capacity;
-    bench.cluster.nodeclaims[0].allocatable = catalogue().types[1].allocatable;
+    bench.cluster.nodeclaims[0].capacity = small_cluster::catalogue().types[1].capacity;
+    bench.cluster.nodeclaims[0].allocatable = small_cluster::catalogue().types[1].allocatable;
     bench.cluster.nodeclaims[0].labels.insert("karpenter.sh/nodepool".to_owned(), "workers".to_owned());
     bench.rules();
     bench.unschedulable_pod();

@@ -115,19 +115,8 @@ impl Watched {
 
     fn node(&mut self, running: Time, ready: Time) -> (InstanceId, NodeId) {
         let instance = self.cluster.add_instance(Instance {
-            nodeclaim: None,
-            node_class: NodeClassId(0),
-            instance_type: TypeId(0),
-            zone: ZoneId(0),
-            capacity_type: CapacityType::Spot,
-            reservation: None,
             prices: vec![(Time::ZERO, Usd::from_f64(0.036)), (at(150), Usd::from_f64(0.072))],
-            state: InstanceState::Pending,
-            launched: Time::ZERO,
-            running: None,
-            shutting_down: None,
-            terminated: None,
-            interrupted: false,
+            ..Instance::new(Time::ZERO, NodeClassId(0), TypeId(0), (ZoneId(0), CapacityType::Spot), Usd::ZERO)
         });
         self.cluster.set_instance_state(running, instance, InstanceState::Running);
         let node = self.cluster.create_node(Node {
