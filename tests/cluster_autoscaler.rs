@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use forescale::cluster::Controller;
 use forescale::scenario::load::{Options, load_texts};
 use forescale::simulation;
-use forescale::telemetry::outcome::NodeState;
+use forescale::telemetry::NodeState;
 use forescale::telemetry::{NodeRecord, Outcome};
 use forescale::time::{Duration, Time};
 use forescale::units::Usd;

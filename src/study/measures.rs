@@ -4,7 +4,7 @@
 //! and sojourns. Were it left out, settings that serve nobody would have the shortest waits.
 
 use crate::engine::Durations;
-use crate::telemetry::outcome::NodeState;
+use crate::telemetry::NodeState;
 use crate::telemetry::{NodeRecord, Outcome, QueueRecord};
 use crate::time::Duration;
 

@@ -1,6 +1,7 @@
 //! A run as a few curves over time, small enough to keep one of every replication; and what many of them have in common.
 
-use crate::telemetry::outcome::{Ended, NodeState};
+use crate::telemetry::NodeState;
+use crate::telemetry::outcome::Ended;
 use crate::telemetry::{Outcome, Series};
 use crate::time::{Duration, Time};
 

@@ -1,8 +1,8 @@
 //! Problems of disruption and Spot: 1, 5, 18, 19, 20, 22, 23, 24.
 
 use forescale::cluster::catalogue::CapacityType;
+use forescale::telemetry::NodeState;
 use forescale::telemetry::Outcome;
-use forescale::telemetry::outcome::NodeState;
 
 use crate::support::*;
 

@@ -14,8 +14,8 @@ use crate::cluster::workload::{Deployment, ScaledObject};
 use crate::cluster::{Action, NodeClassId, Rule, ScaledObjectId, Subject};
 use crate::engine::Streams;
 use crate::scenario::toml::parse_value;
+use crate::telemetry::NodeState;
 use crate::telemetry::blame::Factor;
-use crate::telemetry::outcome::NodeState;
 use crate::units::{Cpu, Memory, Resources};
 
 fn at(seconds: u64) -> Time {
