@@ -73,3 +73,18 @@ fn a_node_takes_as_many_pods_as_its_driver_attaches_volumes() {
     let held = limited.decisions.iter().filter(|decision| limited.detail(decision).contains("NodeVolumeLimits"));
     assert!(held.count() > 0);
 }
+
+/// The one node has no room for the volumes of a second pod until the first is gone: that wakes it.
+#[test]
+fn a_pod_waits_for_the_volumes_of_another() {
+    let group =
+        "[[nodeGroups]]\nname = \"fixed\"\ncount = 1\ncapacity = { cpu = \"8\", memory = \"16Gi\", pods = 50 }\n";
+    let change = "[[changes]]\nat = \"5m\"\nscale = { first = 0 }\n[[changes]]\nat = \"1m\"\nscale = { second = 1 }\n";
+    let (first, second) = (deployment("first", 1, "100m"), deployment("second", 0, "100m"));
+    let text = format!("{group}{change}{first}{VOLUMES}{second}{VOLUMES}");
+    let outcome = run_with("10m", &text, &[("cloud.volumeAttachLimit", "1")]);
+    let [first, second] = &outcome.pods[..] else { panic!("{:?}", outcome.pods) };
+    let seconds = |time: Option<forescale::time::Time>| time.expect("an instant").as_secs_f64();
+    let (gone, bound) = (seconds(first.ended), seconds(second.scheduled));
+    assert!(gone > 300.0 && (gone..gone + 2.0).contains(&bound), "gone at {gone}, bound at {bound}");
+}

@@ -348,3 +348,13 @@ impl Cluster {
         self.changes.push(Change::PodGone(pod));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Pod;
+
+    #[test]
+    fn a_pod_is_small_for_a_run_keeps_all_of_them() {
+        assert!(size_of::<Pod>() <= 120, "{} bytes", size_of::<Pod>());
+    }
+}
