@@ -137,3 +137,35 @@ fn requests_are_priced_by_kind_and_tier() {
         Requests { send_parts: 1, receive_parts: 2, delete_parts: 3, change_visibility_parts: 4, attributes_parts: 5 };
     assert_eq!((each.total_parts(), each.total()), (15, 1));
 }
+
+/// A long poll that misses what is there (`emptyLongPolls`); a short poll never does so, it asks only some of the servers.
+#[test]
+fn a_long_poll_may_be_answered_empty_though_there_are_messages() {
+    for (probability, long_gets) in [(0.0, 1), (1.0, 0)] {
+        let mut sqs = queue(&format!("shards = 1\nshortPollSampling = 1.0\nemptyLongPolls = {probability:.1}"));
+        for _ in 0..4 {
+            sqs.send(at(1.0), Q, &SendMessage::default()).expect("the queue exists");
+        }
+        let mut polls = [true, false].map(|long| {
+            let mut out = Vec::new();
+            let poll = ReceiveMessage::new(at(2.0), 1, long);
+            let one = sqs.receive_one(at(2.0), Q, &poll).expect("below the limit").map_or(0, |_| 1);
+            (one, sqs.receive(at(2.0), Q, &poll, &mut out).expect("below the limit"))
+        });
+        polls.sort_unstable();
+        assert_eq!(polls, [(long_gets, long_gets), (1, 1)]);
+        let empty = sqs.queue(Q).statistics().counters.empty_receives;
+        assert_eq!(empty, 2 - 2 * u64::from(long_gets));
+    }
+}
+
+/// Polls and heartbeats that a consumer did not make one by one are billed like any other.
+#[test]
+fn what_is_counted_in_bulk_is_billed() {
+    let mut sqs = queue("");
+    sqs.count_empty_receives(Q, 3);
+    sqs.count_visibility_changes(Q, 5);
+    let counters = sqs.queue(Q).statistics().counters;
+    let Requests { receive_parts, change_visibility_parts, .. } = counters.requests;
+    assert_eq!((counters.empty_receives, receive_parts, change_visibility_parts), (3, 3 * PARTS, 5 * PARTS));
+}

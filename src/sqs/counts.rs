@@ -278,4 +278,16 @@ mod tests {
         assert_eq!(counts.at(at(12)).visible, 4);
         assert_eq!(counts.at(at(9)).visible, 0);
     }
+
+    /// Twenty million messages for a fortnight are more message-microseconds than 64 bits hold.
+    #[test]
+    fn areas_stay_exact_beyond_64_bits() {
+        let mut counts = Counts::new(false);
+        counts.change(at(0), |depth| (depth.visible, depth.in_flight) = (20_000_000, 10_000_000));
+        for day in 1..=14 {
+            counts.take_window(at(day * 86_400));
+        }
+        let micros = 14 * 86_400 * 1_000_000_i128;
+        assert_eq!(counts.areas(at(14 * 86_400)), (20_000_000 * micros, 10_000_000 * micros));
+    }
 }

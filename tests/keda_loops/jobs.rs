@@ -55,8 +55,13 @@ fn finished_jobs_beyond_the_limit_go_the_oldest_first() {
 
 #[test]
 fn the_log_says_how_many_jobs_there_would_be_without_the_maximum() {
-    for (max, create, wanted) in [("", 5, None), ("maxReplicaCount: 5,", 5, None), ("maxReplicaCount: 2,", 2, Some(5))]
-    {
+    let cases = [
+        ("", 5, None),
+        ("maxReplicaCount: 5,", 5, None),
+        ("maxReplicaCount: 2,", 2, Some(5)),
+        ("maxReplicaCount: 2, scalingStrategy: {strategy: eager},", 2, Some(5)),
+    ];
+    for (max, create, wanted) in cases {
         let mut driver = driver(25, &[]);
         driver.add_scaled_job(0.0, job(max, QUEUE));
         driver.run(1.0, |_, _| None);

@@ -105,13 +105,13 @@ fn without_a_given_phase_loops_of_the_beginning_have_one_of_long_ago_and_later_o
         driver.at(70.0, Happening::Input(new_spec, String::new()));
         assert_eq!(polls(&mut driver, 110.0), [50.09, 70.09, 100.09]);
     }
-    let mut phases = Vec::new();
+    let mut phases = [Vec::new(), Vec::new()];
     for name in ["a", "b", "c", "d", "e", "f"] {
         let mut of_object = Driver::new(clocks(None), Asked(5, Vec::new()));
         of_object.add_scaled_object(0.0, object(name), 1);
         let mut of_job = Driver::new(clocks(None), Asked(5, Vec::new()));
         of_job.add_scaled_job(0.0, job(name));
-        for mut driver in [of_object, of_job] {
+        for (mut driver, phases) in [of_object, of_job].into_iter().zip(&mut phases) {
             driver.at(70.0, Happening::Input(new_spec, String::new()));
             let all = polls(&mut driver, 105.0);
             let before: Vec<f64> = all.iter().copied().filter(|at| *at < 70.0).collect();
@@ -121,8 +121,10 @@ fn without_a_given_phase_loops_of_the_beginning_have_one_of_long_ago_and_later_o
             phases.push(before[0]);
         }
     }
-    let (least, most) = phases.iter().fold((30.0f64, 0.0f64), |(least, most), at| (least.min(*at), most.max(*at)));
-    assert!(most - least > 10.0, "spread over the interval: {phases:?}");
+    for phases in phases {
+        let (least, most) = phases.iter().fold((30.0f64, 0.0f64), |(least, most), at| (least.min(*at), most.max(*at)));
+        assert!(most - least > 10.0, "spread over the interval: {phases:?}");
+    }
 }
 
 /// The loop's timer and query add a little to each interval.
@@ -162,6 +164,14 @@ fn after_a_restart_ten_objects_poll_at_once_and_the_others_as_fast_as_the_client
 fn after_a_restart_scaled_jobs_poll_at_once() {
     let [_, mut of_job] = each(&with_fault(clocks(None), "kedaDown", "40s", "60s"), 20.0);
     assert_eq!(polls(&mut of_job, 135.0), [20.09, 100.01, 130.01]);
+}
+
+/// The old loop's next poll, due after the restart, is not made.
+#[test]
+fn a_short_outage_moves_the_phase() {
+    for mut driver in each(&with_fault(clocks(None), "kedaDown", "40s", "5s"), 20.0) {
+        assert_eq!(polls(&mut driver, 100.0), [20.09, 45.01, 75.01]);
+    }
 }
 
 /// What fell due while both were down comes to nothing.

@@ -7,7 +7,8 @@ use forescale::engine::Streams;
 use forescale::engine::law::Violations;
 use forescale::scenario::queues::QueueSpec;
 use forescale::sqs::{
-    Depth, Extremes, NewAttributes, Place, QueueId, QueueSettings, Receipt, ReceiveMessage, SendMessage, Sent, Sqs,
+    Depth, Extremes, NewAttributes, Place, QueueId, QueueSettings, Receipt, ReceiveMessage, Received, SendMessage,
+    Sent, Sqs,
 };
 use forescale::time::{Duration, Time};
 use model::{Handle, Kind, Message, Model, Queue, State};
@@ -109,6 +110,8 @@ struct Both {
     sqs: Sqs,
     model: Model,
     receipts: Vec<(usize, Receipt, Handle)>,
+    /// All that was received.
+    received: Vec<Received>,
     sent: Vec<u64>,
     now: Time,
     /// Where the windows of the counts began, by queue: the place in the model's history.
@@ -143,6 +146,7 @@ fn both(kind: Kind, retention: i64, limit: u64) -> Both {
         sqs: Sqs::new(settings, &Streams::new(1, 0)),
         model: Model::new(queues.into()),
         receipts: Vec::new(),
+        received: Vec::new(),
         sent: Vec::new(),
         now: Time::ZERO,
         looked: [0; 2],
@@ -232,7 +236,9 @@ impl Both {
         let Call::Send { group, delay, dedup, size, batch, count } = *call else { return Ok(()) };
         for _ in 0..count {
             let delay = delay.map(seconds);
-            let message = SendMessage { group, delay, deduplication: dedup, size, batch, ..SendMessage::default() };
+            // What a message asks of its consumer goes with its size.
+            let (work, poison) = if size == 0 { (1.0, false) } else { (size as f32, true) };
+            let message = SendMessage { group, delay, deduplication: dedup, size, batch, work, poison };
             let got = self.sqs.send(self.now, QueueId(0), &message).map(|sent| match sent {
                 Sent::Enqueued(id) => Some(id),
                 Sent::Duplicate => None,
@@ -250,28 +256,31 @@ impl Both {
         let requested = now.max(Time::ZERO + Duration::from_secs(earlier)) - Duration::from_secs(earlier);
         let visibility = visibility.map(seconds);
         let receive = ReceiveMessage { max, long, visibility, requested, attempt, armed };
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.received);
+        let before = out.len();
         let one = max == 1 && !self.sqs.queue(id).is_fifo();
         let got = if one {
             self.sqs.receive_one(now, id, &receive).map(|received| out.extend(received))
         } else {
-            self.sqs.receive(now, id, &receive, &mut out).map(|count| assert_eq!(count as usize, out.len()))
+            self.sqs.receive(now, id, &receive, &mut out).map(|count| assert_eq!(count as usize, out.len() - before))
         };
         let expected = self.model.receive(now, q, u64::from(max), long, visibility, requested, attempt);
         prop_assert_eq!(got.err(), expected.as_ref().err().copied());
         let handles = expected.unwrap_or_default();
-        prop_assert_eq!(out.len(), handles.len());
-        for (received, handle) in out.iter().zip(handles) {
+        prop_assert_eq!(out.len() - before, handles.len());
+        for (received, handle) in out[before..].iter().zip(handles) {
             let message = self.message(handle.id);
             prop_assert_eq!(received.receipt.message_id(), handle.id);
             prop_assert_eq!(received.receive_count, message.receives);
             prop_assert_eq!((received.deadline, received.sent), (message.deadline, message.sent));
             prop_assert_eq!(received.group, message.group.unwrap_or(u32::MAX));
+            prop_assert_eq!((received.poison, received.work > 1.0), (message.size != 1024, message.size != 1024));
             if !armed {
                 self.sqs.arm(received.receipt, received.deadline);
             }
             self.receipts.push((q, received.receipt, handle));
         }
+        self.received = out;
         Ok(())
     }
 

@@ -1,0 +1,322 @@
+//! What Karpenter makes of the cluster's objects: pods and their budgets, nodes, fixed pools, buffers, what a node's end disrupts.
+
+use std::sync::Arc;
+
+use forescale::api::capacity_buffer::CapacityBufferSpec;
+use forescale::api::decode::{Decode, Problems};
+use forescale::api::meta::Labels;
+use forescale::api::pod::PodSpec;
+use forescale::api::workload::PodDisruptionBudget;
+use forescale::cluster::node::Node;
+use forescale::cluster::pod::{EndReason, Owner, PodShape};
+use forescale::cluster::{Cluster, DeploymentId, NodeId, PodId, ShapeId, workload};
+use forescale::engine::Streams;
+use forescale::karpenter::disruption::cost;
+use forescale::karpenter::disruption::model::{DoNotDisrupt, NodeView, PdbState, Phase, PodView, PoolIndex};
+use forescale::karpenter::scheduling::BoundPods;
+use forescale::karpenter::state::{self, Ignored, StateNode, bound_pods, pdb_state, pod_view, validate};
+use forescale::karpenter::static_capacity::{Counts, Step, decide, drift_headroom};
+use forescale::karpenter::{buffers, lifecycle};
+use forescale::scenario::yaml;
+use forescale::time::{Duration, Time};
+use forescale::units::{Cpu, Memory, Resource, Resources};
+
+const NOW: Time = Time::from_micros(1_000_000_000);
+
+fn decode<T: Decode>(text: &str) -> T {
+    let mut problems = Problems::default();
+    let node = yaml::parse(text, 0, &mut problems).remove(0);
+    T::decode(&node, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list))
+}
+
+fn shape(cluster: &mut Cluster, app: &str, annotations: &[(&str, &str)]) -> ShapeId {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    cluster.add_shape(PodShape {
+        spec: Arc::new(decode("containers: [{name: c}]")),
+        labels: Arc::new([("app".to_owned(), app.to_owned())].into()),
+        annotations: Arc::new(annotations.iter().map(owned).collect()),
+        requests: Resources::ZERO,
+        priority: 0,
+        may_preempt: true,
+        grace: Duration::from_secs(30),
+        fargate: false,
+    })
+}
+
+/// A Deployment with pods, so many of which are ready.
+fn deployment(cluster: &mut Cluster, app: &str, replicas: u32, ready: u32) -> Vec<PodId> {
+    let shape = shape(cluster, app, &[]);
+    let id = DeploymentId(cluster.deployments.len() as u32);
+    cluster.deployments.push(workload::Deployment {
+        name: app.to_owned(),
+        applied: Some(Time::ZERO),
+        replicas,
+        shape,
+        selector: Arc::new(decode(&format!("matchLabels: {{app: {app}}}"))),
+        pods: Vec::new(),
+        status_replicas: 0,
+        ready_replicas: 0,
+    });
+    let pods: Vec<PodId> = (0..replicas).map(|_| cluster.create_pod(NOW, shape, Owner::Deployment(id))).collect();
+    for pod in &pods[..ready as usize] {
+        cluster.start_pod(NOW, *pod);
+        cluster.set_pod_ready(NOW, *pod, true);
+    }
+    pods
+}
+
+fn cluster() -> Cluster {
+    Cluster::new(Streams::new(1, 0).open("uid", 0))
+}
+
+fn budget(selector: &str, bound: &str) -> PodDisruptionBudget {
+    decode(&format!("{{metadata: {{name: b}}, spec: {{selector: {{{selector}}}, {bound}}}}}"))
+}
+
+/// `getExpectedPodCount`, `updatePdbStatus`: five replicas of which four are healthy.
+#[test]
+fn a_budget_allows_what_is_healthy_beyond_what_must_be() {
+    let allowed = |bound: &str| {
+        let mut cluster = cluster();
+        let pods = deployment(&mut cluster, "web", 5, 4);
+        deployment(&mut cluster, "other", 9, 9);
+        cluster.pdbs.push(budget("matchLabels: {app: web}", bound));
+        match pdb_state(&cluster, &cluster.shape_of(pods[0]).labels.clone()) {
+            PdbState::One { allowed, .. } => allowed,
+            other => panic!("{other:?}"),
+        }
+    };
+    let cases = [
+        ("maxUnavailable: 2", 1),
+        ("maxUnavailable: 1", 0),
+        ("maxUnavailable: 30%", 1),
+        ("maxUnavailable: 40%", 1),
+        ("maxUnavailable: 20%", 0),
+        ("maxUnavailable: 9", 4),
+        ("minAvailable: 3", 1),
+        ("minAvailable: 50%", 1),
+        ("minAvailable: 60%", 1),
+        ("minAvailable: 61%", 0),
+        ("minAvailable: 0", 4),
+        ("minAvailable: 5", 0),
+        ("", 0),
+    ];
+    for (bound, wanted) in cases {
+        assert_eq!(allowed(bound), wanted, "{bound}");
+    }
+}
+
+#[test]
+fn all_workloads_that_a_budget_selects_count_together_and_pods_that_go_are_not_healthy() {
+    let mut cluster = cluster();
+    let web = deployment(&mut cluster, "web", 5, 4);
+    deployment(&mut cluster, "api", 3, 3);
+    cluster.pdbs.push(budget("matchExpressions: [{key: app, operator: In, values: [web, api]}]", "maxUnavailable: 3"));
+    let labels = cluster.shape_of(web[0]).labels.clone();
+    let one = |allowed| PdbState::One { allowed, always_allow_unhealthy: false, fully_blocking: false };
+    assert_eq!(pdb_state(&cluster, &labels), one(2), "seven of eight are healthy, five must be");
+    cluster.delete_pod(NOW, web[0], Duration::from_secs(30), EndReason::ScaledDown);
+    assert_eq!(pdb_state(&cluster, &labels), one(1));
+    // A second budget blocks, whatever it says; a budget of others says nothing.
+    cluster.pdbs.push(budget("matchLabels: {app: api}", "maxUnavailable: 9"));
+    assert_eq!(pdb_state(&cluster, &labels), one(1));
+    cluster.pdbs.push(budget("matchLabels: {app: web}", "maxUnavailable: 9"));
+    assert_eq!(pdb_state(&cluster, &labels), PdbState::Several);
+    cluster.pdbs.clear();
+    assert_eq!(pdb_state(&cluster, &labels), PdbState::None);
+}
+
+#[test]
+fn budgets_that_can_never_allow_anything_block_fully() {
+    let blocking = |bound: &str| {
+        let mut cluster = cluster();
+        let pods = deployment(&mut cluster, "web", 1, 1);
+        cluster.pdbs.push(budget("matchLabels: {app: web}", bound));
+        match pdb_state(&cluster, &cluster.shape_of(pods[0]).labels.clone()) {
+            PdbState::One { fully_blocking, always_allow_unhealthy, .. } => (fully_blocking, always_allow_unhealthy),
+            other => panic!("{other:?}"),
+        }
+    };
+    for bound in ["maxUnavailable: 0", "maxUnavailable: 0%", "minAvailable: 100%"] {
+        assert_eq!(blocking(bound), (true, false), "{bound}");
+    }
+    for bound in ["maxUnavailable: 1", "maxUnavailable: 1%", "minAvailable: 99%", "minAvailable: 100"] {
+        assert_eq!(blocking(bound), (false, false), "{bound}");
+    }
+    assert_eq!(blocking("maxUnavailable: 1, unhealthyPodEvictionPolicy: AlwaysAllow"), (false, true));
+}
+
+/// `IsDoNotDisruptActive`: true, a positive duration, or nothing.
+#[test]
+fn the_annotation_protects_for_ever_for_a_while_or_not_at_all() {
+    let of = |annotations: &[(&str, &str)]| {
+        let mut cluster = cluster();
+        let shape = shape(&mut cluster, "web", annotations);
+        let pod = cluster.create_pod(NOW, shape, Owner::None);
+        pod_view(&cluster, pod)
+    };
+    let protection = |value: &str| of(&[("karpenter.sh/do-not-disrupt", value)]).do_not_disrupt;
+    assert_eq!(protection("true"), DoNotDisrupt::Always);
+    assert_eq!(protection("10m"), DoNotDisrupt::For(Duration::from_mins(10), None));
+    for value in ["0s", "-5m", "false", "soon"] {
+        assert_eq!(protection(value), DoNotDisrupt::No, "{value}");
+    }
+    let costly = of(&[("controller.kubernetes.io/pod-deletion-cost", "-7")]);
+    assert_eq!((costly.do_not_disrupt, costly.deletion_cost, costly.unready), (DoNotDisrupt::No, -7, true));
+}
+
+/// `provisioner.go: Validate`.
+#[test]
+fn pods_that_planning_ignores() {
+    let of = |spec: &str| validate(&decode::<PodSpec>(&format!("{{containers: [{{name: c}}], {spec}}}")));
+    let affinity = |kind: &str, term: &str| match kind {
+        "required" => of(&format!(
+            "affinity: {{nodeAffinity: {{requiredDuringSchedulingIgnoredDuringExecution: {{nodeSelectorTerms: [{term}]}}}}}}"
+        )),
+        _ => of(&format!(
+            "affinity: {{nodeAffinity: {{preferredDuringSchedulingIgnoredDuringExecution: [{{weight: 1, preference: {term}}}]}}}}"
+        )),
+    };
+    let expression =
+        |key: &str, operator: &str| format!("{{matchExpressions: [{{key: {key}, operator: {operator}}}]}}");
+    assert_eq!(of(""), Ok(()));
+    assert_eq!(of("nodeSelector: {team: a, karpenter.sh/capacity-type: spot}"), Ok(()));
+    let restricted = |key: &str| Err(Ignored::RestrictedLabel(key.to_owned()));
+    assert_eq!(of("nodeSelector: {kubernetes.io/hostname: a}"), restricted("kubernetes.io/hostname"));
+    for kind in ["required", "preferred"] {
+        assert_eq!(affinity(kind, &expression("team", "Exists")), Ok(()));
+        assert_eq!(affinity(kind, &expression("karpenter.sh/mine", "Exists")), restricted("karpenter.sh/mine"));
+        let fields = "{matchFields: [{key: metadata.name, operator: In, values: [a]}]}";
+        assert_eq!(affinity(kind, fields), Err(Ignored::MatchFields));
+        assert_eq!(affinity(kind, &expression("karpenter.sh/nodepool", "Exists")), Ok(()));
+    }
+    let avoids = expression("karpenter.sh/nodepool", "DoesNotExist");
+    assert_eq!(affinity("required", &avoids), Err(Ignored::AvoidsKarpenter));
+    assert_eq!(affinity("preferred", &avoids), Ok(()), "a preference does not bind");
+}
+
+/// A Node that Karpenter does not own.
+fn node(cluster: &mut Cluster) -> NodeId {
+    let size = Resources::new(Cpu::from_milli(4000), Memory::from_mib(8192));
+    cluster.create_node(Node {
+        name: "alien".to_owned(),
+        nodeclaim: None,
+        pool: None,
+        instance: None,
+        instance_type: None,
+        capacity_type: None,
+        labels: [("zone".to_owned(), "a".to_owned())].into(),
+        annotations: Labels::new(),
+        taints: vec![lifecycle::taints::disrupted()],
+        capacity: size,
+        allocatable: size,
+        requested: Resources::ZERO,
+        pods: Vec::new(),
+        ready: true,
+        unschedulable: false,
+        images: Vec::new(),
+        created: NOW,
+        first_ready: Some(NOW),
+        scaling_down: None,
+        deleting: None,
+        gone: None,
+    })
+}
+
+#[test]
+fn a_node_of_others_counts_as_registered_and_initialized_with_all_its_taints() {
+    let mut cluster = cluster();
+    let id = node(&mut cluster);
+    let all = state::state_nodes(&cluster);
+    assert_eq!(all, [StateNode { claim: None, node: Some(id) }]);
+    let alien = all[0];
+    assert!(alien.registered(&cluster) && alien.initialized(&cluster) && !alien.leaving(&cluster));
+    assert_eq!((alien.name(&cluster), alien.labels(&cluster)["zone"].as_str()), ("alien", "a"));
+    assert_eq!(alien.taints(&cluster), [&lifecycle::taints::disrupted()]);
+    assert_eq!(alien.capacity(&cluster).get(Resource::Cpu), 4000);
+    cluster.delete_node(NOW, id);
+    assert!(alien.leaving(&cluster));
+}
+
+/// Pods that have ended hold nothing; those that terminate repel others and attract none.
+#[test]
+fn pods_that_stay_on_a_node_count_by_what_they_do() {
+    let mut cluster = cluster();
+    let id = node(&mut cluster);
+    let pods = deployment(&mut cluster, "web", 4, 0);
+    pods.iter().for_each(|pod| cluster.bind(NOW, *pod, id));
+    cluster.delete_pod(NOW, pods[0], Duration::from_secs(30), EndReason::ScaledDown);
+    cluster.finish_pod(NOW, pods[1], forescale::cluster::pod::Phase::Succeeded, EndReason::ScaledDown);
+    let nodes = state::state_nodes(&cluster);
+    let of = |moved: &[PodId]| bound_pods(&cluster, &nodes, |pod| moved.contains(&pod));
+    let shape = cluster.pods[pods[0].index()].shape.index();
+    assert_eq!(of(&[]), [BoundPods { shape, node: 0, running: 2, present: 3 }]);
+    assert_eq!(of(&pods[3..]), [BoundPods { shape, node: 0, running: 1, present: 2 }]);
+    assert_eq!(of(&pods), []);
+}
+
+/// `IsProvisionable`.
+#[test]
+fn only_pods_that_found_no_place_and_displace_nobody_are_planned_for() {
+    let mut cluster = cluster();
+    let id = node(&mut cluster);
+    let pods = deployment(&mut cluster, "web", 4, 0);
+    assert!(!state::is_provisionable(&cluster, pods[0]), "the scheduler has not tried yet");
+    pods.iter().for_each(|pod| cluster.mark_unschedulable(*pod));
+    assert!(state::is_provisionable(&cluster, pods[0]));
+    cluster.nominate(pods[1], Some(id));
+    assert!(!state::is_provisionable(&cluster, pods[1]), "it displaces others");
+    cluster.bind(NOW, pods[2], id);
+    assert!(!state::is_provisionable(&cluster, pods[2]));
+    cluster.delete_pod(NOW, pods[3], Duration::ZERO, EndReason::ScaledDown);
+    assert!(!state::is_provisionable(&cluster, pods[3]));
+}
+
+fn counts(active: u32, deleting: u32, pending_disruption: u32) -> Counts {
+    Counts { active, deleting, pending_disruption }
+}
+
+/// `static/provisioning`, `static/deprovisioning`; `limits.nodes` bounds all nodes that are there, those that go included.
+#[test]
+fn a_fixed_pool_counts_every_node_against_its_limit() {
+    assert_eq!(decide(counts(2, 1, 1), 9, Some(6)), Step::Create(2));
+    assert_eq!(decide(counts(2, 1, 1), 9, Some(5)), Step::Create(1));
+    assert_eq!(decide(counts(2, 1, 1), 9, Some(4)), Step::Limited);
+    assert_eq!(decide(counts(2, 1, 1), 9, Some(3)), Step::Limited);
+    assert_eq!(decide(counts(3, 0, 0), 3, Some(3)), Step::Keep);
+    assert_eq!(decide(counts(4, 0, 2), 3, Some(1)), Step::Delete(1));
+    assert_eq!(drift_headroom(counts(2, 1, 1), 3, Some(6)), 2);
+    assert_eq!(drift_headroom(counts(2, 1, 1), 3, Some(3)), 0);
+    assert_eq!(drift_headroom(counts(2, 0, 2), 3, None), 0);
+    assert_eq!(drift_headroom(counts(2, 0, 1), 3, None), u32::MAX);
+}
+
+/// `calculateLimitReplicas`: a resource that is limited and not requested limits nothing.
+#[test]
+fn a_buffers_limits_are_of_what_its_pods_request() {
+    let requests = Resources::new(Cpu::from_milli(500), Memory::from_mib(1024));
+    let of = |spec: &str| buffers::replicas(&decode::<CapacityBufferSpec>(spec), None, &requests);
+    assert_eq!(of("{limits: {memory: 5Gi}}"), 5);
+    assert_eq!(of("{limits: {memory: 5Gi, cpu: '2'}}"), 4);
+    assert_eq!(of("{limits: {memory: 5Gi, cpu: '20', ephemeral-storage: 1Gi}}"), 5);
+    assert_eq!(of("{replicas: 2, limits: {memory: 5Gi}}"), 2);
+    assert_eq!(of("{replicas: 3, limits: {ephemeral-storage: 1Gi}}"), 3);
+}
+
+/// `LifetimeRemaining`, `ReschedulingCost`.
+#[test]
+fn what_the_end_of_a_node_disrupts() {
+    let hours = |hours: i64| Duration::from_hours(hours);
+    let remaining = |age: i64, total: Option<i64>| cost::lifetime_remaining(hours(age), total.map(hours));
+    assert_eq!([remaining(1, None), remaining(1, Some(4)), remaining(3, Some(4))], [1.0, 0.75, 0.25]);
+    assert_eq!([remaining(5, Some(4)), remaining(-1, Some(4)), remaining(0, Some(0))], [0.0, 1.0, 0.0]);
+    let pod = |phase: Phase, terminating: bool| PodView { phase, terminating, ..PodView::default() };
+    let mut node = NodeView::new(0, "n", PoolIndex(0));
+    node.pods = vec![pod(Phase::Running, false), pod(Phase::Terminal, false), pod(Phase::Running, true)];
+    node.created_at = NOW;
+    let later = NOW + hours(1);
+    assert_eq!(cost::rescheduling_cost(&node.pods), 2.0);
+    assert_eq!(cost::rescheduling_cost_of_non_candidate(&node.pods), 3.0);
+    assert_eq!(cost::lifetime_weighted_cost(&node, None, later), 3.0);
+    assert_eq!(cost::lifetime_weighted_cost(&node, Some(hours(4)), later), 3.0 * 0.75);
+}
