@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use forescale::api::capacity_buffer::CapacityBufferSpec;
 use forescale::api::decode::{Decode, Problems};
-use forescale::api::meta::Labels;
 use forescale::api::pod::PodSpec;
 use forescale::api::workload::PodDisruptionBudget;
 use forescale::cluster::node::Node;
@@ -199,27 +198,13 @@ fn pods_that_planning_ignores() {
 fn node(cluster: &mut Cluster) -> NodeId {
     let size = Resources::new(Cpu::from_milli(4000), Memory::from_mib(8192));
     cluster.create_node(Node {
-        name: "alien".to_owned(),
-        nodeclaim: None,
-        pool: None,
-        instance: None,
-        instance_type: None,
-        capacity_type: None,
         labels: [("zone".to_owned(), "a".to_owned())].into(),
-        annotations: Labels::new(),
         taints: vec![lifecycle::taints::disrupted()],
         capacity: size,
         allocatable: size,
-        requested: Resources::ZERO,
-        pods: Vec::new(),
         ready: true,
-        unschedulable: false,
-        images: Vec::new(),
-        created: NOW,
         first_ready: Some(NOW),
-        scaling_down: None,
-        deleting: None,
-        gone: None,
+        ..Node::new("alien".to_owned(), NOW)
     })
 }
 
