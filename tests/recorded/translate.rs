@@ -30,7 +30,7 @@ pub fn scenario(folder: &Folder, catalogue: &str) -> Result<BTreeMap<String, Str
 
 /// The recorder's machine, not the client rates, limited its controllers: bursts of pods were created and deleted at about 45 a second,
 /// with an event for each. Karpenter's worker of pod events took 30 ms (5 of 100) to 370 ms (95 of 100) from NodeClaim to NodeClaim, half of the times
-/// up to 90 ms; a pass of its disruption loop that found nothing came 10.011 s after the one before (median of stretches of eight and more).
+/// up to 90 ms, of which a third before the clock is read is an assumption; a pass of its disruption loop that found nothing came 10.011 s after the one before (median of stretches of eight and more).
 fn simulation(folder: &Folder, toml: &mut String) {
     let length = folder.length();
     let _ = write!(
