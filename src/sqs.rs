@@ -135,6 +135,19 @@ pub struct Received {
     pub poison: bool,
 }
 
+impl Received {
+    /// No message: what a receive writes over.
+    pub const NONE: Received = Received {
+        receipt: Receipt { slot: message::NONE, generation: 0, id: 0 },
+        receive_count: 0,
+        deadline: Time::ZERO,
+        sent: Time::ZERO,
+        group: message::NO_GROUP,
+        work: 1.0,
+        poison: false,
+    };
+}
+
 /// What became of a send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {

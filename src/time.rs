@@ -169,8 +169,8 @@ impl Add<Duration> for Time {
     type Output = Time;
     #[inline]
     fn add(self, rhs: Duration) -> Time {
-        let sum = (self.0.get() as i64).saturating_add(rhs.0).max(0) as u64;
-        Time(NonZeroU64::new(sum).unwrap_or(NonZeroU64::MIN))
+        let sum = (self.0.get() as i64).saturating_add(rhs.0).max(1);
+        Time(NonZeroU64::new(sum as u64).unwrap_or(NonZeroU64::MIN))
     }
 }
 

@@ -6,7 +6,7 @@ use forescale::scenario::queues::QueueSpec;
 use forescale::sqs::price::{per_million, price};
 use forescale::sqs::settings::QueueKind;
 use forescale::sqs::statistics::{PARTS, Requests};
-use forescale::sqs::{QueueId, QueueSettings, ReceiveMessage, SendMessage, Sent, Sqs, SqsError};
+use forescale::sqs::{QueueId, QueueSettings, ReceiveMessage, Received, SendMessage, Sent, Sqs, SqsError};
 use forescale::time::{Duration, Time};
 use forescale::units::Usd;
 
@@ -149,7 +149,8 @@ fn a_long_poll_may_be_answered_empty_though_there_are_messages() {
         let mut polls = [true, false].map(|long| {
             let mut out = Vec::new();
             let poll = ReceiveMessage::new(at(2.0), 1, long);
-            let one = sqs.receive_one(at(2.0), Q, &poll).expect("below the limit").map_or(0, |_| 1);
+            let mut received = Received::NONE;
+            let one = u32::from(sqs.receive_one(at(2.0), Q, &poll, &mut received).expect("below the limit"));
             (one, sqs.receive(at(2.0), Q, &poll, &mut out).expect("below the limit"))
         });
         polls.sort_unstable();

@@ -164,9 +164,10 @@ impl DataPlane {
             armed: false,
         };
         if want == 1 && !consumer.fifo {
-            return match self.sqs.receive_one(now, queue, &call) {
-                Ok(Some(message)) => self.take_in(now, worker, std::slice::from_ref(&message)),
-                Ok(None) => self.get_nothing(now, worker),
+            let mut message = Received::NONE;
+            return match self.sqs.receive_one(now, queue, &call, &mut message) {
+                Ok(true) => self.take_in(now, worker, std::slice::from_ref(&message)),
+                Ok(false) => self.get_nothing(now, worker),
                 Err(error) => self.refused(now, worker, error),
             };
         }
@@ -198,13 +199,14 @@ impl DataPlane {
             }
             return self.poll_after(now + latency.max(NEXT_POLL), worker);
         }
-        let after_batch = settings.poll_mode == PollMode::AfterBatch;
+        // Then it polls again when it has worked off what it holds.
+        let full = settings.poll_mode == PollMode::AfterBatch
+            || state.held as usize + received.len() >= consumer.capacity as usize;
         state.taken += received.len() as u32;
         for message in received {
             self.begin(now, now + latency, worker, message);
         }
-        if after_batch {
-            // It polls again when it has worked off what it holds.
+        if full {
             Outcome::Over
         } else if latency > Duration::ZERO {
             self.poll_after(now + latency, worker)

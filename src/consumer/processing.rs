@@ -118,9 +118,10 @@ impl DataPlane {
     #[inline]
     pub(super) fn complete(&mut self, now: Time, index: u32) {
         let delivery = &self.deliveries[index];
-        let (worker, fate, deleted) = (delivery.worker, delivery.fate, delivery.deleted);
+        let (worker, fate, deleted, receipt) = (delivery.worker, delivery.fate, delivery.deleted, delivery.receipt);
         let kind = usize::from(self.workers[worker].consumer);
-        let settings = &self.consumers[kind].settings;
+        let consumer = &mut self.consumers[kind];
+        let settings = &consumer.settings;
         let queue = settings.queue;
         let mut wasted = fate == Fate::Failed;
         let batched = settings.ack == Ack::Batched && fate == Fate::Done;
@@ -131,7 +132,6 @@ impl DataPlane {
         if fate == Fate::Failed {
             self.fail(now, index, kind);
         } else if !deleted && !batched {
-            let receipt = delivery.receipt;
             match self.sqs.delete(now, queue, receipt, 1) {
                 Ok(Deleted::Gone) => {}
                 Err(SqsError::Throttled(_)) => {
@@ -142,9 +142,9 @@ impl DataPlane {
                 // Another consumer got it meanwhile, or has even deleted it.
                 Ok(Deleted::Kept | Deleted::Nothing) | Err(_) => wasted = true,
             }
-            self.consumers[kind].processed += 1;
+            consumer.processed += 1;
         } else if !batched {
-            self.consumers[kind].processed += 1;
+            consumer.processed += 1;
         }
         if self.log.is_some() {
             let step = if fate == Fate::Failed { WorkerEventKind::Error } else { WorkerEventKind::Done };

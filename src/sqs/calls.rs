@@ -75,7 +75,8 @@ impl Sqs {
         Sent::Enqueued(message_id)
     }
 
-    /// [`Sqs::receive`] of at most one message from a queue that is not FIFO, by its shortest path.
+    /// [`Sqs::receive`] of at most one message from a queue that is not FIFO, by its shortest path: whether there was one, which
+    /// is then `received`.
     ///
     /// # Errors
     /// `NonExistentQueue`, `OverLimit`.
@@ -85,7 +86,8 @@ impl Sqs {
         now: Time,
         id: QueueId,
         receive: &ReceiveMessage,
-    ) -> Result<Option<Received>, SqsError> {
+        received: &mut Received,
+    ) -> Result<bool, SqsError> {
         self.catch_up(now);
         let queue = &mut self.queues[usize::from(id.0)];
         debug_assert!(!queue.is_fifo(), "groups need the long path");
@@ -99,26 +101,22 @@ impl Sqs {
         }
         let missed = receive.long && depth.visible > 0 && queue.empty_long_polls.happens();
         let mut exhausted = NONE;
-        let mut found = None;
+        let mut found = false;
         if depth.visible > 0 && depth.in_flight < queue.settings.in_flight_limit && !missed {
             let (messages, timers) = (&mut self.messages, &mut self.timers);
             let mut delivery = Delivery { queue, messages, timers, now, receive, payload: 0 };
             let (limit, asked) = (delivery.receive_limit(), delivery.asked());
-            found = delivery.next(limit, asked, &mut exhausted);
+            found = delivery.next(limit, asked, &mut exhausted, received);
+            if found {
+                let payload = delivery.payload;
+                delivery.queue.statistics.counters.requests.receive_parts += share_of_call(payload, 1);
+            }
         }
         if exhausted != NONE {
             self.move_exhausted(now, id, exhausted);
         }
-        let counters = &mut self.queues[usize::from(id.0)].statistics.counters;
-        match &found {
-            Some(received) => {
-                let size = self.messages[received.receipt.slot].size;
-                counters.requests.receive_parts += share_of_call(u64::from(size), 1);
-            }
-            None => {
-                counters.requests.receive_parts += PARTS;
-                counters.empty_receives += 1;
-            }
+        if !found {
+            self.count_empty_receives(id, 1);
         }
         Ok(found)
     }
@@ -400,8 +398,11 @@ impl Delivery<'_> {
             return exhausted;
         }
         let asked = self.asked();
+        let mut received = Received::NONE;
         for _ in 0..max {
-            let Some(received) = self.next(limit, asked, &mut exhausted) else { break };
+            if !self.next(limit, asked, &mut exhausted, &mut received) {
+                break;
+            }
             out.push(received);
         }
         exhausted
@@ -422,17 +423,19 @@ impl Delivery<'_> {
         }
     }
 
-    /// Delivers one message of a queue that is not FIFO.
+    /// Delivers one message of a queue that is not FIFO, if there is one.
     #[inline]
-    fn next(&mut self, limit: u32, asked: u64, exhausted: &mut u32) -> Option<Received> {
+    fn next(&mut self, limit: u32, asked: u64, exhausted: &mut u32, received: &mut Received) -> bool {
         loop {
             let slot = match &mut self.queue.order {
                 Order::Standard(shards) => shards.take(self.messages, asked, &mut self.queue.order_stream),
                 Order::Fair(tenants) => tenants.take(self.messages, self.now),
                 Order::Fifo(_) => None,
-            }?;
+            };
+            let Some(slot) = slot else { return false };
             if self.messages[slot].receive_count < limit {
-                return Some(self.deliver(slot));
+                self.deliver(slot, received);
+                return true;
             }
             self.queue.counts.change(self.now, |depth| depth.visible -= 1);
             self.queue.leave_age(self.messages, slot);
@@ -454,7 +457,9 @@ impl Delivery<'_> {
                     self.queue.take_out(self.messages, self.now, slot);
                     chain(self.messages, exhausted, slot);
                 } else {
-                    out.push(self.deliver(slot));
+                    let mut received = Received::NONE;
+                    self.deliver(slot, &mut received);
+                    out.push(received);
                     left -= 1;
                 }
                 slot = following;
@@ -467,7 +472,7 @@ impl Delivery<'_> {
 
     /// Turns a visible message, already out of the order (FIFO: still in its group), into one in flight.
     #[inline(always)]
-    fn deliver(&mut self, slot: u32) -> Received {
+    fn deliver(&mut self, slot: u32, received: &mut Received) {
         let timeout = self.receive.visibility.unwrap_or(self.queue.settings.visibility_timeout);
         let message = &mut self.messages[slot];
         message.generation = message.generation.wrapping_add(1);
@@ -475,7 +480,8 @@ impl Delivery<'_> {
         message.state = State::InFlight;
         message.received = self.receive.requested;
         message.deadline = (self.now + timeout).min(self.receive.requested + MAX_VISIBILITY);
-        let received = received_of(message, slot);
+        *received = received_of(message, slot);
+        let sent = message.sent;
         let (group, count, copy) = (message.group, message.receive_count, message.copy);
         self.payload += u64::from(message.size);
         if self.receive.armed {
@@ -484,8 +490,8 @@ impl Delivery<'_> {
         let statistics = &mut self.queue.statistics;
         statistics.counters.received += 1;
         if count == 1 {
-            if received.sent >= statistics.measured_from {
-                statistics.wait.record(self.now.since(received.sent));
+            if sent >= statistics.measured_from {
+                statistics.wait.record(self.now.since(sent));
             }
         } else {
             statistics.counters.redelivered += 1;
@@ -500,7 +506,6 @@ impl Delivery<'_> {
             Order::Fair(tenants) => tenants.count_taken(self.messages, self.now, group),
             Order::Fifo(groups) => groups.count_in_flight(group, true),
         }
-        received
     }
 
     /// Takes a message that was received too often out of the age list; its retention gets a timer of its own.

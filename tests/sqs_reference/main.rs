@@ -259,8 +259,9 @@ impl Both {
         let mut out = std::mem::take(&mut self.received);
         let before = out.len();
         let one = max == 1 && !self.sqs.queue(id).is_fifo();
+        let mut received = Received::NONE;
         let got = if one {
-            self.sqs.receive_one(now, id, &receive).map(|received| out.extend(received))
+            self.sqs.receive_one(now, id, &receive, &mut received).map(|found| out.extend(found.then_some(received)))
         } else {
             self.sqs.receive(now, id, &receive, &mut out).map(|count| assert_eq!(count as usize, out.len() - before))
         };
