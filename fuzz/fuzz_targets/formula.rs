@@ -16,7 +16,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     let spec = &loaded.scenario.scaled_objects[0].spec;
     let Ok(Some(formula)) = Formula::compile(spec) else { return };
     for value_milli in [0, 1500, i64::MAX] {
-        let value = NamedValue { trigger: "t".to_owned(), metric: "s0".to_owned(), value_milli };
+        let value = NamedValue { trigger: "t", metric: "s0", value_milli };
         // What cannot be evaluated is an error of the HPA, as upstream.
         let _error = formula.evaluate(spec, &Default::default(), &[value]).is_err();
     }
