@@ -48,7 +48,10 @@ fn main() {
         let input = Input {
             catalogues: vec![Arc::new(catalogue.clone())],
             pools: vec![Pool { name: "workers", spec: &pool, catalogue: Some(0) }],
-            shapes: specs.iter().map(|spec| Shape { labels: &labels, spec, volumes: 0 }).collect(),
+            shapes: specs
+                .iter()
+                .map(|spec| Shape { labels: &labels, spec, volumes: 0, volume_topology: Vec::new() })
+                .collect(),
             pods: (0..PODS).map(pod).collect(),
             ..Input::default()
         };

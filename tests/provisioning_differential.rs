@@ -11,6 +11,7 @@ use forescale::cluster::catalogue::{
     CapacityType, Catalogue, InstanceType, Offering, Reservation, ReservationId, ZoneId,
 };
 use forescale::engine::{Stream, Streams};
+use forescale::karpenter::scheduling::requirements::Requirements;
 use forescale::karpenter::scheduling::{
     BoundPods, ExistingNode, HostPort, Input, Knowledge, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy,
     Results, Shape, solve, solve_knowing,
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
         let seed = choices.clone().bits();
         let fast = comparable(&solve(&input, &mut choices));
         let plain = plain_scheduler::solve(&input, seed);
-        seen.note(&fast);
+        seen.note(&cluster, &fast);
         if let Some(difference) = remembered(&cluster, &fast, case, &mut knowledge, &mut stream) {
             failed += 1;
             println!("case {case}: {difference}");
@@ -108,10 +109,13 @@ struct Seen {
     passes_with_more_than_12_claims: usize,
     lowered_min_values: usize,
     reserved_claims: usize,
+    pods_with_volumes_on_nodes: usize,
+    pods_with_volumes_on_claims: usize,
+    pods_with_volumes_pending: usize,
 }
 
 impl Seen {
-    fn note(&mut self, plan: &Plan) {
+    fn note(&mut self, cluster: &Cluster, plan: &Plan) {
         self.pods_on_nodes += plan.existing.iter().map(|(_, pods)| pods.len()).sum::<usize>();
         self.pods_on_claims += plan.claims.iter().map(|claim| claim.pods.len()).sum::<usize>();
         self.pods_pending += plan.pending.len();
@@ -120,6 +124,11 @@ impl Seen {
         let reserved = |claim: &&PlannedClaim| {
             claim.requirements.get("karpenter.sh/capacity-type").is_some_and(|types| types.single() == Some("reserved"))
         };
+        let with_volumes =
+            |pods: &[usize]| pods.iter().filter(|pod| !cluster.shapes[cluster.pods[**pod].shape].3.is_empty()).count();
+        self.pods_with_volumes_on_nodes += plan.existing.iter().map(|(_, pods)| with_volumes(pods)).sum::<usize>();
+        self.pods_with_volumes_on_claims += plan.claims.iter().map(|claim| with_volumes(&claim.pods)).sum::<usize>();
+        self.pods_with_volumes_pending += with_volumes(&plan.pending);
         self.reserved_claims += plan.claims.iter().filter(reserved).count();
     }
 }
@@ -146,7 +155,7 @@ struct Cluster {
     pools: Vec<(String, NodePoolSpec, Option<usize>)>,
     nodes: Vec<NodeRecord>,
     daemons: Vec<PodSpec>,
-    shapes: Vec<(Labels, PodSpec, u32)>,
+    shapes: Vec<(Labels, PodSpec, u32, Vec<Vec<Requirements>>)>,
     pods: Vec<Pod>,
     bound: Vec<BoundPods>,
     options: Options,
@@ -244,7 +253,12 @@ impl Cluster {
             shapes: self
                 .shapes
                 .iter()
-                .map(|(labels, spec, volumes)| Shape { labels, spec, volumes: *volumes })
+                .map(|(labels, spec, volumes, topology)| Shape {
+                    labels,
+                    spec,
+                    volumes: *volumes,
+                    volume_topology: topology.clone(),
+                })
                 .collect(),
             pods: self.pods.clone(),
             bound: self.bound.clone(),
@@ -422,7 +436,7 @@ fn daemon(stream: &mut Stream, index: usize) -> Value {
     spec
 }
 
-fn shape(stream: &mut Stream, index: usize) -> (Labels, PodSpec, u32) {
+fn shape(stream: &mut Stream, index: usize) -> (Labels, PodSpec, u32, Vec<Vec<Requirements>>) {
     let app = format!("app-{}", stream.below(index + 1));
     let mut spec = json!({});
     node_side(stream, &mut spec);
@@ -450,7 +464,36 @@ fn shape(stream: &mut Stream, index: usize) -> (Labels, PodSpec, u32) {
             json!([{"ports": [{"hostPort": 8080, "hostIP": ip}], "resources": {"requests": requests}}]);
     }
     let labels = Labels::from([("app".to_owned(), app), ("tier".to_owned(), (*pick(stream, &["x", "y"])).to_owned())]);
-    (labels, pod_spec(&spec, &requests), stream.below(3) as u32)
+    let volumes = stream.below(3) as u32;
+    (labels, pod_spec(&spec, &requests), volumes, volume_topology(stream))
+}
+
+/// Where the volumes of some pods are: up to two of them, each in one of several places.
+fn volume_topology(stream: &mut Stream) -> Vec<Vec<Requirements>> {
+    let mut volumes = Vec::new();
+    if stream.chance(0.3) {
+        for _ in 0..1 + stream.below(2) {
+            volumes.push((0..stream.below(4)).map(|_| volume_place(stream)).collect());
+        }
+    }
+    volumes
+}
+
+fn volume_place(stream: &mut Stream) -> Requirements {
+    let mut list = Vec::new();
+    let zone = *pick(stream, &[ZONE, ZONE, "topology.ebs.csi.aws.com/zone"]);
+    for (key, values, chance) in [
+        (zone, &["z1", "z2", "z3", "z4"][..], 0.7),
+        ("rack", &["r1", "r2", "r9"][..], 0.25),
+        ("karpenter.kwok.sh/instance-family", &["a", "b"][..], 0.1),
+        (HOST, &["node-0-0", "node-3-1", "node-5-2"][..], 0.1),
+    ] {
+        if stream.chance(chance) {
+            let operator = *pick(stream, &["In", "In", "In", "NotIn"]);
+            list.push(decode(&json!({"key": key, "operator": operator, "values": some(stream, values)})));
+        }
+    }
+    Requirements::of_list(&list)
 }
 
 fn node_side(stream: &mut Stream, spec: &mut Value) {

@@ -149,7 +149,11 @@ impl Case {
             pools: self.pools.iter().map(|(name, spec)| pool((name.as_str(), spec))).collect(),
             nodes: nodes.collect(),
             daemon_sets: self.daemons.iter().collect(),
-            shapes: self.shapes.iter().map(|(_, labels, spec)| Shape { labels, spec, volumes: 0 }).collect(),
+            shapes: self
+                .shapes
+                .iter()
+                .map(|(_, labels, spec)| Shape { labels, spec, volumes: 0, volume_topology: Vec::new() })
+                .collect(),
             pods: self.pending.clone(),
             bound: self.bound.clone(),
             options: self.options.clone(),

@@ -11,6 +11,7 @@ use forescale::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offer
 use forescale::ec2::launch::{FleetRequest, LaunchRequest, Override, plan};
 use forescale::engine::{Stream, Streams};
 use forescale::karpenter::batcher::Batcher;
+use forescale::karpenter::scheduling::requirements::Requirements;
 use forescale::karpenter::scheduling::{
     BoundPods, ExistingNode, Input, MinValuesPolicy, NewClaim, Options, Pod, Pool, PreferencePolicy, Results, Shape,
     labels, offering_allowed, resolve_labels, solve,
@@ -175,6 +176,15 @@ fn attempt(catalogue: &mut Catalogue, fleet: Option<&FleetRequest>, ice: &Value)
     })
 }
 
+/// A pod template of a vector.
+struct ShapeRecord {
+    name: String,
+    labels: Labels,
+    spec: PodSpec,
+    volumes: u32,
+    volume_topology: Vec<Vec<Requirements>>,
+}
+
 /// A node of a vector.
 struct NodeRecord {
     name: String,
@@ -192,7 +202,7 @@ struct NodeRecord {
 struct Bench {
     catalogue: Arc<Catalogue>,
     pools: Vec<(String, NodePoolSpec)>,
-    shapes: Vec<(String, Labels, PodSpec, u32)>,
+    shapes: Vec<ShapeRecord>,
     daemons: Vec<PodSpec>,
     options: Options,
     nodes: Vec<NodeRecord>,
@@ -237,7 +247,15 @@ impl Bench {
         let shapes = fields(&input["shapes"]).map(|(name, shape)| {
             let labels = fields(&shape["labels"]).map(|(key, value)| (key.clone(), text(value).to_owned())).collect();
             let spec = pod_spec(&shape["spec"], &shape["requests"]);
-            (name.clone(), labels, spec, shape["volumes"].as_u64().unwrap_or(0) as u32)
+            let place = |place: &Value| Requirements::of_list(&list(place).iter().map(decode).collect::<Vec<_>>());
+            let volume = |volume: &Value| list(volume).iter().map(place).collect();
+            ShapeRecord {
+                name: name.clone(),
+                labels,
+                spec,
+                volumes: shape["volumes"].as_u64().unwrap_or(0) as u32,
+                volume_topology: list(&shape["volumeTopology"]).iter().map(volume).collect(),
+            }
         });
         let daemons = list(&input["daemonSets"]).iter().map(|daemon| pod_spec(&daemon["spec"], &daemon["requests"]));
         let mut bench = Bench {
@@ -279,7 +297,7 @@ impl Bench {
     }
 
     fn shape(&self, name: &str) -> usize {
-        self.shapes.iter().position(|shape| shape.0 == name).unwrap_or_else(|| panic!("no shape {name}"))
+        self.shapes.iter().position(|shape| shape.name == name).unwrap_or_else(|| panic!("no shape {name}"))
     }
 
     /// New pods, one pass, launches; planned pods are bound.
@@ -318,7 +336,7 @@ impl Bench {
     }
 
     fn solve(&mut self, planned: &[usize]) -> Results {
-        let requests: Vec<Resources> = self.shapes.iter().map(|shape| shape.2.requests()).collect();
+        let requests: Vec<Resources> = self.shapes.iter().map(|shape| shape.spec.requests()).collect();
         let on = |index: usize| self.pods.iter().filter(move |pod| pod.2 == Some(index));
         let nodes = self.nodes.iter().enumerate().map(|(index, node)| ExistingNode {
             name: &node.name,
@@ -335,7 +353,7 @@ impl Bench {
             host_ports: Vec::new(),
             free_volumes: node
                 .free_volumes
-                .map(|limit| limit.saturating_sub(on(index).map(|pod| self.shapes[pod.0].3).sum())),
+                .map(|limit| limit.saturating_sub(on(index).map(|pod| self.shapes[pod.0].volumes).sum())),
         });
         let mut bound: BTreeMap<(usize, usize), u32> = BTreeMap::new();
         for (index, pod) in self.pods.iter().enumerate() {
@@ -352,7 +370,12 @@ impl Bench {
             shapes: self
                 .shapes
                 .iter()
-                .map(|(_, labels, spec, volumes)| Shape { labels, spec, volumes: *volumes })
+                .map(|shape| Shape {
+                    labels: &shape.labels,
+                    spec: &shape.spec,
+                    volumes: shape.volumes,
+                    volume_topology: shape.volume_topology.clone(),
+                })
                 .collect(),
             pods: planned
                 .iter()
@@ -447,7 +470,7 @@ impl Bench {
     fn outcome(&self, claims: Vec<Value>, results: &Results) -> Value {
         let mut pending: BTreeMap<&str, usize> = BTreeMap::new();
         for pod in self.pods.iter().filter(|pod| pod.2.is_none()) {
-            *pending.entry(self.shapes[pod.0].0.as_str()).or_default() += 1;
+            *pending.entry(self.shapes[pod.0].name.as_str()).or_default() += 1;
         }
         let mut types: BTreeMap<&str, usize> = BTreeMap::new();
         for node in self.nodes.iter().filter(|node| !node.instance_type.is_empty()) {
@@ -488,7 +511,7 @@ impl Bench {
     fn nodes_with_room(&self) -> usize {
         let used = |index: usize| -> i64 {
             let here = self.pods.iter().filter(|pod| pod.2 == Some(index));
-            here.map(|pod| self.shapes[pod.0].2.requests().cpu().milli()).sum()
+            here.map(|pod| self.shapes[pod.0].spec.requests().cpu().milli()).sum()
         };
         let room = |(index, node): (usize, &NodeRecord)| node.allocatable.cpu().milli() - used(index) >= 1000;
         self.nodes.iter().enumerate().filter(|entry| room(*entry)).count()

@@ -44,7 +44,10 @@ pub fn with_pending<T>(
     let input = Input {
         catalogues: vec![Arc::clone(catalogue)],
         pools: vec![Pool { name: "workers", spec: &pool, catalogue: Some(0) }],
-        shapes: specs.iter().map(|spec| Shape { labels: &labels, spec, volumes: 0 }).collect(),
+        shapes: specs
+            .iter()
+            .map(|spec| Shape { labels: &labels, spec, volumes: 0, volume_topology: Vec::new() })
+            .collect(),
         pods: (0..pods).map(pod).collect(),
         ..Input::default()
     };

@@ -29,6 +29,7 @@ pub mod tie;
 mod topology;
 mod topology_group;
 mod type_set;
+mod volume_topology;
 
 pub use finalize::{capacity_types, resolve_labels};
 pub use host_ports::of as host_ports;

@@ -323,7 +323,12 @@ pub fn observe(cluster: &Cluster, options: Options) -> Observation<'_> {
         shapes: cluster
             .shapes
             .iter()
-            .map(|shape| Shape { labels: &shape.labels, spec: &shape.spec, volumes: shape.spec.own_volumes() })
+            .map(|shape| Shape {
+                labels: &shape.labels,
+                spec: &shape.spec,
+                volumes: shape.spec.own_volumes(),
+                volume_topology: Vec::new(),
+            })
             .collect(),
         pods: Vec::new(),
         bound: Vec::new(),

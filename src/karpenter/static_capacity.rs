@@ -213,7 +213,7 @@ pub fn plan(cluster: &Cluster, pool: NodePoolId, random: &mut Stream) -> Option<
     let input = Input {
         catalogues: vec![cluster.catalogue_of(pool).clone()],
         pools: vec![Pool { name: &record.name, spec: &spec, catalogue: Some(0) }],
-        shapes: vec![Shape { labels: &labels, spec: &pod, volumes: 0 }],
+        shapes: vec![Shape { labels: &labels, spec: &pod, volumes: 0, volume_topology: Vec::new() }],
         pods: vec![Pod { shape: 0, created: Time::ZERO, uid: 0, gated: false }],
         ..Input::default()
     };

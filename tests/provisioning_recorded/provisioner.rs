@@ -47,7 +47,11 @@ pub fn pass(case: &Case<'_>, state: &State, pending: &[usize], stream: &mut Stre
         pools,
         nodes: nodes.collect(),
         daemon_sets: Vec::new(),
-        shapes: case.shapes.iter().map(|(labels, spec)| Shape { labels, spec, volumes: 0 }).collect(),
+        shapes: case
+            .shapes
+            .iter()
+            .map(|(labels, spec)| Shape { labels, spec, volumes: 0, volume_topology: Vec::new() })
+            .collect(),
         pods: pending
             .iter()
             .map(|pod| {

@@ -161,7 +161,11 @@ impl TestCluster {
                     .collect(),
                 nodes: nodes.collect(),
                 daemon_sets: Vec::new(),
-                shapes: self.shapes.iter().map(|(labels, spec)| Shape { labels, spec, volumes: 0 }).collect(),
+                shapes: self
+                    .shapes
+                    .iter()
+                    .map(|(labels, spec)| Shape { labels, spec, volumes: 0, volume_topology: Vec::new() })
+                    .collect(),
                 pods: pending.collect(),
                 bound: Vec::new(),
                 options: scheduling::Options {

@@ -63,6 +63,8 @@ struct PodData {
     requests: Resources,
     requirements: Requirements,
     strict: Requirements,
+    /// What its volumes ask of the node: one of these.
+    volumes: Vec<Requirements>,
 }
 
 struct Plain<'a> {
@@ -124,6 +126,27 @@ pub fn solve(input: &Input<'_>, seed: u64) -> Plan {
         last_length.insert(pod, queue.len());
     }
     plain.finish(pending)
+}
+
+/// Each way to choose one of the places of every volume; without volumes the one that asks for nothing. Ways in which two volumes
+/// exclude each other are dropped, if any is left then.
+fn volume_alternatives(topology: &[Vec<Requirements>]) -> Vec<Requirements> {
+    let mut ways = vec![Requirements::new()];
+    for places in topology.iter().filter(|places| !places.is_empty()) {
+        let (mut all, mut possible) = (Vec::new(), Vec::new());
+        for way in &ways {
+            for place in places {
+                let mut both = way.clone();
+                both.add_all(place);
+                if way.intersect(place).is_ok() {
+                    possible.push(both.clone());
+                }
+                all.push(both);
+            }
+        }
+        ways = if possible.is_empty() { all } else { possible };
+    }
+    ways
 }
 
 /// What the catalogue with the least says is left of each reservation.
@@ -202,6 +225,7 @@ impl<'a> Plain<'a> {
             requests: spec.requests(),
             requirements: pod_requirements::with_preferences(spec, self.input.options.preferences),
             strict: pod_requirements::strict(spec),
+            volumes: volume_alternatives(&self.input.shapes[shape].volume_topology),
         }
     }
 
@@ -267,15 +291,23 @@ impl<'a> Plain<'a> {
         {
             return None;
         }
-        let mut merged = node.requirements.clone();
-        merged.add_all(&data.requirements);
+        let mut base = node.requirements.clone();
+        base.add_all(&data.requirements);
         let place = Place { candidate: Place::existing(position), ..self.place };
-        let narrowed = self.narrow(pod, data, &merged, place)?;
-        if merged.compatible(&narrowed, Undefined::Denied).is_err() {
-            return None;
+        for volumes in &data.volumes {
+            let mut merged = base.clone();
+            if merged.compatible(volumes, Undefined::Denied).is_err() {
+                continue;
+            }
+            merged.add_all(volumes);
+            let Some(narrowed) = self.narrow(pod, data, &merged, place) else { continue };
+            if merged.compatible(&narrowed, Undefined::Denied).is_err() {
+                continue;
+            }
+            merged.add_all(&narrowed);
+            return Some(merged);
         }
-        merged.add_all(&narrowed);
-        Some(merged)
+        None
     }
 
     fn open(&mut self, index: usize, pod: usize, data: &PodData) -> Result<(), Refusal> {
@@ -354,8 +386,35 @@ impl<'a> Plain<'a> {
         {
             return Err(Refusal::Other);
         }
-        let mut requirements = claim.requirements.clone();
-        requirements.add_all(&data.requirements);
+        let mut base = claim.requirements.clone();
+        base.add_all(&data.requirements);
+        let mut last = Refusal::Other;
+        for volumes in &data.volumes {
+            match self.with_volumes(claim, pod, data, &base, volumes, relax, place) {
+                Ok(added) => return Ok(added),
+                Err(refusal) => last = refusal,
+            }
+        }
+        Err(last)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is one input of the rule")]
+    fn with_volumes(
+        &self,
+        claim: &Claim,
+        pod: usize,
+        data: &PodData,
+        base: &Requirements,
+        volumes: &Requirements,
+        relax: bool,
+        place: Place,
+    ) -> Result<Added, Refusal> {
+        let template = &self.templates[claim.template];
+        let mut requirements = base.clone();
+        if requirements.compatible(volumes, Undefined::WellKnownAllowed).is_err() {
+            return Err(Refusal::Other);
+        }
+        requirements.add_all(volumes);
         let narrowed = self.narrow(pod, data, &requirements, place).ok_or(Refusal::Other)?;
         if requirements.compatible(&narrowed, Undefined::WellKnownAllowed).is_err() {
             return Err(Refusal::Other);

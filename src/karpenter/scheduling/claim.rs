@@ -11,7 +11,7 @@ use super::offers::Offers;
 use super::requirements::Undefined;
 use super::reservations::Reservations;
 use super::results::ClaimError;
-use super::shape::{ShapeState, Wants};
+use super::shape::{ShapeState, VolumeAlternative, Wants};
 use super::template::{Template, floor};
 use super::tie::Place;
 use super::topology::{Side, Topology};
@@ -101,6 +101,51 @@ impl Claim {
             return Err(Refused::for_good(ClaimError::Requirements(super::labels::HOSTNAME.to_owned())));
         }
         let merged = around.arena.sum(self.set, pod.wants.set);
+        let [first, others @ ..] = &pod.state.volume_alternatives[..] else {
+            return self.try_requirements(pod, merged, template, place, around);
+        };
+        let mut answer = self.try_volume_alternative(pod, merged, first, template, place, around);
+        for other in others {
+            let Err(earlier) = answer else { break };
+            let later = self.try_volume_alternative(pod, merged, other, template, place, around);
+            let both = |refused: Refused| Refused { permanent: earlier.permanent && refused.permanent, ..refused };
+            answer = later.map_err(both);
+        }
+        answer
+    }
+
+    /// The same with one choice among the places of the pod's volumes (`tryVolumeAlternative`).
+    fn try_volume_alternative(
+        &self,
+        pod: &Newcomer<'_>,
+        merged: SetId,
+        volumes: &VolumeAlternative,
+        template: &mut Template<'_>,
+        place: Place,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Addition, Refused> {
+        let reason = |key: &str| ClaimError::Volumes(key.to_owned());
+        match around.arena.fit(merged, volumes.set, Undefined::WellKnownAllowed) {
+            Fit::Yes => {}
+            Fit::Conflict(key) => return Err(Refused::for_good(reason(key))),
+            Fit::Undefined(key) => return Err(Refused::for_now(reason(key))),
+        }
+        if volumes.host.as_ref().is_some_and(|host| !host.has(around.topology.names.get(self.host))) {
+            return Err(Refused::for_good(reason(super::labels::HOSTNAME)));
+        }
+        let with_volumes = around.arena.sum(merged, volumes.set);
+        self.try_requirements(pod, with_volumes, template, place, around)
+    }
+
+    /// What the claim would become with these requirements, as far as topology, instance types and reservations allow.
+    fn try_requirements(
+        &self,
+        pod: &Newcomer<'_>,
+        merged: SetId,
+        template: &mut Template<'_>,
+        place: Place,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Addition, Refused> {
         let narrowed = self.narrow(pod, merged, template, place, around)?;
         let (options, floor, set, relaxed) = self.filter(pod, narrowed, merged == narrowed, template, around)?;
         let kept =

@@ -93,6 +93,41 @@ impl Existing<'_, '_> {
             Fit::Undefined(_) => return Answer::NotNow,
         }
         let merged = arena.sum(self.set, wants.set);
+        if state.volume_alternatives.is_empty() {
+            return self.try_requirements(shape, wants, merged, place, topology, arena);
+        }
+        let mut answer = Answer::Never;
+        for volumes in &state.volume_alternatives {
+            if volumes.host.as_ref().is_some_and(|host| !host.has(topology.names.get(self.host))) {
+                continue;
+            }
+            let tried = match arena.fit(merged, volumes.set, Undefined::Denied) {
+                Fit::Conflict(_) => Answer::Never,
+                Fit::Undefined(_) => Answer::NotNow,
+                Fit::Yes => {
+                    let with_volumes = arena.sum(merged, volumes.set);
+                    self.try_requirements(shape, wants, with_volumes, place, topology, arena)
+                }
+            };
+            match tried {
+                Answer::Yes(set) => return Answer::Yes(set),
+                Answer::NotNow => answer = Answer::NotNow,
+                Answer::Never => {}
+            }
+        }
+        answer
+    }
+
+    /// Whether topology lets the pod go there with these requirements.
+    fn try_requirements(
+        &self,
+        shape: usize,
+        wants: &Wants,
+        merged: SetId,
+        place: Place,
+        topology: &mut Topology,
+        arena: &mut Arena,
+    ) -> Answer {
         if !topology.applies(shape, &wants.membership) {
             return Answer::Yes(merged);
         }

@@ -9,6 +9,8 @@ use crate::cluster::catalogue::Catalogue;
 use crate::time::Time;
 use crate::units::Resources;
 
+use super::requirements::Requirements;
+
 /// One scheduling question (`pkg/controllers/provisioning/provisioner.go: NewScheduler`).
 #[derive(Clone, Debug, Default)]
 pub struct Input<'a> {
@@ -73,7 +75,7 @@ pub struct ExistingNode<'a> {
 }
 
 /// A pod template. Pods of one template are interchangeable.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Shape<'a> {
     /// Labels of the pods.
     pub labels: &'a Labels,
@@ -81,6 +83,8 @@ pub struct Shape<'a> {
     pub spec: &'a PodSpec,
     /// Volumes that each pod mounts through a CSI driver.
     pub volumes: u32,
+    /// For each volume of a claim, where it can be reached: requirements of which one must hold; none = everywhere.
+    pub volume_topology: Vec<Vec<Requirements>>,
 }
 
 /// A pod to place.

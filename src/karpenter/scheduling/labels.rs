@@ -85,11 +85,12 @@ pub fn is_restricted(key: &str) -> bool {
     reserved || key == HOSTNAME
 }
 
-/// The label that an alias stands for (`NormalizedLabels`).
+/// The label that an alias stands for (`NormalizedLabels`, to which `karpenter-provider-aws pkg/operator/operator.go` adds the zone of
+/// EBS' CSI driver).
 #[must_use]
 pub fn normalized(key: &str) -> &str {
     match key {
-        "failure-domain.beta.kubernetes.io/zone" => ZONE,
+        "failure-domain.beta.kubernetes.io/zone" | "topology.ebs.csi.aws.com/zone" => ZONE,
         "failure-domain.beta.kubernetes.io/region" => REGION,
         "beta.kubernetes.io/arch" => ARCH,
         "beta.kubernetes.io/os" => OS,

@@ -64,6 +64,8 @@ pub enum ClaimError {
     Taints,
     /// The pod requires something of this label that the pool does not have.
     Requirements(String),
+    /// The pod's volumes are where the pool has no such label.
+    Volumes(String),
     /// A topology constraint on this label cannot be met.
     Topology(String),
     /// No instance type is left; whether at least one met the requirements, was large enough, had an available offering.
@@ -88,6 +90,7 @@ impl fmt::Display for ClaimError {
             ClaimError::Limits => f.write_str("all available instance types exceed limits for nodepool"),
             ClaimError::Taints => f.write_str("did not tolerate taint"),
             ClaimError::Requirements(key) => write!(f, "incompatible requirements, key {key}"),
+            ClaimError::Volumes(key) => write!(f, "incompatible volume requirements, key {key}"),
             ClaimError::Topology(key) => write!(f, "unsatisfiable topology constraint, key={key}"),
             ClaimError::InstanceTypes { requirements_met, fits, has_offering } => {
                 let missing: Vec<&str> = [

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::arena::SetId;
+use super::arena::{Arena, SetId};
 use super::constraints::{self, Constraint, Identity};
 use super::host_ports;
 use super::input::{HostPort, Options, Shape};
@@ -13,6 +13,7 @@ use super::requirement::Requirement;
 use super::requirements::Requirements;
 use super::results::{ClaimError, SchedulingError};
 use super::topology::{Membership, PodDomains, Topology, World, split_host};
+use super::volume_topology;
 use crate::api::pod::{PodSpec, Toleration};
 use crate::units::Resources;
 
@@ -21,12 +22,20 @@ pub(super) struct ShapeState {
     pub(super) requests: Resources,
     pub(super) ports: Vec<HostPort>,
     pub(super) volumes: u32,
+    /// Where its volumes let it go: one of these; none = anywhere.
+    pub(super) volume_alternatives: Vec<VolumeAlternative>,
     /// As written, and with one preference less each.
     pub(super) variants: Vec<Variant>,
     /// Whether no preference is left to give up after the last variant.
     exhausted: bool,
     /// The pod with the preferences of the last variant.
     spec: PodSpec,
+}
+
+/// What a choice among its volumes' places asks of the node.
+pub(super) struct VolumeAlternative {
+    pub(super) set: SetId,
+    pub(super) host: Option<Requirement>,
 }
 
 /// A shape at one step of giving up preferences.
@@ -69,11 +78,14 @@ impl Wants {
 }
 
 impl ShapeState {
-    pub(super) fn new(shape: &Shape<'_>) -> Self {
+    pub(super) fn new(shape: &Shape<'_>, arena: &mut Arena) -> Self {
+        let alternatives = volume_topology::alternatives(&shape.volume_topology);
+        let alternatives = alternatives.iter().map(|requirements| split_host(requirements, arena));
         ShapeState {
             requests: shape.spec.requests(),
             ports: host_ports::of(shape.spec),
             volumes: shape.volumes,
+            volume_alternatives: alternatives.map(|(set, host)| VolumeAlternative { set, host }).collect(),
             variants: Vec::new(),
             exhausted: false,
             spec: shape.spec.clone(),

@@ -104,6 +104,7 @@ impl<'w, 'a> Solver<'w, 'a> {
         let templates = prepared.templates.iter().map(|template| Template::new(input, template, offers)).collect();
         let mut topology = Topology::new(input.shapes.len());
         let existing = existing::in_filling_order(input, nodes, &prepared.daemons, &mut topology, arena);
+        let shapes = input.shapes.iter().map(|shape| ShapeState::new(shape, arena)).collect();
         let mut taints = input.pools.iter().flat_map(|pool| &pool.spec.template.spec.taints);
         let mut solver = Solver {
             input,
@@ -113,7 +114,7 @@ impl<'w, 'a> Solver<'w, 'a> {
             reservations: Reservations::new(input),
             nodes,
             templates,
-            shapes: input.shapes.iter().map(ShapeState::new).collect(),
+            shapes,
             existing,
             claims: Vec::new(),
             order: ClaimOrder::default(),
