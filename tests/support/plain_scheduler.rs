@@ -398,7 +398,6 @@ impl<'a> Plain<'a> {
         Err(last)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is one input of the rule")]
     fn with_volumes(
         &self,
         claim: &Claim,
