@@ -10,6 +10,7 @@ pub mod meta;
 pub mod pod;
 pub mod rate;
 pub mod scalar;
+pub mod storage;
 pub mod tree;
 pub mod workload;
 pub mod written;

@@ -20,6 +20,7 @@ pub mod pod;
 pub mod reservation;
 pub mod rule;
 pub mod state;
+pub mod storage;
 pub mod workload;
 pub mod world;
 

@@ -11,3 +11,4 @@ pub mod scheduling;
 mod small_cluster;
 pub mod state;
 pub mod static_capacity;
+pub mod storage;

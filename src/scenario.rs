@@ -48,6 +48,7 @@ use crate::api::capacity_buffer::{CapacityBuffer, PodTemplateObject};
 use crate::api::hpa::HorizontalPodAutoscaler;
 use crate::api::karpenter::{Ec2NodeClass, KwokNodeClass, NodeOverlay, NodePool};
 use crate::api::keda::{ScaledJob, ScaledObject};
+use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, StorageClass};
 use crate::api::workload::{DaemonSet, Deployment, PodDisruptionBudget, PriorityClass};
 use crate::object;
 use crate::units::Memory;
@@ -91,6 +92,12 @@ object! {
         pub daemon_sets: Vec<DaemonSet>,
         /// PriorityClasses (`scheduling.k8s.io/v1`); `system-cluster-critical` and `system-node-critical` always exist.
         pub priority_classes: Vec<PriorityClass>,
+        /// PersistentVolumeClaims (`v1`). Without any object of storage the claims that pods name are taken to be reachable from everywhere.
+        pub persistent_volume_claims: Vec<PersistentVolumeClaim>,
+        /// PersistentVolumes (`v1`) that are there from the beginning.
+        pub persistent_volumes: Vec<PersistentVolume>,
+        /// StorageClasses (`storage.k8s.io/v1`).
+        pub storage_classes: Vec<StorageClass>,
         /// PodDisruptionBudgets (`policy/v1`).
         @"podDisruptionBudgets" pub pdbs: Vec<PodDisruptionBudget>,
         /// Nodes that Karpenter has no hand in.

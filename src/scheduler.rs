@@ -12,5 +12,6 @@ pub mod score;
 pub mod shape;
 pub mod snapshot;
 pub mod spread;
+pub mod volumes;
 
 pub use controller::{Event, Scheduler};

@@ -8,15 +8,16 @@ use forescale::api::pod::PodSpec;
 use forescale::api::workload::PodDisruptionBudget;
 use forescale::cluster::node::Node;
 use forescale::cluster::pod::{EndReason, Owner, PodShape};
+use forescale::cluster::storage::Storage;
 use forescale::cluster::{Cluster, DeploymentId, NodeId, PodId, ShapeId, workload};
 use forescale::engine::Streams;
 use forescale::karpenter::disruption::cost;
 use forescale::karpenter::disruption::model::{DoNotDisrupt, NodeView, PdbState, Phase, PodView, PoolIndex};
-use forescale::karpenter::scheduling::BoundPods;
+use forescale::karpenter::scheduling::{BoundPods, Options};
 use forescale::karpenter::state::{self, Ignored, StateNode, bound_pods, pdb_state, pod_view, validate};
 use forescale::karpenter::static_capacity::{Counts, Step, decide, drift_headroom};
 use forescale::karpenter::{buffers, lifecycle};
-use forescale::scenario::yaml;
+use forescale::scenario::{Scenario, yaml};
 use forescale::time::{Duration, Time};
 use forescale::units::{Cpu, Memory, Resource, Resources};
 
@@ -304,4 +305,42 @@ fn what_the_end_of_a_node_disrupts() {
     assert_eq!(cost::rescheduling_cost_of_non_candidate(&node.pods), 3.0);
     assert_eq!(cost::lifetime_weighted_cost(&node, None, later), 3.0);
     assert_eq!(cost::lifetime_weighted_cost(&node, Some(hours(4)), later), 3.0 * 0.75);
+}
+
+/// A pod whose ephemeral volume has been made is of a template of its own, which is held to the volume's zone; one without a node yet is
+/// held to what its class allows.
+#[test]
+fn ephemeral_volumes_hold_their_pods_to_where_they_are() {
+    let mut cluster = cluster();
+    let scenario: Scenario = decode(
+        "storageClasses: [{metadata: {name: gp3}, provisioner: ebs.csi.aws.com, volumeBindingMode: WaitForFirstConsumer, \
+         allowedTopologies: [{matchLabelExpressions: [{key: topology.ebs.csi.aws.com/zone, values: [a, b]}]}]}]",
+    );
+    cluster.storage = Storage::of(&scenario, &[]);
+    let plain = shape(&mut cluster, "plain", &[]);
+    let shape = shape(&mut cluster, "web", &[]);
+    cluster.shapes[shape.index()].spec = Arc::new(decode(
+        "{containers: [{name: c}], volumes: [{name: v, ephemeral: {volumeClaimTemplate: {spec: {storageClassName: gp3}}}}]}",
+    ));
+    let mut create = |zone: &str, bound: bool| {
+        let labels = [("topology.kubernetes.io/zone".to_owned(), zone.to_owned())].into();
+        let node = cluster.create_node(Node { labels, ..Node::new(format!("node-{zone}"), NOW) });
+        let pod = cluster.create_pod(NOW, shape, Owner::None);
+        if bound {
+            cluster.bind(NOW, pod, node);
+        }
+        pod
+    };
+    let pods = [create("b", true), create("a", true), create("b", true), create("a", false)];
+    let input = state::observe(&cluster, Options::default()).input;
+    let kinds = pods.map(|pod| state::scheduling_pod(&cluster, pod, NOW, false).shape);
+    assert_eq!(kinds, [2, 3, 2, shape.index()]);
+    let told = |kind: usize| {
+        let volumes = &input.shapes[kind].volume_topology;
+        volumes.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
+    };
+    assert_eq!(told(plain.index()), "");
+    let zone = "topology.kubernetes.io/zone";
+    assert_eq!((told(2), told(3)), (format!("{zone} In [b]"), format!("{zone} In [a]")));
+    assert_eq!(told(shape.index()), format!("{zone} In [a b]"));
 }

@@ -24,12 +24,15 @@ use forescale::scheduler::queue::{QueueConfig, SchedulingQueue};
 use forescale::scheduler::score;
 use forescale::scheduler::shape::{PodTraits, ShapeIndex};
 use forescale::scheduler::snapshot::{NodeSpec, Placed, Snapshot};
+use forescale::scheduler::volumes::Claims;
 use forescale::time::{Duration, Time};
 use forescale::units::{Resource, Resources};
 use serde_json::{Value, json};
 
 #[path = "support/json.rs"]
 mod json_tree;
+#[path = "support/volumes.rs"]
+mod volumes;
 
 fn main() {
     let path = std::env::var("FORESCALE_KUBERNETES_VECTORS").map_or_else(
@@ -96,6 +99,7 @@ fn run(kind: &str, given: &Value, expect: &Value) -> Value {
         }
         "budget" => run_budget(given),
         "eks_node" => run_eks_node(given),
+        "volumes" => volumes::run(given),
         other => json!({ "unknown kind": other }),
     }
 }
@@ -281,7 +285,7 @@ fn pod_of(cpu_m: i64, priority: i64, preempts: bool, budget: bool) -> PodTraits 
         json_tree::node(&json!({ "containers": [{ "resources": { "requests": { "cpu": format!("{cpu_m}m") } } }] }));
     let spec = PodSpec::decode(&tree, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list));
     let labels: Labels = [("budget".to_owned(), budget.to_string())].into();
-    PodTraits { labels, spec, priority: priority as i32, preempts, workload_selector: None }
+    PodTraits { labels, spec, priority: priority as i32, preempts, workload_selector: None, claims: Claims::default() }
 }
 
 fn run_preemption(given: &Value) -> Value {

@@ -149,3 +149,24 @@ fn a_run_that_fills_the_queues_without_end_is_cut_off() {
     assert_eq!(outcome.ended.key(), "too_many_at_once");
     assert!(outcome.end < forescale::time::Time::ZERO + forescale::time::Duration::from_mins(2));
 }
+
+#[test]
+fn places_of_volumes_are_limited() {
+    let term = "{matchLabelExpressions: [{key: topology.kubernetes.io/zone, values: [a]}]}";
+    let class = |terms: usize| {
+        let terms = vec![term; terms].join(", ");
+        format!(
+            "{{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {{name: c}}, provisioner: x, allowedTopologies: [{terms}]}}\n"
+        )
+    };
+    in_yaml(&class(101), "at most 100");
+    let volume = |name: usize| {
+        format!("{{name: v{name}, ephemeral: {{volumeClaimTemplate: {{spec: {{storageClassName: c}}}}}}}}")
+    };
+    let volumes = (0..11).map(volume).collect::<Vec<_>>().join(", ");
+    let deployment = format!(
+        "---\n{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: d}}, spec: {{selector: {{matchLabels: {{a: b}}}}, template: {{metadata: \
+         {{labels: {{a: b}}}}, spec: {{containers: [{{name: c, image: x}}], volumes: [{volumes}]}}}}}}}}\n"
+    );
+    in_yaml(&format!("{}{deployment}", class(2)), "at most 1000 ways");
+}

@@ -1,6 +1,6 @@
 //! Volumes of pods in small runs: pods wait for their attachment, and a node that goes for their detachment.
 
-use forescale::telemetry::Outcome;
+use forescale::telemetry::{NodeRecord, Outcome};
 
 #[path = "support/small_cluster.rs"]
 #[expect(dead_code, reason = "some helpers are not needed here")]
@@ -87,4 +87,120 @@ fn a_pod_waits_for_the_volumes_of_another() {
     let seconds = |time: Option<forescale::time::Time>| time.expect("an instant").as_secs_f64();
     let (gone, bound) = (seconds(first.ended), seconds(second.scheduled));
     assert!(gone > 300.0 && (gone..gone + 2.0).contains(&bound), "gone at {gone}, bound at {bound}");
+}
+
+const CLASS: &str = "[[storageClasses]]\nmetadata = { name = \"gp3\", annotations = { \"storageclass.kubernetes.io/is-default-class\" = \"true\" } }\n\
+    provisioner = \"ebs.csi.aws.com\"\nvolumeBindingMode = \"WaitForFirstConsumer\"\n";
+const CLAIM: &str = "[[persistentVolumeClaims]]\nmetadata = { name = \"data\" }\nspec = { accessModes = [\"ReadWriteOnce\"], resources = { requests = { storage = \"8Gi\" } } }\n";
+const MOUNTS: &str = "volumes = [{ name = \"data\", persistentVolumeClaim = { claimName = \"data\" } }]\n";
+
+/// Pods that each fill a node.
+fn of_a_node_each(replicas: u32, volumes: &str) -> String {
+    let pool = pool("workers", &["m5.large"], &["on-demand"], "");
+    format!("{pool}{}{}{volumes}", class(""), deployment("web", replicas, "1500m"))
+}
+
+fn zones(outcome: &Outcome) -> Vec<&str> {
+    nodes_of(outcome, "workers").iter().map(|node| node.info.zone.as_str()).collect()
+}
+
+/// The claim is bound where its first pod comes to run: the others are not put on nodes that are free elsewhere, and get new ones there.
+#[test]
+fn pods_of_one_claim_are_held_to_the_zone_of_its_volume() {
+    let group =
+        "[[nodeGroups]]\nname = \"fixed\"\ncount = 3\ncapacity = { cpu = \"2\", memory = \"8Gi\", pods = 50 }\n";
+    let text = format!("{}{group}", of_a_node_each(4, MOUNTS));
+    let free = run_with("20m", &text, &[]);
+    let bound = run_with("20m", &format!("{text}{CLASS}{CLAIM}"), &[]);
+    let of_pods = |outcome: &Outcome| {
+        let nodes = outcome.pods_of(None).map(|pod| pod.node.expect("a node").0 as usize);
+        let mut zones: Vec<String> = nodes.map(|node| outcome.nodes[node].info.zone.clone()).collect();
+        zones.sort_unstable();
+        zones.dedup();
+        zones
+    };
+    assert_eq!((of_pods(&free).len(), nodes_of(&free, "workers").len()), (3, 1));
+    assert_eq!((of_pods(&bound).len(), nodes_of(&bound, "workers").len()), (1, 3));
+    assert!(bound.pods_of(None).all(|pod| pod.ready.is_some()));
+    let told = |words: &str| bound.decisions.iter().any(|decision| bound.detail(decision).contains(words));
+    assert!(told("claim data gets a volume") && told("VolumeBinding"));
+}
+
+#[test]
+fn a_bound_claim_decides_the_zone_of_the_node() {
+    for zone in ["us-east-1a", "us-east-1b", "us-east-1c"] {
+        let volume = format!(
+            "[[persistentVolumes]]\nmetadata = {{ name = \"vol\" }}\nspec = {{ claimRef = {{ name = \"data\" }}, capacity = {{ storage = \"8Gi\" }}, accessModes = [\"ReadWriteOnce\"], \
+             storageClassName = \"gp3\", nodeAffinity = {{ required = {{ nodeSelectorTerms = [{{ matchExpressions = [{{ key = \"topology.ebs.csi.aws.com/zone\", operator = \"In\", \
+             values = [\"{zone}\"] }}] }}] }} }} }}\n"
+        );
+        let outcome = run_with("10m", &format!("{}{CLASS}{CLAIM}{volume}", of_a_node_each(2, MOUNTS)), &[]);
+        assert_eq!(zones(&outcome), [zone, zone]);
+        assert!(outcome.pods_of(None).all(|pod| pod.ready.is_some()));
+    }
+}
+
+/// Neither kube-scheduler nor Karpenter does anything for them, and both say why.
+#[test]
+fn pods_whose_claim_cannot_be_used_stay_pending() {
+    let immediate =
+        CLASS.replace("WaitForFirstConsumer", "Immediate").replace("ebs.csi.aws.com", "kubernetes.io/no-provisioner");
+    for (objects, scheduler, karpenter) in [
+        (CLASS.to_owned(), "persistentvolumeclaim \"data\" not found", "persistentvolumeclaim \"data\" not found"),
+        (CLAIM.to_owned(), "unbound immediate PersistentVolumeClaims", "unbound pvc data must define a storage class"),
+        (
+            format!("{immediate}{CLAIM}"),
+            "unbound immediate PersistentVolumeClaims",
+            "pvc with immediate volume binding mode must be bound",
+        ),
+    ] {
+        let group =
+            "[[nodeGroups]]\nname = \"fixed\"\ncount = 1\ncapacity = { cpu = \"8\", memory = \"16Gi\", pods = 50 }\n";
+        let outcome = run_with("10m", &format!("{}{objects}{group}", of_a_node_each(1, MOUNTS)), &[]);
+        assert!(outcome.pods_of(None).all(|pod| pod.scheduled.is_none()), "{objects}");
+        assert!(nodes_of(&outcome, "workers").is_empty(), "{objects}");
+        for words in [scheduler, karpenter] {
+            let told = outcome.decisions.iter().any(|decision| outcome.detail(decision).contains(words));
+            assert!(told, "{words}");
+        }
+    }
+}
+
+/// A volume that is made at once is where the name of its claim says, and the class may narrow that.
+#[test]
+fn a_claim_that_waits_for_nothing_is_in_the_zone_of_its_name() {
+    let class = CLASS.replace("WaitForFirstConsumer", "Immediate");
+    let topologies = "allowedTopologies = [{ matchLabelExpressions = [{ key = \"topology.kubernetes.io/zone\", values = [\"us-east-1b\"] }] }]\n";
+    let of = |class: &str, number: u32| {
+        let (claim, mounts) = (
+            CLAIM.replace("\"data\"", &format!("\"data-{number}\"")),
+            MOUNTS.replace("\"data\" }", &format!("\"data-{number}\" }}")),
+        );
+        let outcome = run_with("10m", &format!("{}{class}{claim}", of_a_node_each(1, &mounts)), &[]);
+        zones(&outcome).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let each: Vec<Vec<String>> = (0..3).map(|number| of(&class, number)).collect();
+    assert!(each.iter().all(|zones| zones.len() == 1), "{each:?}");
+    assert!(each[0] != each[1] && each[1] != each[2] && each[0] != each[2], "they take turns: {each:?}");
+    assert!((0..2).all(|number| of(&format!("{class}{topologies}"), number) == ["us-east-1b"]));
+}
+
+/// Pods of leaving nodes are planned with their own claims, which are bound; those that come to run in their place have claims of their
+/// own. A budget keeps all but one of the pods where they are until there are nodes for them.
+#[test]
+fn ephemeral_volumes_hold_replacements_to_the_zone_of_the_old_node() {
+    let volumes = "volumes = [{ name = \"scratch\", ephemeral = { volumeClaimTemplate = { spec = { storageClassName = \"gp3\" } } } }]\n";
+    let budget = "[[podDisruptionBudgets]]\nmetadata = { name = \"web\" }\nspec = { maxUnavailable = 1, selector = { matchLabels = { app = \"web\" } } }\n";
+    let expiring = |text: String| text.replacen("requirements = [", "expireAfter = \"10m\"\nrequirements = [", 1);
+    let moved = |objects: &str| {
+        let outcome = run_with("18m", &expiring(format!("{}{objects}{budget}", of_a_node_each(6, volumes))), &[]);
+        let nodes = nodes_of(&outcome, "workers");
+        let (first, second): (Vec<&NodeRecord>, Vec<&NodeRecord>) =
+            nodes.iter().partition(|node| node.claimed.as_secs_f64() < 300.0);
+        assert!(first.len() == 6 && second.len() >= 6, "{first:?} {second:?}");
+        assert!(outcome.pods_of(None).filter(|pod| pod.ended.is_none()).all(|pod| pod.ready.is_some()));
+        second.iter().filter(|node| first.iter().all(|old| old.info.zone != node.info.zone)).count()
+    };
+    assert!(moved(CLASS) <= 1, "{}", moved(CLASS));
+    assert!(moved("") > 1, "without storage in the scenario nothing holds them");
 }

@@ -6,6 +6,7 @@ use forescale::engine::{Stream, Streams};
 use forescale::scheduler::choose::{Choice, Chooser};
 use forescale::scheduler::shape::{PodTraits, ShapeIndex};
 use forescale::scheduler::snapshot::{NodeSpec, Placed, Snapshot};
+use forescale::scheduler::volumes::Claims;
 use forescale::units::{Resource, Resources};
 
 use super::parse::parse;
@@ -78,5 +79,12 @@ fn traits(size: usize, cpu: usize, mib: usize, spreading: bool) -> PodTraits {
     let spec: PodSpec = parse(&format!("containers = [{{ resources = {{ requests = {requests} }} }}]"));
     let labels = Labels::from([("app".to_owned(), format!("app-{size}"))]);
     let selector = LabelSelector { match_labels: labels.clone(), match_expressions: Vec::new() };
-    PodTraits { labels, spec, priority: 0, preempts: true, workload_selector: spreading.then_some(selector) }
+    PodTraits {
+        labels,
+        spec,
+        priority: 0,
+        preempts: true,
+        workload_selector: spreading.then_some(selector),
+        claims: Claims::default(),
+    }
 }

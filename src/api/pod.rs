@@ -2,7 +2,7 @@
 
 use super::meta::{LabelSelector, Labels, ObjectMeta};
 use super::scalar::{IntOrPercent, Seconds};
-use super::tree::Node;
+use super::storage::{EphemeralVolumeSource, PersistentVolumeClaimSource};
 use crate::units::{Resource, Resources};
 use crate::{choice, object};
 
@@ -62,9 +62,9 @@ object! {
         /// Name.
         pub name: Option<String>,
         /// A PersistentVolumeClaim's volume.
-        pub persistent_volume_claim: Option<Node>,
+        pub persistent_volume_claim: Option<PersistentVolumeClaimSource>,
         /// A volume made for the pod.
-        pub ephemeral: Option<Node>,
+        pub ephemeral: Option<EphemeralVolumeSource>,
     }
     ignore ["configMap", "secret", "emptyDir", "hostPath", "projected", "downwardAPI", "csi", "nfs", "image", "iscsi", "fc", "gitRepo", "cephfs",
         "rbd", "glusterfs", "awsElasticBlockStore", "azureDisk", "azureFile", "gcePersistentDisk", "vsphereVolume", "portworxVolume",

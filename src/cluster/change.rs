@@ -108,6 +108,8 @@ pub enum Change {
     NodeClassSpec(NodeClassId),
     /// A CapacityBuffer keeps room for another number of pods, or on other nodes.
     CapacityBuffers,
+    /// Claims that waited for a node got their volumes.
+    ClaimsBound,
     /// A PodDisruptionBudget was created, changed or deleted.
     PodDisruptionBudgets,
     /// Termination of an instance was asked of the cloud.

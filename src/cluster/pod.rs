@@ -203,6 +203,7 @@ impl Cluster {
             Owner::DaemonSet(_) | Owner::None => {}
         }
         self.unbound.insert(id);
+        self.create_claims(id);
         self.changes.push(Change::PodCreated(id));
         id
     }
@@ -234,6 +235,7 @@ impl Cluster {
         let target = &mut self.nodes[node.index()];
         target.pods.push(pod);
         target.requested += requests;
+        self.bind_claims(pod, node);
         self.changes.push(Change::PodBound(pod));
     }
 
@@ -340,6 +342,7 @@ impl Cluster {
             }
         }
         self.unbound.remove(&pod);
+        self.remove_claims(pod);
         match owner {
             Owner::Deployment(deployment) => self.deployments[deployment.index()].pods.retain(|other| *other != pod),
             Owner::Job(job) => self.jobs[job.index()].pods.retain(|other| *other != pod),

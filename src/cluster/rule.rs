@@ -332,6 +332,10 @@ rules! {
     SelectHost = "selectHost", Scheduler,
         "pkg/scheduler/schedule_one.go: selectHost",
         "the pod would be elsewhere if another node had a higher score";
+    /// A claim of the pod that waited for a node gets a volume.
+    BindPodVolumes = "BindPodVolumes", Scheduler,
+        "pkg/scheduler/framework/plugins/volumebinding/binder.go: BindPodVolumes",
+        "the volume would be in another zone had the first pod with the claim got a node there";
     /// No node passes the filters.
     Unschedulable = "Unschedulable", Scheduler,
         "pkg/scheduler/schedule_one.go: handleSchedulingFailure",

@@ -16,6 +16,7 @@ use super::nodeclaim::{NodeClaim, NodePool};
 use super::outlook::Outlooks;
 use super::pod::{Pod, PodShape};
 use super::reservation::CapacityReservation;
+use super::storage::Storage;
 use super::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, Job, ScaledJob, ScaledObject};
 use crate::api::workload::{PodDisruptionBudget, PriorityClass};
 use crate::engine::Stream;
@@ -61,6 +62,8 @@ pub struct Cluster {
     pub pdbs: Vec<PodDisruptionBudget>,
     /// PriorityClasses.
     pub priority_classes: Vec<PriorityClass>,
+    /// Claims of storage, volumes and their classes.
+    pub storage: Storage,
     /// Image references, by the number that nodes list them with.
     pub images: Vec<String>,
     /// Pods that exist without a node, in the order of creation.
@@ -105,6 +108,7 @@ impl Cluster {
             hpas: Vec::new(),
             pdbs: Vec::new(),
             priority_classes: Vec::new(),
+            storage: Storage::default(),
             images: Vec::new(),
             unbound: std::collections::BTreeSet::new(),
             live_nodes: std::collections::BTreeSet::new(),

@@ -13,10 +13,11 @@ use super::scheduling::{
     Input, Knowledge, MinValuesPolicy, NewClaim, Options, PreferencePolicy, Results, SchedulingError, labels,
     solve_knowing,
 };
-use super::state::{self, Observation, StateNode};
+use super::state::{self, Ignored, Observation, StateNode};
 use crate::cluster::change::Change;
 use crate::cluster::decision::{Action, Controller, Counts, Decision, Subject};
 use crate::cluster::outlook::{Coming, Outlook, Provider, Refusal};
+use crate::cluster::storage::VariantId;
 use crate::cluster::world::World;
 use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId, Rule, ShapeId};
 use crate::engine::{Agenda, Stream, Streams};
@@ -246,6 +247,7 @@ impl Provisioner {
             return self.finish(world.now, agenda);
         }
         self.waiting_for_sync = None;
+        self.tell_failures(without_claims(world.cluster), world);
         let observation = state::observe(world.cluster, options(world.scenario));
         let pods = pods_to_place(world.cluster, &observation.nodes, world.now);
         let whole_second = Time::ZERO + world.scenario.clocks.whole_second;
@@ -399,12 +401,12 @@ pub fn options(scenario: &Scenario) -> Options {
 /// (`GetPendingPods`, `CurrentlyReschedulablePods`).
 #[must_use]
 pub fn pods_to_place(cluster: &Cluster, nodes: &[StateNode], now: Time) -> Vec<PodId> {
-    let mut valid: BTreeMap<usize, bool> = BTreeMap::new();
+    let mut valid: BTreeMap<(ShapeId, Option<VariantId>), bool> = BTreeMap::new();
     let mut pods: Vec<PodId> = Vec::new();
     for id in &cluster.unbound {
-        let shape = cluster.pods[id.index()].shape.index();
+        let kind = (cluster.pods[id.index()].shape, cluster.storage.variant_of(*id));
         if state::is_provisionable(cluster, *id)
-            && *valid.entry(shape).or_insert_with(|| state::validate(&cluster.shapes[shape].spec).is_ok())
+            && *valid.entry(kind).or_insert_with(|| state::takes_part(cluster, *id).is_ok())
         {
             pods.push(*id);
         }
@@ -413,6 +415,20 @@ pub fn pods_to_place(cluster: &Cluster, nodes: &[StateNode], now: Time) -> Vec<P
     let theirs = leaving.flat_map(|node| cluster.nodes[node.index()].pods.iter().copied());
     pods.extend(theirs.filter(|id| state::pod_view(cluster, *id).is_currently_reschedulable(now)));
     pods
+}
+
+/// Pods that are left out for their claims of storage, and why.
+fn without_claims(cluster: &Cluster) -> Vec<(PodId, String)> {
+    if !cluster.storage.is_described() {
+        return Vec::new();
+    }
+    let waiting = cluster.unbound.iter().filter(|id| state::is_provisionable(cluster, **id));
+    waiting
+        .filter_map(|id| match state::takes_part(cluster, *id) {
+            Err(Ignored::Claim(fault)) => Some((*id, fault.to_string())),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The question where the pods run: its indices are those of `pods`, and of the pools and nodes that are returned with it.

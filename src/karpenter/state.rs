@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::disruption::model::{self, DoNotDisrupt, PdbState, PodView};
 use super::lifecycle::taints;
 use super::scheduling::{BoundPods, ExistingNode, HostPort, Input, Options, Pod, Pool, Shape, host_ports, labels};
+use super::storage;
 use crate::api::meta::Labels;
 use crate::api::pod::{NodeOperator, PodSpec, Taint};
 use crate::api::scalar::{IntOrPercent, parse_go_duration};
@@ -14,6 +15,7 @@ use crate::cluster::node::Node;
 use crate::cluster::node_class::NodeClass;
 use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::pod::{Owner, Phase};
+use crate::cluster::storage::{ClaimFault, VariantId};
 use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId};
 use crate::time::Time;
 use crate::units::Resources;
@@ -174,9 +176,22 @@ pub enum Ignored {
     RestrictedLabel(String),
     /// It keeps away from Karpenter's nodes (`karpenter.sh/nodepool DoesNotExist`); nothing is said about it.
     AvoidsKarpenter,
+    /// One of its claims of storage cannot be used.
+    Claim(ClaimFault),
 }
 
-/// Whether a pod of that spec takes part in planning (`provisioner.go: Validate`).
+/// Whether a pod takes part in planning (`provisioner.go: Validate`).
+///
+/// # Errors
+/// Why not.
+pub fn takes_part(cluster: &Cluster, id: PodId) -> Result<(), Ignored> {
+    let spec = &cluster.shape_of(id).spec;
+    validate(spec)?;
+    let accesses = cluster.storage.accesses(spec, cluster.storage.variant_of(id));
+    storage::validate(&accesses).map_err(Ignored::Claim)
+}
+
+/// Whether a pod of that spec takes part in planning, as far as its constraints decide (`provisioner.go: Validate`).
 ///
 /// # Errors
 /// Why not.
@@ -288,7 +303,8 @@ fn disruptions_allowed(cluster: &Cluster, pdb: &PodDisruptionBudget) -> u32 {
 /// Cluster state as the scheduler is asked about it.
 #[derive(Clone, Debug)]
 pub struct Observation<'a> {
-    /// The question without pods: catalogues, pools, nodes, DaemonSets and all shapes of the cluster by their ids.
+    /// The question without pods: catalogues, pools, nodes, DaemonSets and all shapes of the cluster, by their ids and then with the
+    /// places of ephemeral volumes.
     pub input: Input<'a>,
     /// By node of the question: what it is.
     pub nodes: Vec<StateNode>,
@@ -320,21 +336,35 @@ pub fn observe(cluster: &Cluster, options: Options) -> Observation<'_> {
             .collect(),
         nodes: nodes.iter().map(|node| existing(cluster, *node)).collect(),
         daemon_sets: daemons.map(|daemon| cluster.shapes[daemon.shape.index()].spec.as_ref()).collect(),
-        shapes: cluster
-            .shapes
-            .iter()
-            .map(|shape| Shape {
-                labels: &shape.labels,
-                spec: &shape.spec,
-                volumes: shape.spec.own_volumes(),
-                volume_topology: Vec::new(),
-            })
-            .collect(),
+        shapes: shapes(cluster),
         pods: Vec::new(),
         bound: Vec::new(),
         options,
     };
     Observation { input, nodes, pools }
+}
+
+/// Pod templates, and behind them those whose pods have ephemeral volumes that are in known places.
+fn shapes(cluster: &Cluster) -> Vec<Shape<'_>> {
+    let describe = |index: usize, variant: Option<VariantId>| {
+        let shape = &cluster.shapes[index];
+        Shape {
+            labels: &shape.labels,
+            spec: &shape.spec,
+            volumes: shape.spec.own_volumes(),
+            volume_topology: storage::requirements(&cluster.storage.accesses(&shape.spec, variant)),
+        }
+    };
+    let plain = (0..cluster.shapes.len()).map(|index| describe(index, None));
+    let variants = cluster.storage.variants().iter().enumerate();
+    let variants = variants.map(|(id, variant)| describe(variant.shape.index(), Some(VariantId(id as u32))));
+    plain.chain(variants).collect()
+}
+
+/// Which of the question's templates a pod is of.
+fn shape_of(cluster: &Cluster, id: PodId) -> usize {
+    let variant = cluster.storage.variant_of(id).map(|variant| cluster.shapes.len() + variant.0 as usize);
+    variant.unwrap_or(cluster.pods[id.index()].shape.index())
 }
 
 fn existing(cluster: &Cluster, state: StateNode) -> ExistingNode<'_> {
@@ -380,7 +410,7 @@ fn existing(cluster: &Cluster, state: StateNode) -> ExistingNode<'_> {
 #[must_use]
 pub fn scheduling_pod(cluster: &Cluster, id: PodId, whole_second: Time, gated: bool) -> Pod {
     let pod = &cluster.pods[id.index()];
-    Pod { shape: pod.shape.index(), created: pod.created.floor_second(whole_second), uid: pod.uid, gated }
+    Pod { shape: shape_of(cluster, id), created: pod.created.floor_second(whole_second), uid: pod.uid, gated }
 }
 
 /// Pods that stay where they are, by node and shape; `moved` are not counted.

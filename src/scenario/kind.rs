@@ -6,6 +6,7 @@ use crate::api::hpa::HorizontalPodAutoscaler;
 use crate::api::karpenter::{Ec2NodeClass, KwokNodeClass, NodeOverlay, NodePool};
 use crate::api::keda::{ScaledJob, ScaledObject};
 use crate::api::meta::ObjectMeta;
+use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, StorageClass};
 use crate::api::tree::Node;
 use crate::api::workload::{DaemonSet, Deployment, PodDisruptionBudget, PriorityClass};
 
@@ -96,6 +97,12 @@ kinds! {
     DaemonSet(DaemonSet) = "DaemonSet", "daemonSets", ["apps/v1"];
     /// A PriorityClass.
     PriorityClass(PriorityClass) = "PriorityClass", "priorityClasses", ["scheduling.k8s.io/v1"];
+    /// A PersistentVolumeClaim.
+    PersistentVolumeClaim(PersistentVolumeClaim) = "PersistentVolumeClaim", "persistentVolumeClaims", ["v1"];
+    /// A PersistentVolume.
+    PersistentVolume(PersistentVolume) = "PersistentVolume", "persistentVolumes", ["v1"];
+    /// A StorageClass.
+    StorageClass(StorageClass) = "StorageClass", "storageClasses", ["storage.k8s.io/v1"];
     /// A PodDisruptionBudget.
     PodDisruptionBudget(PodDisruptionBudget) = "PodDisruptionBudget", "podDisruptionBudgets", ["policy/v1", "policy/v1beta1"];
 }

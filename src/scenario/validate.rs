@@ -15,6 +15,7 @@ mod ranges;
 mod reservations;
 mod selectors;
 mod settings;
+mod storage;
 mod triggers;
 mod unwise;
 mod workloads;
@@ -70,6 +71,7 @@ pub fn check(
     empty(&cx, problems);
     limits::check(&cx, problems);
     names::check(&cx, problems);
+    storage::check(&cx, problems);
     workloads::check(&cx, problems);
     keda::check(&cx, problems);
     hpa::check(&cx, problems);

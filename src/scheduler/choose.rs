@@ -134,6 +134,9 @@ impl Chooser {
         if snapshot.node_count() == 0 {
             return Choice::NoNodes;
         }
+        if let Some(fault) = &snapshot.shape_of(id).traits.claims.fault {
+            return Choice::Unschedulable(Diagnosis::of_claims(snapshot.node_count(), fault));
+        }
         if let Some(diagnosis) = self.known_failure(snapshot, id) {
             return Choice::Unschedulable(diagnosis);
         }
@@ -155,6 +158,13 @@ impl Chooser {
             }
             1 => Choice::Node(self.feasible[0].slot),
             _ => Choice::Node(self.best(&attempt, tie)),
+        }
+    }
+
+    /// Forgets what it found out for a shape.
+    pub fn forget(&mut self, id: ShapeIndex) {
+        if let Some(memory) = self.memory.get_mut(id.0 as usize) {
+            *memory = ShapeMemory::default();
         }
     }
 
@@ -428,7 +438,8 @@ impl ShapeMemory {
             self.by_description[slot] = describe(attempt.shape, node);
         }
         let by_description = self.by_description[slot].rejection;
-        let rejection = by_description.or_else(|| reject_by_room(attempt.shape, node, &Resources::ZERO));
+        let room = || reject_by_room(attempt.shape, node, &Resources::ZERO);
+        let rejection = by_description.or_else(room).or_else(|| attempt.shape.traits.claims.reject(&node.spec));
         let verdict = Verdict {
             version: attempt.snapshot.versions[slot],
             value: rejection.map_or_else(|| room_score(attempt.shape, node, config) as i16, encode),

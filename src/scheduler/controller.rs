@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::pod::{EndReason, Owner};
+use crate::cluster::storage::VariantId;
 use crate::cluster::{Action, Change, Cluster, Controller, Decision, Detail, NodeId, PodId, Rule, Subject, World};
 use crate::engine::{Agenda, Stream, Streams, TokenBucket};
 use crate::scenario::Scenario;
@@ -17,6 +18,7 @@ use super::preemption::{Budget, preempt};
 use super::queue::{QueueConfig, SchedulingQueue};
 use super::shape::{PodTraits, ShapeIndex};
 use super::snapshot::{NodeSpec, Placed, Slot, Snapshot};
+use super::volumes::Claims;
 
 /// The slot of a pod that is on no node.
 const NOWHERE: u32 = u32::MAX;
@@ -59,8 +61,8 @@ pub struct Scheduler {
     latencies: Stream,
     ties: Stream,
     preemptions: Stream,
-    /// By the cluster's shape, and whether a Deployment's selector spreads its pods.
-    shapes: BTreeMap<(u32, Option<u32>), ShapeIndex>,
+    /// By the cluster's shape, whether a Deployment's selector spreads its pods, and where ephemeral volumes are.
+    shapes: BTreeMap<(u32, Option<u32>, Option<VariantId>), ShapeIndex>,
     /// By node.
     slots: Vec<Option<Slot>>,
     /// By slot.
@@ -139,6 +141,7 @@ impl Scheduler {
                 return;
             }
             Change::PodReady(pod) => return self.note_images(world, pod),
+            Change::ClaimsBound => return self.see_claims(world),
             _ => return,
         };
         let delay = world.scenario.latencies.scheduler_attempt.sample(&mut self.latencies);
@@ -297,6 +300,7 @@ impl Scheduler {
                 self.queue.remove(pod.0);
                 self.drop_nomination(pod);
                 self.place(pod, slot, shape, Some(world.now), false);
+                self.bind_claims(world, pod, self.nodes[slot]);
                 let latency = world.scenario.latencies.bind.sample(&mut self.latencies);
                 agenda.at(self.client.take(world.now) + latency, Event::Bind(pod, self.nodes[slot]));
                 self.client.take(world.now);
@@ -315,6 +319,26 @@ impl Scheduler {
                 self.report(world, pod, diagnosis, agenda);
             }
         }
+    }
+
+    /// Claims that wait for a node get their volumes before the binding is written (`volume_binding.go: Reserve`, `PreBind`).
+    fn bind_claims(&self, world: &mut World<'_>, pod: PodId, node: NodeId) {
+        for claim in world.cluster.bind_claims(pod, node) {
+            let detail = format!("claim {claim} gets a volume that {} reaches", world.cluster.nodes[node.index()].name);
+            decide(world, Subject::Pod(pod), Action::Bind, Rule::BindPodVolumes, detail);
+        }
+    }
+
+    /// Claims were bound: pods with them are held to the places of their volumes.
+    fn see_claims(&mut self, world: &World<'_>) {
+        for ((shape, _, variant), index) in &self.shapes {
+            let spec = &world.cluster.shapes[*shape as usize].spec;
+            if spec.attached_volumes() > 0 {
+                self.snapshot.set_claims(*index, Claims::of(&world.cluster.storage.accesses(spec, *variant)));
+                self.chooser.forget(*index);
+            }
+        }
+        self.wake(world.now, ClusterEvent::ClaimsBound);
     }
 
     /// Preemption, if it helps; else a nomination that stands without victims on their way is dropped.
@@ -438,7 +462,8 @@ impl Scheduler {
             Owner::Deployment(id) => Some(id),
             _ => None,
         };
-        let key = (record.shape.0, deployment.map(|id| id.0));
+        let variant = cluster.storage.variant_of(pod);
+        let key = (record.shape.0, deployment.map(|id| id.0), variant);
         if let Some(shape) = self.shapes.get(&key) {
             return *shape;
         }
@@ -449,6 +474,7 @@ impl Scheduler {
             priority: template.priority,
             preempts: template.may_preempt,
             workload_selector: deployment.map(|id| (*cluster.deployments[id.index()].selector).clone()),
+            claims: Claims::of(&cluster.storage.accesses(&template.spec, variant)),
         });
         self.shapes.insert(key, shape);
         let known = self.snapshot.shape_of(shape);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::cluster::storage::ClaimFault;
+
 use super::filter::{Plugin, Plugins};
 
 /// What one failed attempt found. Its text is the message of the pod's `PodScheduled=False` condition; a new text is a pod event.
@@ -28,9 +30,18 @@ pub enum Reason {
     Rejected(Plugin),
     /// A taint, by its key.
     Taint(String),
+    /// A claim of storage that cannot be used.
+    Claim(ClaimFault),
 }
 
 impl Diagnosis {
+    /// No node comes into question for a claim that cannot be used.
+    #[must_use]
+    pub fn of_claims(nodes: usize, fault: &ClaimFault) -> Diagnosis {
+        let reasons = vec![(Reason::Claim(fault.clone()), nodes as u32)];
+        Diagnosis { nodes, reasons, plugins: Plugins::NONE.with(Plugin::VolumeBinding), resolvable: false }
+    }
+
     /// Counts nodes.
     pub fn add(&mut self, reason: Reason, nodes: u32) {
         match self.reasons.binary_search_by(|(known, _)| known.cmp(&reason)) {
@@ -47,6 +58,7 @@ impl fmt::Display for Reason {
             Reason::TooManyPods => write!(f, "too many pods"),
             Reason::Rejected(plugin) => write!(f, "{}", plugin.name()),
             Reason::Taint(key) => write!(f, "untolerated taint {key}"),
+            Reason::Claim(fault) => write!(f, "{}", fault.for_scheduler()),
         }
     }
 }

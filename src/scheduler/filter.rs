@@ -24,6 +24,10 @@ pub enum Plugin {
     NodeResourcesFit,
     /// More volumes than the node's CSI driver attaches.
     NodeVolumeLimits,
+    /// A volume that the node does not reach, or a claim that cannot be used.
+    VolumeBinding,
+    /// A volume with labels of another zone or region.
+    VolumeZone,
     /// Spread constraint with `DoNotSchedule`.
     PodTopologySpread,
     /// Required pod (anti-)affinity, of the pod or against it.
@@ -45,7 +49,7 @@ pub struct Rejection {
 
 impl Plugin {
     /// All plugins in filter order.
-    pub const ALL: [Plugin; 9] = [
+    pub const ALL: [Plugin; 11] = [
         Plugin::NodeUnschedulable,
         Plugin::NodeName,
         Plugin::TaintToleration,
@@ -53,6 +57,8 @@ impl Plugin {
         Plugin::NodePorts,
         Plugin::NodeResourcesFit,
         Plugin::NodeVolumeLimits,
+        Plugin::VolumeBinding,
+        Plugin::VolumeZone,
         Plugin::PodTopologySpread,
         Plugin::InterPodAffinity,
     ];
@@ -68,6 +74,8 @@ impl Plugin {
             Plugin::NodePorts => "NodePorts",
             Plugin::NodeResourcesFit => "NodeResourcesFit",
             Plugin::NodeVolumeLimits => "NodeVolumeLimits",
+            Plugin::VolumeBinding => "VolumeBinding",
+            Plugin::VolumeZone => "VolumeZone",
             Plugin::PodTopologySpread => "PodTopologySpread",
             Plugin::InterPodAffinity => "InterPodAffinity",
         }

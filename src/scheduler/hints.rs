@@ -24,6 +24,8 @@ pub enum ClusterEvent<'a> {
     AssignedPodDeleted(&'a Shape),
     /// A pod was bound.
     AssignedPodAdded(&'a Shape),
+    /// Claims were bound: there are volumes, or they are taken.
+    ClaimsBound,
 }
 
 /// The plugins that would let a pod of the shape be tried again. Without `hints` (before 1.32) every plugin that registered for
@@ -36,6 +38,7 @@ pub fn waking_plugins(event: ClusterEvent<'_>, shape: &Shape, hints: bool) -> Pl
         ClusterEvent::NodeRemoved => Plugins::NONE.with(Plugin::PodTopologySpread),
         ClusterEvent::AssignedPodDeleted(gone) => pod_deleted(gone, shape, hints),
         ClusterEvent::AssignedPodAdded(bound) => pod_added(bound, shape),
+        ClusterEvent::ClaimsBound => Plugins::NONE.with(Plugin::VolumeBinding).with(Plugin::VolumeZone),
     }
 }
 
@@ -46,6 +49,7 @@ fn node_added(node: &NodeSpec, shape: &Shape, hints: bool) -> Plugins {
     let fits = fits_empty(node, shape);
     // The CSINode comes with its Node.
     let mut plugins = Plugins::NONE.with(Plugin::NodeName).with(Plugin::NodePorts).with(Plugin::NodeVolumeLimits);
+    plugins = plugins.with(Plugin::VolumeBinding).with(Plugin::VolumeZone);
     if fits {
         plugins = plugins.with(Plugin::NodeResourcesFit);
     }
@@ -94,6 +98,8 @@ fn node_changed(old: &NodeSpec, new: &NodeSpec, shape: &Shape, hints: bool) -> P
     wake(cordon, cordoned(shape, old) && !cordoned(shape, new), Plugin::NodeUnschedulable);
     let matches = |node| node_affinity_matches(shape, node);
     wake(labels, labels && !matches(old) && matches(new), Plugin::NodeAffinity);
+    wake(labels, labels, Plugin::VolumeBinding);
+    wake(labels, labels, Plugin::VolumeZone);
     wake(labels, labels && has_topology(new, shape), Plugin::PodTopologySpread);
     wake(labels, labels && has_topology(new, shape), Plugin::InterPodAffinity);
     // A spread constraint that honours taints sees a node appear when its taints go.

@@ -4,6 +4,8 @@ use crate::api::meta::{LabelSelector, Labels};
 use crate::api::pod::{Container, NodeInclusionPolicy, PodAffinityTerm, PodSpec, Toleration, WhenUnsatisfiable};
 use crate::units::{Resource, Resources};
 
+use super::volumes::Claims;
+
 /// Index of a [`Shape`] in its scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShapeIndex(pub u32);
@@ -27,6 +29,8 @@ pub struct PodTraits {
     pub preempts: bool,
     /// Selector of the workload (and Services) that the pod belongs to: what default spreading counts. `None` = no default spreading.
     pub workload_selector: Option<LabelSelector>,
+    /// What its claims of storage ask.
+    pub claims: Claims,
 }
 
 /// A port of the node that a pod takes.

@@ -7,6 +7,7 @@ use crate::api::pod::{Taint, TaintEffect};
 use crate::units::{Resource, Resources};
 
 use super::shape::{HostPort, PodTraits, Shape, ShapeIndex};
+use super::volumes::Claims;
 
 /// Zone label, by which the node list interleaves.
 pub const ZONE: &str = "topology.kubernetes.io/zone";
@@ -141,6 +142,12 @@ impl Snapshot {
         }
         self.shapes.push(shape);
         ShapeIndex(self.shapes.len() as u32 - 1)
+    }
+
+    /// The claims of a shape's pods ask something else now.
+    pub fn set_claims(&mut self, id: ShapeIndex, claims: Claims) {
+        self.shapes[id.0 as usize].traits.claims = claims;
+        self.version += 1;
     }
 
     /// A known shape.

@@ -14,6 +14,7 @@ use crate::cluster::node_group;
 use crate::cluster::nodeclaim::NodePool;
 use crate::cluster::pod::PodShape;
 use crate::cluster::state::Applied;
+use crate::cluster::storage::Storage;
 use crate::cluster::workload::{CapacityBuffer, DaemonSet, Deployment, Hpa, HpaStatus, ScaledJob, ScaledObject};
 use crate::cluster::{
     Cluster, DaemonSetId, DeploymentId, HpaId, NodeClassId, NodePoolId, ScaledJobId, ScaledObjectId, ShapeId,
@@ -53,6 +54,7 @@ pub fn build(scenario: &Scenario, streams: Streams) -> Result<Beginning, BuildEr
     cluster.pdbs.clone_from(&scenario.pdbs);
     cluster.priority_classes.clone_from(&scenario.priority_classes);
     add_node_classes(&mut cluster, scenario, streams)?;
+    cluster.storage = Storage::of(scenario, &cluster.catalogues[0].zones);
     let mut applied = Vec::new();
     add_node_pools(&mut cluster, scenario, &mut applied);
     add_daemon_sets(&mut cluster, scenario, &mut applied);

@@ -151,6 +151,9 @@ fn patch(now: Time, object: &Object, scenario: &Scenario, cluster: &mut Cluster)
         | Object::PodTemplate(_)
         | Object::KwokNodeClass(_)
         | Object::DaemonSet(_)
+        | Object::PersistentVolumeClaim(_)
+        | Object::PersistentVolume(_)
+        | Object::StorageClass(_)
         | Object::PriorityClass(_) => {}
     }
 }
@@ -246,6 +249,9 @@ fn delete(now: Time, kind: Kind, name: &str, cluster: &mut Cluster) {
         | Kind::PodTemplate
         | Kind::KwokNodeClass
         | Kind::DaemonSet
+        | Kind::PersistentVolumeClaim
+        | Kind::PersistentVolume
+        | Kind::StorageClass
         | Kind::PriorityClass => {}
     }
 }

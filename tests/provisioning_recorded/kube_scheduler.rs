@@ -9,6 +9,7 @@ use forescale::karpenter::lifecycle::taints;
 use forescale::scheduler::choose::{Choice, Chooser};
 use forescale::scheduler::shape::{PodTraits, ShapeIndex};
 use forescale::scheduler::snapshot::{NodeSpec, Placed, Snapshot};
+use forescale::scheduler::volumes::Claims;
 
 use super::case::{Case, State};
 
@@ -32,7 +33,14 @@ impl<'c> KubeScheduler<'c> {
         let mut snapshot = Snapshot::default();
         let shape = |(labels, spec): &(Labels, PodSpec)| {
             let (labels, spec) = (labels.clone(), spec.clone());
-            snapshot.shape(&PodTraits { labels, spec, priority: 0, preempts: true, workload_selector: None })
+            snapshot.shape(&PodTraits {
+                labels,
+                spec,
+                priority: 0,
+                preempts: true,
+                workload_selector: None,
+                claims: Claims::default(),
+            })
         };
         let shapes = case.shapes.iter().map(shape).collect();
         let mut scheduler =

@@ -93,9 +93,10 @@ impl<'a> Snapshot<'a> {
     #[must_use]
     pub fn base(&self, cluster: &'a Cluster, whole_second: Time) -> Base<'a> {
         let mut input = self.observation.input.clone();
-        let pending = cluster.unbound.iter().filter(|id| {
-            state::is_provisionable(cluster, **id) && state::validate(&cluster.shape_of(**id).spec).is_ok()
-        });
+        let pending = cluster
+            .unbound
+            .iter()
+            .filter(|id| state::is_provisionable(cluster, **id) && state::takes_part(cluster, **id).is_ok());
         input.pods = pending.map(|id| state::scheduling_pod(cluster, *id, whole_second, false)).collect();
         input.pods.extend(buffers::virtual_pods(cluster, whole_second));
         let pods = self.observation.nodes.iter().map(|node| {

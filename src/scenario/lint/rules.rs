@@ -247,6 +247,10 @@ rules! {
         "an object of a kind that is not simulated",
         "It scales or places pods in a way that the run does not have: look at this before trusting the results.",
         "docs/scenario-reference.md";
+    ClaimUnusable = "claim-unusable", Warning,
+        "a volume whose claim is not in the scenario, or cannot be bound",
+        "kube-scheduler places no pod with it, and Karpenter makes no node for it: add the PersistentVolumeClaim, its StorageClass or the PersistentVolume that it names. A scenario without any of the three is taken not to describe storage.",
+        "kubernetes `pkg/scheduler/framework/plugins/volumebinding/volume_binding.go: PreFilter`; karpenter `pkg/controllers/provisioning/scheduling/volumetopology.go: ValidatePersistentVolumeClaims`";
     GateOff = "gate-off", Warning,
         "a NodeOverlay or CapacityBuffer while its feature gate is off",
         "Karpenter reads these objects only behind the gates `NodeOverlay` and `CapacityBuffer`, which are off by default: until then they change nothing.",

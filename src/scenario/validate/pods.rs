@@ -43,6 +43,7 @@ pub(super) fn check(template: &PodTemplate, at: At<'_>, cx: &Context<'_>, proble
         );
     }
     check_placement(spec, at, problems);
+    super::storage::check_pod(spec, at, cx, problems);
 }
 
 fn check_container(container: &Container, at: At<'_>, problems: &mut Problems) {

@@ -7,6 +7,7 @@ use crate::engine::Streams;
 use crate::scheduler::preemption::preempt;
 use crate::scheduler::shape::PodTraits;
 use crate::scheduler::snapshot::{NodeSpec, Placed};
+use crate::scheduler::volumes::Claims;
 
 fn traits(toml: &str, priority: i32, selector: Option<&str>) -> PodTraits {
     let mut problems = Problems::default();
@@ -17,7 +18,7 @@ fn traits(toml: &str, priority: i32, selector: Option<&str>) -> PodTraits {
     let labels: crate::api::meta::Labels = [("app".to_owned(), app.to_owned())].into();
     let workload_selector =
         selector.map(|_| LabelSelector { match_labels: labels.clone(), match_expressions: Vec::new() });
-    PodTraits { labels, spec, priority, preempts: true, workload_selector }
+    PodTraits { labels, spec, priority, preempts: true, workload_selector, claims: Claims::default() }
 }
 
 fn node(name: &str, zone: &str, cpu: i64, gib: i64) -> NodeSpec {

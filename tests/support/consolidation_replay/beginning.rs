@@ -7,6 +7,7 @@ use forescale::karpenter::disruption::pass::POLLING_PERIOD;
 use forescale::karpenter::scheduling::requirement::Requirement;
 use forescale::karpenter::scheduling::requirements::Requirements;
 use forescale::scheduler::shape::PodTraits;
+use forescale::scheduler::volumes::Claims;
 use forescale::time::{Duration, Time};
 use serde_json::{Value, json};
 
@@ -30,6 +31,7 @@ impl Replay<'_> {
                 priority: 0,
                 preempts: true,
                 workload_selector: Some(selector),
+                claims: Claims::default(),
             };
             self.shapes.push(self.kube.shape(&traits));
             self.cluster.shape(labels, spec);
