@@ -27,8 +27,8 @@ pub use laws::{Broken, RunError};
 
 /// Rows of counts that a run remembers between events of the control plane, at most.
 const SAMPLES: i64 = 2000;
-/// With more messages than this the laws are checked less often than after every sample.
-const MESSAGES_CHECKED_PER_SAMPLE: usize = 500;
+/// With more messages, pods and instances than this the laws are checked less often than after every sample.
+const CHECKED_PER_SAMPLE: usize = 500;
 /// Most changes that may follow from one event: more is a loop among controllers.
 const MAX_CHANGES_PER_EVENT: usize = 10_000_000;
 
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
             }
             let Some((now, event)) = self.calendar.pop() else { return Ok(Ended::Duration) };
             self.handle(now, event);
-            self.settle(now);
+            self.settle_after(now, event);
             if matches!(event, Event::Sample) {
                 self.check_in_turn(now)?;
             }
@@ -233,13 +233,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Lets all who watch see what an event changed, and puts what the controllers want on the calendar.
-    fn settle(&mut self, now: Time) {
+    /// Lets all who watch see what an event changed, and puts what it made controllers want on the calendar. Most events change
+    /// nothing.
+    fn settle_after(&mut self, now: Time, event: Event) {
         if self.cluster.has_news() {
-            self.tell_all(now);
+            self.settle(now);
         } else {
             self.look_at_message(now);
+            self.controllers.collect_after(event, &mut self.calendar);
         }
+    }
+
+    /// Lets all who watch see what changed, and puts what the controllers want on the calendar.
+    fn settle(&mut self, now: Time) {
+        self.tell_all(now);
         self.controllers.collect(&mut self.calendar);
     }
 
@@ -285,11 +292,12 @@ impl<'a> Run<'a> {
         self.calendar.schedule(now + self.sample_every, Event::Sample);
     }
 
-    /// Checks all laws, if that is asked for: after every sample, or with many messages after so many samples that it stays a
-    /// small part of the work.
+    /// Checks all laws, if that is asked for: after every sample, or with many messages, pods and instances so far after so many
+    /// samples that it stays a small part of the work.
     fn check_in_turn(&mut self, now: Time) -> Result<(), Box<Broken>> {
-        self.checkable += MESSAGES_CHECKED_PER_SAMPLE;
-        if self.checkable < self.data.plane.sqs().most_messages() {
+        self.checkable += CHECKED_PER_SAMPLE;
+        let things = self.data.plane.sqs().most_messages() + self.cluster.pods.len() + self.cluster.instances.len();
+        if self.checkable < things {
             return Ok(());
         }
         self.checkable = 0;

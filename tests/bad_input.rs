@@ -37,7 +37,8 @@ fn known(region: &str) -> Known {
                 label("kubernetes.io/arch", arch),
                 label("kubernetes.io/os", "linux"),
                 label("node.kubernetes.io/instance-type", name),
-            ],
+            ]
+            .into(),
             allocatable: Resources::new(Cpu::from_milli(cpu * 1000 - 80), Memory::from_mib(gib * 1024 - 1300)),
         }
     })

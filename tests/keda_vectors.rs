@@ -252,7 +252,7 @@ fn trigger(input: &Value) -> Value {
         Err(_) => json!({ "error": true, "active": false }),
     };
     if let Some(metric) = scaler.external() {
-        answer["metric_name"] = json!(metric.name);
+        answer["metric_name"] = json!(*metric.name);
         answer["target_milli"] = json!(metric.target.milli());
     }
     answer
@@ -322,7 +322,7 @@ fn fallback(input: &Value) -> Value {
     } else {
         ExternalTarget::AverageValue(target)
     };
-    let metric = ExternalMetric { name: "metric".to_owned(), target };
+    let metric = ExternalMetric { name: "metric".into(), target };
     let mut health = Health::from([("metric".to_owned(), int(&input["failures"]) as u32)]);
     let raw = input["value"].as_i64().map(|value| value * 1000).ok_or_else(|| "failed".to_owned());
     let mut answer = match get_metrics_with_fallback(&context(&spec, input), &mut health, &metric, raw) {
@@ -391,7 +391,8 @@ fn state(input: &Value) -> Value {
     let mut status = Status::default();
     let found =
         get_scaled_object_state(&cache, &context(&spec, input), &mut status, |index| result(&input["results"][index]));
-    let values: Map<String, Value> = found.values.iter().map(|(name, milli)| (name.clone(), json!(milli))).collect();
+    let values: Map<String, Value> =
+        found.values.iter().map(|(name, milli)| (name.to_string(), json!(milli))).collect();
     json!({ "active": found.active, "error": found.error, "fallback": found.fallback_active, "values_milli": values })
 }
 

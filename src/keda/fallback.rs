@@ -70,7 +70,7 @@ pub fn get_metrics_with_fallback(
     let error = match (raw, fallback) {
         (Ok(value_milli), fallback) => {
             if fallback.is_some() {
-                health.insert(metric.name.clone(), 0);
+                health.insert(metric.name.to_string(), 0);
             }
             return Ok(Processed { value_milli, fallback_active: false });
         }
@@ -78,7 +78,7 @@ pub fn get_metrics_with_fallback(
         (Err(error), Some(_)) => error,
     };
     let Some(fallback) = fallback else { return Err(error) };
-    let failures = health.entry(metric.name.clone()).or_insert(0);
+    let failures = health.entry(metric.name.to_string()).or_insert(0);
     *failures = failures.saturating_add(1);
     if *failures <= fallback.failure_threshold {
         return Err(error);

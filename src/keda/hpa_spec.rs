@@ -140,8 +140,8 @@ fn get_scaled_object_metric_specs(spec: &ScaledObjectSpec, cache: &ScalersCache)
     }
     let mut names: Vec<&str> = Vec::new();
     for (_, _, metric) in cache.external() {
-        if names.contains(&metric.name.as_str()) {
-            return Err(HpaError::DuplicateMetric(metric.name.clone()));
+        if names.contains(&&*metric.name) {
+            return Err(HpaError::DuplicateMetric(metric.name.to_string()));
         }
         names.push(&metric.name);
     }
@@ -156,7 +156,7 @@ fn get_scaled_object_metric_specs(spec: &ScaledObjectSpec, cache: &ScalersCache)
             Some(TriggerMetricType::Utilization) => return Err(HpaError::Utilization),
         };
         specs.retain(|spec| spec.resource.is_some());
-        specs.push(external_spec(&ExternalMetric { name: COMPOSITE_METRIC_NAME.to_owned(), target }));
+        specs.push(external_spec(&ExternalMetric { name: COMPOSITE_METRIC_NAME.into(), target }));
     }
     match specs.iter().find(|spec| !has_positive_target(spec)) {
         Some(spec) => Err(HpaError::Target(spec.kind.as_str().to_owned())),
@@ -232,6 +232,6 @@ fn external_spec(metric: &ExternalMetric) -> MetricSpec {
             average_utilization: None,
         },
     };
-    let metric = MetricIdentifier { name: metric.name.clone(), selector: None };
+    let metric = MetricIdentifier { name: metric.name.to_string(), selector: None };
     MetricSpec { external: Some(ExternalMetricSource { metric, target }), ..EMPTY }
 }

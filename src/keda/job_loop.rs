@@ -138,15 +138,14 @@ impl JobLoops {
     /// Asks all triggers; the executor acts a little later.
     pub(super) fn poll(&mut self, id: ScaledJobId, turn: u32, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let Some(entry) = self.loops.get_mut(&id).filter(|entry| entry.turn == turn) else { return };
-        let record = &world.cluster.scaled_jobs[id.index()];
-        let (spec, name) = (record.spec.clone(), record.name.clone());
+        let spec = world.cluster.scaled_jobs[id.index()].spec.clone();
         let Some(scalers) = entry.scalers.clone() else { return };
         let max = max_replica_count(&spec);
         let mut samples = Vec::with_capacity(scalers.len());
         let mut failed = false;
         for (index, scaler) in scalers.iter().enumerate() {
             let Some(metric) = scaler.external() else { continue };
-            match query(world, Asker::ScaledJob(&name), index, scaler) {
+            match query(world, Asker::ScaledJob(id), index, scaler) {
                 Ok(sample) => {
                     let target = match metric.target {
                         ExternalTarget::AverageValue(milli) => milli,

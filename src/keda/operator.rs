@@ -315,8 +315,7 @@ impl Operator {
         let turn = entry.turn;
         let next = world.now + entry.interval;
         let record = &world.cluster.scaled_objects[object.index()];
-        let (spec, name) = (record.spec.clone(), record.name.clone());
-        let (generation, target) = (record.generation, record.target);
+        let (spec, generation, target) = (record.spec.clone(), record.generation, record.target);
         let built = scalers(entry, generation, &spec, capabilities);
         let (Ok(cache), Some(target)) = (built, target) else {
             agenda.at(next + clocks.keda_poll_slip, Event::Poll { object, turn });
@@ -325,7 +324,7 @@ impl Operator {
         let context = fallback_context(world, &spec, target, capabilities);
         let closed = entry.failing.is_some_and(|failing| !failing.by_poll && world.now < failing.to);
         let found = get_scaled_object_state(&cache, &context, &mut entry.status, |index| {
-            ask(world, Asker::ScaledObject(&name), index, &cache, closed)
+            ask(world, Asker::ScaledObject(object), index, &cache, closed)
         });
         let mut end = world.now + write;
         let mut patched = end;
@@ -391,8 +390,7 @@ impl Operator {
             return failure("the external metrics API does not answer");
         }
         let record = &world.cluster.scaled_objects[object.index()];
-        let (spec, name) = (record.spec.clone(), record.name.clone());
-        let (generation, target) = (record.generation, record.target);
+        let (spec, generation, target) = (record.spec.clone(), record.generation, record.target);
         let Some(entry) = self.objects.get_mut(&object) else { return failure("error getting scalers") };
         let (Ok(cache), Some(target)) = (scalers(entry, generation, &spec, capabilities), target) else {
             return failure("error getting scalers");
@@ -403,7 +401,7 @@ impl Operator {
         let mut asked = false;
         let pull = get_scaled_object_metrics(&cache, &context, &mut entry.status, &entry.records, metric, |index| {
             asked = true;
-            ask(world, Asker::ScaledObject(&name), index, &cache, closed)
+            ask(world, Asker::ScaledObject(object), index, &cache, closed)
         });
         if pull.scaler_error {
             let to = world.now + world.scenario.clocks.keda_failed_query;
@@ -415,7 +413,7 @@ impl Operator {
 }
 
 /// One query; while the other loop's failure throws the scalers away, a failure of this one does not count.
-fn ask(world: &mut World<'_>, asker: Asker<'_>, index: usize, cache: &ScalersCache, closed: bool) -> QueryResult {
+fn ask(world: &mut World<'_>, asker: Asker, index: usize, cache: &ScalersCache, closed: bool) -> QueryResult {
     match query(world, asker, index, &cache.triggers[index].scaler) {
         Err(QueryError::Failed(_)) if closed => Err(QueryError::CacheClosed),
         result => result,

@@ -7,6 +7,8 @@ pub mod resource;
 pub mod series;
 pub mod sqs;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::annotations::parse_bool;
@@ -124,7 +126,7 @@ impl ExternalTarget {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalMetric {
     /// Name, unique in its ScaledObject.
-    pub name: String,
+    pub name: Arc<str>,
     /// Target.
     pub target: ExternalTarget,
 }

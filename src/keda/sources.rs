@@ -5,21 +5,21 @@ use jiff::Timestamp;
 use super::scaler::series::CloudWatch;
 use super::scaler::{Partition, QueueCounts, Scaler, Source};
 use super::state::{QueryError, QueryResult};
-use crate::cluster::{QueueId, World};
+use crate::cluster::{QueueId, ScaledJobId, ScaledObjectId, World};
 use crate::scenario::series::SeriesSpec;
 use crate::time::Time;
 
 /// The object whose trigger is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker<'a> {
-    /// A ScaledObject, by name.
-    ScaledObject(&'a str),
-    /// A ScaledJob, by name.
-    ScaledJob(&'a str),
+pub enum Asker {
+    /// A ScaledObject.
+    ScaledObject(ScaledObjectId),
+    /// A ScaledJob.
+    ScaledJob(ScaledJobId),
 }
 
 /// One query of a trigger, the `index`-th of its object.
-pub fn query(world: &mut World<'_>, asker: Asker<'_>, index: usize, scaler: &Scaler) -> QueryResult {
+pub fn query(world: &mut World<'_>, asker: Asker, index: usize, scaler: &Scaler) -> QueryResult {
     let source = match scaler {
         Scaler::Sqs(sqs) => queue(world, &sqs.queue),
         Scaler::Cron(_) => clock(world),
@@ -64,11 +64,12 @@ fn datapoint(world: &World<'_>, series: &SeriesSpec, window: &CloudWatch) -> Opt
 }
 
 /// A trigger's series.
-fn series<'a>(world: &World<'a>, asker: Asker<'_>, index: usize) -> Option<&'a SeriesSpec> {
+fn series<'a>(world: &World<'a>, asker: Asker, index: usize) -> Option<&'a SeriesSpec> {
+    let cluster = &*world.cluster;
     world.scenario.series.iter().find(|series| {
         let named = match asker {
-            Asker::ScaledObject(name) => series.scaled_object.as_deref() == Some(name),
-            Asker::ScaledJob(name) => series.scaled_job.as_deref() == Some(name),
+            Asker::ScaledObject(id) => series.scaled_object.as_ref() == Some(&cluster.scaled_objects[id.index()].name),
+            Asker::ScaledJob(id) => series.scaled_job.as_ref() == Some(&cluster.scaled_jobs[id.index()].name),
         };
         named && series.trigger == index
     })

@@ -1,6 +1,7 @@
 //! A poll's and a pull's view of all triggers of a ScaledObject (`pkg/scaling/scale_handler.go`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::capabilities::Capabilities;
 use super::fallback::{FallbackContext, Health, Processed, get_metrics_with_fallback, scaling_modifiers};
@@ -128,9 +129,9 @@ pub struct ObjectState {
     /// Records for the cache.
     pub records: Records,
     /// Metric names of the active triggers.
-    pub active_triggers: Vec<String>,
+    pub active_triggers: Vec<Arc<str>>,
     /// Values after fallback by metric name, the composite one alone with a formula.
-    pub values: Vec<(String, i64)>,
+    pub values: Vec<(Arc<str>, i64)>,
 }
 
 /// Sums the triggers up for a poll; `query` asks one trigger by its index (`getScaledObjectState`, `getScalerState`).
@@ -160,7 +161,7 @@ pub fn get_scaled_object_state(
         let active = fallback || sampled_active;
         if trigger.use_cached_metrics {
             let value = processed.as_ref().map(|processed| processed.value_milli).map_err(Clone::clone);
-            state.records.insert(metric.name.clone(), Record { value, active });
+            state.records.insert(metric.name.to_string(), Record { value, active });
         }
         match processed {
             Err(_) => state.error = true,
@@ -173,6 +174,7 @@ pub fn get_scaled_object_state(
                     state.active = true;
                     state.active_triggers.push(metric.name.clone());
                 }
+                state.values.push((metric.name.clone(), value_milli));
                 values.push(NamedValue { trigger: &trigger.name, metric: &metric.name, value_milli });
             }
         }
@@ -194,14 +196,11 @@ fn apply_modifiers_to_state(
     values: &[NamedValue<'_>],
     substitutes: &[i64],
 ) {
-    let Some(modifiers) = scaling_modifiers(spec) else {
-        state.values = values.iter().map(|value| (value.metric.to_owned(), value.value_milli)).collect();
-        return;
-    };
+    let Some(modifiers) = scaling_modifiers(spec) else { return };
     state.active = false;
     state.active_triggers.clear();
     let composite = handle_scaling_modifiers(cache, spec, health, values, substitutes);
-    state.values = composite.into_iter().map(|value| (COMPOSITE_METRIC_NAME.to_owned(), value)).collect();
+    state.values = composite.into_iter().map(|value| (COMPOSITE_METRIC_NAME.into(), value)).collect();
     if state.error {
         return;
     }
@@ -215,7 +214,7 @@ fn apply_modifiers_to_state(
     };
     if state.values.iter().any(|(_, milli)| *milli as f64 / 1000.0 > threshold) {
         state.active = true;
-        state.active_triggers.push(COMPOSITE_METRIC_NAME.to_owned());
+        state.active_triggers.push(COMPOSITE_METRIC_NAME.into());
     }
 }
 
@@ -260,7 +259,7 @@ pub fn get_scaled_object_metrics(
         if !composite && !metric.name.eq_ignore_ascii_case(metric_name) {
             continue;
         }
-        let record = trigger.use_cached_metrics.then(|| records.get(&metric.name)).flatten();
+        let record = trigger.use_cached_metrics.then(|| records.get(&*metric.name)).flatten();
         let raw = match record {
             Some(record) => record.value.clone(),
             None => match query(index) {

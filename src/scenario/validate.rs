@@ -21,6 +21,7 @@ mod unwise;
 mod workloads;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use context::Context;
 pub use limits::MAX_AT_ONCE;
@@ -36,7 +37,7 @@ pub struct KnownType {
     /// Name.
     pub name: String,
     /// Labels its nodes carry: key and possible values.
-    pub labels: Vec<(String, Vec<String>)>,
+    pub labels: Arc<Vec<(String, Vec<String>)>>,
     /// What pods may request of a node.
     pub allocatable: Resources,
 }

@@ -45,11 +45,19 @@ macro_rules! controllers {
 
             /// Puts what the controllers want on the calendar.
             pub fn collect(&mut self, calendar: &mut Calendar<Event>) {
-                $( if !self.$field.1.is_empty() {
-                    for (at, event) in self.$field.1.drain() {
-                        calendar.schedule(at, Event::$variant(event));
-                    }
+                $( for (at, event) in self.$field.1.drain() {
+                    calendar.schedule(at, Event::$variant(event));
                 } )*
+            }
+
+            /// Puts on the calendar what an event made its controller want, where nobody else saw anything.
+            pub fn collect_after(&mut self, event: Event, calendar: &mut Calendar<Event>) {
+                match event {
+                    $( Event::$variant(_) => for (at, event) in self.$field.1.drain() {
+                        calendar.schedule(at, Event::$variant(event));
+                    }, )*
+                    Event::Apply(_) | Event::Change(_) | Event::Sample | Event::Look => {}
+                }
             }
         }
     };

@@ -110,7 +110,7 @@ fn said(name: &str, settings: &[Setting<'_>]) -> Vec<String> {
                 let labels = labels::of(row, "us-east-1", AmiFamily::Al2023);
                 KnownType {
                     name: name.to_owned(),
-                    labels,
+                    labels: labels.into(),
                     allocatable: NodeSettings::of_family(AmiFamily::Al2023).allocatable(row),
                 }
             })

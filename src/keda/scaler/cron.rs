@@ -42,7 +42,7 @@ impl CronScaler {
         let name = format!("cron-{zone_name}-{}-{}", parse_cron_time_format(start), parse_cron_time_format(end));
         Ok(CronScaler {
             metric: ExternalMetric {
-                name: generate_metric_name_with_index(index, &normalize_string(&name)),
+                name: generate_metric_name_with_index(index, &normalize_string(&name)).into(),
                 target: ExternalTarget::new(trigger.metric_type, 1000)?,
             },
             start: schedule("start", start, zone.clone())?,

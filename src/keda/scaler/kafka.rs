@@ -51,7 +51,7 @@ impl KafkaScaler {
         };
         Ok(KafkaScaler {
             metric: ExternalMetric {
-                name: generate_metric_name_with_index(index, &normalize_string(&name)),
+                name: generate_metric_name_with_index(index, &normalize_string(&name)).into(),
                 target: ExternalTarget::new(trigger.metric_type, lag_threshold.saturating_mul(1000))?,
             },
             lag_threshold,

@@ -204,7 +204,7 @@ impl SeriesScaler {
         };
         Ok(SeriesScaler {
             metric: ExternalMetric {
-                name: generate_metric_name_with_index(index, &normalize_string(&name)),
+                name: generate_metric_name_with_index(index, &normalize_string(&name)).into(),
                 target: ExternalTarget::new(trigger.metric_type, generate_metric_in_milli(target))?,
             },
             activation: metadata.number(kind.activation, 0.0)?,

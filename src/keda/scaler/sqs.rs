@@ -47,7 +47,7 @@ impl SqsScaler {
         let name = normalize_string(&format!("aws-sqs-{queue}"));
         Ok(SqsScaler {
             metric: ExternalMetric {
-                name: generate_metric_name_with_index(index, &name),
+                name: generate_metric_name_with_index(index, &name).into(),
                 target: ExternalTarget::new(trigger.metric_type, length.saturating_mul(1000))?,
             },
             queue,
