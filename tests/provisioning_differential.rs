@@ -8,7 +8,7 @@ use forescale::api::karpenter::NodePoolSpec;
 use forescale::api::meta::Labels;
 use forescale::api::pod::{PodSpec, Taint};
 use forescale::cluster::catalogue::{
-    CapacityType, Catalogue, InstanceType, Offering, Reservation, ReservationId, ZoneId,
+    CapacityType, Catalogue, InstanceType, Offering, Reservation, ReservationId, ReservationKind, ZoneId,
 };
 use forescale::engine::{Stream, Streams};
 use forescale::karpenter::scheduling::requirements::Requirements;
@@ -283,7 +283,11 @@ fn catalogue(stream: &mut Stream) -> Catalogue {
     // Instances of several types may come from one reservation, and a pool may know a reservation as it was before.
     let reservation = |number: u16| Reservation {
         id: format!("cr-{number}"),
-        capacity_block: number == 0,
+        kind: match number {
+            0 => ReservationKind::CapacityBlock,
+            1 => ReservationKind::Interruptible,
+            _ => ReservationKind::Default,
+        },
         left: stream.below(3) as u32,
     };
     let reservations = (0..RESERVATIONS).map(reservation).collect();

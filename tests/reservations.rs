@@ -174,6 +174,40 @@ fn a_capacity_block_is_left_forty_minutes_before_its_end_and_reclaimed_ten_minut
     assert_eq!(named(&outcome, "CapacityBlockEnds"), 1);
 }
 
+/// Its owner wants it back after twenty minutes: notice two minutes before, upon which Karpenter moves to what else there is. Without its
+/// queue Karpenter hears nothing, and EC2 takes the instances at the end.
+#[test]
+fn an_interruptible_reservation_is_left_when_its_owner_takes_it_back() {
+    let text = |replicas: u32| {
+        format!("{}{}", web(replicas, QUIET, SELECTED), reservation(2, "interruptible = true\nuntil = \"20m\""))
+    };
+    let outcome = run_for("40m", &text(2));
+    let nodes = nodes_of(&outcome, "workers");
+    assert_eq!((bought(&outcome, CapacityType::Reserved), bought(&outcome, CapacityType::OnDemand)), (2, 2));
+    assert_eq!((named(&outcome, "ReservationInterruptionWarning"), launched_into(&outcome)), (2, 2));
+    for node in nodes.iter().filter(|node| node.info.capacity_type == Some(CapacityType::Reserved)) {
+        assert_eq!(node.reason, "Interrupted");
+        let (draining, gone) = (node.draining.expect("drained"), node.terminated.expect("gone"));
+        assert!((1080.0..1090.0).contains(&draining.as_secs_f64()), "{draining:?}");
+        assert!(gone.as_secs_f64() <= 1200.0, "{gone:?}");
+    }
+    let outcome = run_with("40m", &text(1), &[("karpenter.interruptionQueue", "false")]);
+    let first = nodes_of(&outcome, "workers")[0];
+    assert_eq!(first.terminated.expect("taken").as_secs_f64(), 1200.0);
+    assert_eq!((named(&outcome, "syncCapacityType"), bought(&outcome, CapacityType::OnDemand)), (0, 1));
+}
+
+/// Pods that ask for capacity that stays get none of it.
+#[test]
+fn a_pool_may_keep_out_of_interruptible_reservations() {
+    let requirement = "requirements = [\n{ key = \"karpenter.k8s.aws/capacity-reservation-interruptible\", operator = \"NotIn\", values = [\"true\"] },";
+    let into = |more: &str| {
+        let text = web(1, QUIET, SELECTED).replacen("requirements = [", requirement, 1);
+        launched_into(&run_for("10m", &format!("{text}{}", reservation(1, more))))
+    };
+    assert_eq!((into(""), into("interruptible = true")), (1, 0));
+}
+
 #[test]
 fn nodes_drift_when_their_reservation_is_no_longer_selected() {
     let change = "[[changes]]\nat = \"5m\"\n\

@@ -45,13 +45,25 @@ pub struct Offering {
     pub reservation: Option<ReservationId>,
 }
 
+/// Kinds of capacity reservations, in the order in which Karpenter takes them at the same price (`CapacityReservationTypeFilter`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReservationKind {
+    /// On-Demand Capacity Reservation.
+    #[default]
+    Default,
+    /// Capacity block.
+    CapacityBlock,
+    /// On-Demand Capacity Reservation that its owner may take back.
+    Interruptible,
+}
+
 /// A capacity reservation as Karpenter knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// Its id at EC2, `cr-0123456789abcdef0`.
     pub id: String,
-    /// Whether it is a capacity block.
-    pub capacity_block: bool,
+    /// What kind of reservation it is.
+    pub kind: ReservationKind,
     /// Instances that can still be launched into it.
     pub left: u32,
 }
@@ -102,11 +114,23 @@ impl CapacityType {
     }
 }
 
-impl Reservation {
+impl ReservationKind {
     /// Value of `karpenter.k8s.aws/capacity-reservation-type`.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        if self.capacity_block { "capacity-block" } else { "default" }
+    pub const fn type_label(self) -> &'static str {
+        match self {
+            ReservationKind::Default | ReservationKind::Interruptible => "default",
+            ReservationKind::CapacityBlock => "capacity-block",
+        }
+    }
+
+    /// Value of `karpenter.k8s.aws/capacity-reservation-interruptible`.
+    #[must_use]
+    pub const fn interruptible_label(self) -> &'static str {
+        match self {
+            ReservationKind::Default | ReservationKind::CapacityBlock => "false",
+            ReservationKind::Interruptible => "true",
+        }
     }
 }
 

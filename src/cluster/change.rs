@@ -118,6 +118,8 @@ pub enum Change {
     InstanceState(InstanceId),
     /// The cloud announced that it will take a Spot instance back in two minutes.
     SpotInterruptionWarning(InstanceId),
+    /// The cloud announced that the owner of an instance's capacity reservation takes it back in two minutes.
+    ReservationInterruptionWarning(InstanceId),
     /// The cloud recommends to rebalance a Spot instance.
     RebalanceRecommendation(InstanceId),
     /// After SIGTERM, the process of this pod ended of its own accord.

@@ -552,6 +552,10 @@ rules! {
     CapacityBlockEnds = "CapacityBlockEnds", Accidents,
         "EC2: Capacity Blocks for ML, how they work",
         "the instance would have stayed with a later end of the capacity block";
+    /// The owner of an interruptible capacity reservation takes its instances back.
+    ReservationInterruptionWarning = "ReservationInterruptionWarning", Accidents,
+        "EC2: Interruptible Capacity Reservations",
+        "the instance would have stayed in a reservation that is not interruptible, or with a later end of it";
     /// The subnet has no address left.
     InsufficientFreeAddresses = "InsufficientFreeAddressesInSubnet", Launch,
         "karpenter-provider-aws pkg/errors/errors.go: IsUnfulfillableCapacity",

@@ -1,7 +1,9 @@
 //! What Karpenter's AWS provider asks EC2 for, given a NodeClaim (karpenter-provider-aws `pkg/providers/instance/instance.go:
 //! Create`, `pkg/providers/instance/filter/filter.go`).
 
-use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ReservationId, TypeId, ZoneId};
+use crate::cluster::catalogue::{
+    CapacityType, Catalogue, InstanceType, Offering, ReservationId, ReservationKind, TypeId, ZoneId,
+};
 use crate::units::{Resource, Resources};
 
 /// Most instance types in one request (`instance.go: maxInstanceTypes`).
@@ -122,12 +124,12 @@ fn compatible_available(catalogue: &Catalogue, request: &LaunchRequest<'_>) -> V
 /// Keeps the offerings from capacity reservations of one kind, the one with the cheapest offering, if there are any: a request has
 /// a single market (`CapacityReservationTypeFilter`).
 fn keep_one_reservation_kind(catalogue: &Catalogue, candidates: &mut Vec<Candidate>) {
-    let is_block = |offering: &Offering| offering.reservation.map(|id| catalogue.reservation(id).capacity_block);
+    let kind = |offering: &Offering| offering.reservation.map(|id| catalogue.reservation(id).kind);
     let all = candidates.iter().flat_map(|candidate| &candidate.offerings);
-    let kinds = all.filter_map(|offering| Some((offering.price, is_block(offering)?)));
-    let Some((_, block)) = kinds.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { return };
+    let kinds = all.filter_map(|offering| Some((offering.price, kind(offering)?)));
+    let Some((_, kept)) = kinds.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else { return };
     for candidate in candidates.iter_mut() {
-        candidate.offerings.retain(|offering| is_block(offering) == Some(block));
+        candidate.offerings.retain(|offering| kind(offering) == Some(kept));
     }
     candidates.retain(|candidate| !candidate.offerings.is_empty());
 }
@@ -135,7 +137,7 @@ fn keep_one_reservation_kind(catalogue: &Catalogue, candidates: &mut Vec<Candida
 /// Of capacity blocks a request names one (`CapacityBlockFilter`).
 fn keep_one_capacity_block(catalogue: &Catalogue, candidates: &mut Vec<Candidate>) {
     let first = candidates.first().and_then(|candidate| candidate.offerings.first()?.reservation);
-    if !first.is_some_and(|id| catalogue.reservation(id).capacity_block) {
+    if !first.is_some_and(|id| catalogue.reservation(id).kind == ReservationKind::CapacityBlock) {
         return;
     }
     for candidate in candidates.iter_mut() {
@@ -307,14 +309,13 @@ mod tests {
         }
     }
 
-    fn reservations(kinds: &[(bool, u32)]) -> Vec<Reservation> {
+    const ODCR: ReservationKind = ReservationKind::Default;
+    const BLOCK: ReservationKind = ReservationKind::CapacityBlock;
+    const INTERRUPTIBLE: ReservationKind = ReservationKind::Interruptible;
+
+    fn reservations(kinds: &[(ReservationKind, u32)]) -> Vec<Reservation> {
         let numbered = kinds.iter().enumerate();
-        let made = |(i, (capacity_block, left)): (usize, &(bool, u32))| Reservation {
-            id: format!("cr-{i}"),
-            capacity_block: *capacity_block,
-            left: *left,
-        };
-        numbered.map(made).collect()
+        numbered.map(|(i, (kind, left))| Reservation { id: format!("cr-{i}"), kind: *kind, left: *left }).collect()
     }
 
     fn launched_into(plan: &FleetRequest) -> Vec<(u32, u16, u16)> {
@@ -330,7 +331,7 @@ mod tests {
             instance_type("x.c", 2, &[(0, OD, 0.01)]),
         ];
         let (mut catalogue, ids) = catalogue(types);
-        catalogue.reservations = reservations(&[(false, 2), (false, 7), (false, 1), (true, 9)]);
+        catalogue.reservations = reservations(&[(ODCR, 2), (ODCR, 7), (ODCR, 1), (BLOCK, 9)]);
         reserved(&mut catalogue, &[(0, 0, 0, 1e-8), (0, 0, 1, 1e-8), (0, 1, 2, 1e-8), (1, 0, 3, 1e-8)]);
         let fleet = plan(&catalogue, &request(&ids)).expect("a plan");
         assert_eq!(fleet.capacity_type, CapacityType::Reserved);
@@ -346,9 +347,28 @@ mod tests {
     fn one_capacity_block_goes_into_a_request() {
         let types = vec![instance_type("x.a", 2, &[(0, OD, 0.1)]), instance_type("x.b", 2, &[(0, OD, 0.2)])];
         let (mut catalogue, ids) = catalogue(types);
-        catalogue.reservations = reservations(&[(true, 2), (true, 7), (true, 1), (false, 1)]);
+        catalogue.reservations = reservations(&[(BLOCK, 2), (BLOCK, 7), (BLOCK, 1), (ODCR, 1)]);
         reserved(&mut catalogue, &[(0, 0, 0, 3e-8), (1, 0, 1, 2e-8), (1, 1, 2, 1e-8), (0, 1, 3, 2e-8)]);
         assert_eq!(launched_into(&plan(&catalogue, &request(&ids)).expect("a plan")), [(1, 1, 2)]);
+    }
+
+    /// At one price a plain reservation comes before a capacity block, and that before an interruptible one; a lower price decides.
+    #[test]
+    fn kinds_of_reservations_have_an_order() {
+        let into = |kinds: &[ReservationKind], prices: &[f64]| {
+            let types = kinds.iter().enumerate().map(|(i, _)| instance_type(&format!("x.{i}"), 2, &[(0, OD, 0.1)]));
+            let (mut catalogue, ids) = catalogue(types.collect());
+            catalogue.reservations = reservations(&kinds.iter().map(|kind| (*kind, 1)).collect::<Vec<_>>());
+            for (number, price) in prices.iter().enumerate() {
+                reserved(&mut catalogue, &[(number, 0, number as u16, *price)]);
+            }
+            let fleet = plan(&catalogue, &request(&ids)).expect("a plan");
+            fleet.overrides.iter().map(|o| kinds[o.instance_type.0 as usize]).collect::<Vec<_>>()
+        };
+        let all = [INTERRUPTIBLE, BLOCK, ODCR, INTERRUPTIBLE];
+        assert_eq!(into(&all, &[1e-8; 4]), [ODCR]);
+        assert_eq!(into(&all[..2], &[1e-8; 2]), [BLOCK]);
+        assert_eq!(into(&all, &[1e-8, 2e-8, 2e-8, 3e-8]), [INTERRUPTIBLE, INTERRUPTIBLE]);
     }
 
     #[test]

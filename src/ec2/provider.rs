@@ -73,6 +73,8 @@ pub enum Event {
     ReservationEnds(u16),
     /// EC2 takes back the instances of the capacity block of that number.
     BlockReclaim(u16),
+    /// The instances of the interruptible capacity reservation of that number get notice.
+    ReservationNotice(u16),
     /// The scenario's fault of that number begins.
     Fault(u32),
 }
@@ -209,6 +211,7 @@ impl Ec2 {
             Event::ReservationBegins(number) => self.reservation_begins(ReservationId(number), world),
             Event::ReservationEnds(number) => self.reservation_ends(ReservationId(number), world),
             Event::BlockReclaim(number) => self.reclaim_block(ReservationId(number), world, agenda),
+            Event::ReservationNotice(number) => self.notice_reserved(ReservationId(number), world, agenda),
             Event::Fault(number) => self.fault(number, world, agenda),
         }
     }
@@ -320,8 +323,11 @@ impl Ec2 {
     /// (`interruption/utils.go: markUnavailableOfferings`).
     fn mark_interrupted_offering(&mut self, id: NodeClaimId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let claim = &world.cluster.nodeclaims[id.index()];
-        if claim.end != Some("Interrupted") || claim.capacity_type != Some(CapacityType::Spot) {
+        if claim.end != Some("Interrupted") {
             return;
+        }
+        if claim.capacity_type != Some(CapacityType::Spot) {
+            return self.mark_interrupted_reservation(id, world);
         }
         let (Some(instance_type), Some(zone)) = (claim.instance_type, claim.zone) else { return };
         let catalogue = world.cluster.catalogue_of(claim.pool);

@@ -40,7 +40,8 @@ impl Slots {
     #[must_use]
     pub fn free(&self, id: ReservationId, now: Time) -> u32 {
         let (reservation, used) = (&self.reservations[usize::from(id.0)], self.used[usize::from(id.0)]);
-        if reservation.is_active(now) { reservation.instance_count - used } else { 0 }
+        let wanted_back = reservation.notice().is_some_and(|notice| notice <= now);
+        if reservation.is_active(now) && !wanted_back { reservation.instance_count - used } else { 0 }
     }
 
     /// Takes one; whether there was one.
@@ -61,6 +62,7 @@ impl Slots {
         let fits = |(index, reservation): &(usize, &CapacityReservation)| {
             reservation.instance_match_criteria == InstanceMatchCriteria::Open
                 && !reservation.is_block()
+                && !reservation.interruptible
                 && reservation.instance_type == instance_type
                 && reservation.zone == zone
                 && self.free(ReservationId(*index as u16), now) > 0
@@ -85,6 +87,15 @@ mod tests {
         assert_eq!((slots.free(id, at(59)), slots.free(id, at(60))), (1, 0));
         assert_eq!(slots.open_to("m5.large", "us-east-1a", at(20)), Some(id));
         assert_eq!(slots.open_to("m5.large", "us-east-1b", at(20)), None);
+    }
+
+    #[test]
+    fn an_interruptible_reservation_is_closed_two_minutes_before_its_end_and_never_open() {
+        let (id, at) = (ReservationId(0), |minutes| Time::ZERO + Duration::from_mins(minutes));
+        let mut slots = Slots::of(&[CapacityReservation { interruptible: true, ..CapacityReservation::example() }]);
+        assert_eq!(slots.open_to("m5.large", "us-east-1a", at(20)), None);
+        assert_eq!((slots.free(id, at(57)), slots.free(id, at(58))), (2, 0));
+        assert!(slots.take(id, at(57)) && !slots.take(id, at(58)));
     }
 
     #[test]

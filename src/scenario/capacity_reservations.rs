@@ -8,6 +8,9 @@ use crate::api::scalar::Quantity;
 use crate::time::{Duration, Time};
 use crate::{choice, object};
 
+/// Time between notice and end of the instances of an interruptible reservation (EC2 user guide, interruptible Capacity Reservations).
+pub const INTERRUPTIBLE_NOTICE: Duration = Duration::from_mins(2);
+
 object! {
     /// Instances of one type in one zone that EC2 keeps for the account (an On-Demand Capacity Reservation or a capacity block). They are paid for
     /// from its beginning to its end, used or not. Karpenter uses those that an EC2NodeClass selects by `capacityReservationSelectorTerms`.
@@ -22,6 +25,8 @@ object! {
         pub instance_count: u32 = 1,
         /// Kind.
         pub reservation_type: ReservationType = ReservationType::Default,
+        /// Whether its owner may take it back: at `until`, two minutes after notice, its instances are gone. Such a reservation takes only instances that name it.
+        pub interruptible: bool = false,
         /// Which instances of the account may use it.
         pub instance_match_criteria: InstanceMatchCriteria = InstanceMatchCriteria::Open,
         /// Account that owns it, for selector terms with `ownerID`.
@@ -75,6 +80,7 @@ impl CapacityReservation {
             zone: "us-east-1a".to_owned(),
             instance_count: 2,
             reservation_type: ReservationType::Default,
+            interruptible: false,
             instance_match_criteria: InstanceMatchCriteria::Open,
             owner_id: Some("012345678901".to_owned()),
             tags: [("team".to_owned(), "shop".to_owned())].into(),
@@ -82,6 +88,13 @@ impl CapacityReservation {
             until: Some(Duration::from_mins(60)),
             per_hour: None,
         }
+    }
+
+    /// When its instances get notice that its owner takes it back; `None` = never.
+    #[must_use]
+    pub fn notice(&self) -> Option<Time> {
+        let ends = self.until.filter(|_| self.interruptible && !self.is_block())?;
+        Some(Time::ZERO + (ends - INTERRUPTIBLE_NOTICE).max(self.from))
     }
 
     /// Whether it is a capacity block.

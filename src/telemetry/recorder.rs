@@ -152,11 +152,12 @@ impl Recorder {
                 }
             }
             Change::NodeClaimDeleting(id) => self.nodeclaim_ends(now, cluster.nodeclaims[id.index()].end),
-            Change::SpotInterruptionWarning(id) => {
+            Change::SpotInterruptionWarning(id) | Change::ReservationInterruptionWarning(id) => {
                 self.interrupted.push((id, now));
                 let instance = &cluster.instances[id.index()];
                 let catalogue = &cluster.catalogues[instance.node_class.index()];
-                let text = format!("Spot interruption of {}", catalogue.get(instance.instance_type).name);
+                let kind = if instance.reservation.is_some() { "Reservation" } else { "Spot" };
+                let text = format!("{kind} interruption of {}", catalogue.get(instance.instance_type).name);
                 self.mark(now, MarkKind::Interruption, text);
             }
             _ => {}

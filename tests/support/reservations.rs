@@ -1,6 +1,6 @@
 //! Capacity reservations of the catalogues of tests.
 
-use forescale::cluster::catalogue::{CapacityType, Catalogue, Reservation, ReservationId};
+use forescale::cluster::catalogue::{CapacityType, Catalogue, Reservation, ReservationId, ReservationKind};
 
 /// Puts a reservation behind every reserved offering; `left` tells how many instances it has for a type.
 pub fn reserve(catalogue: &mut Catalogue, mut left: impl FnMut(&str) -> u32) {
@@ -9,7 +9,7 @@ pub fn reserve(catalogue: &mut Catalogue, mut left: impl FnMut(&str) -> u32) {
             offering.reservation = Some(ReservationId(catalogue.reservations.len() as u16));
             catalogue.reservations.push(Reservation {
                 id: format!("cr-{}", catalogue.reservations.len()),
-                capacity_block: false,
+                kind: ReservationKind::Default,
                 left: left(&instance_type.name),
             });
         }

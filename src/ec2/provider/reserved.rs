@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::{Ec2, Event};
-use crate::cluster::catalogue::{CapacityType, Catalogue, Offering, Reservation, ReservationId, TypeId};
+use crate::cluster::catalogue::{
+    CapacityType, Catalogue, Offering, Reservation, ReservationId, ReservationKind, TypeId,
+};
 use crate::cluster::instance::InstanceState;
 use crate::cluster::reservation::CapacityReservation;
 use crate::cluster::{Action, Change, Cluster, InstanceId, NodeClaimId, NodeClassId, Rule, Subject, World};
@@ -14,7 +16,7 @@ use crate::ec2::overlay::Overlays;
 use crate::ec2::reservations::{BLOCK_RECLAIM, POLL, PRICE_DIVISOR, Slots, is_expiring};
 use crate::engine::Agenda;
 use crate::scenario::Scenario;
-use crate::scenario::capacity_reservations::is_selected;
+use crate::scenario::capacity_reservations::{self, INTERRUPTIBLE_NOTICE, is_selected};
 use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
 use crate::units::Usd;
@@ -49,10 +51,18 @@ fn ids(scenario: &Scenario) -> impl Iterator<Item = ReservationId> + use<> {
     (0..scenario.capacity_reservations.len()).map(|id| ReservationId(id as u16))
 }
 
+fn kind_of(reservation: &capacity_reservations::CapacityReservation) -> ReservationKind {
+    match (reservation.is_block(), reservation.interruptible) {
+        (true, _) => ReservationKind::CapacityBlock,
+        (false, true) => ReservationKind::Interruptible,
+        (false, false) => ReservationKind::Default,
+    }
+}
+
 /// Labels of an instance that Karpenter launched into a reservation.
 pub(super) fn labels(catalogue: &Catalogue, id: ReservationId) -> [(String, String); 3] {
     let reservation = catalogue.reservation(id);
-    let values = [reservation.id.as_str(), reservation.kind(), "false"];
+    let values = [reservation.id.as_str(), reservation.kind.type_label(), reservation.kind.interruptible_label()];
     std::array::from_fn(|i| (LABELS[i].to_owned(), values[i].to_owned()))
 }
 
@@ -71,6 +81,9 @@ impl Ec2 {
             agenda.at(reservation.begins(), Event::ReservationBegins(number as u16));
             if reservation.ends() < Time::MAX {
                 agenda.at(reservation.ends(), Event::ReservationEnds(number as u16));
+            }
+            if let Some(notice) = reservation.notice() {
+                agenda.at(notice, Event::ReservationNotice(number as u16));
             }
             if reservation.is_block() {
                 agenda.at(reservation.ends() - BLOCK_RECLAIM, Event::BlockReclaim(number as u16));
@@ -159,6 +172,31 @@ impl Ec2 {
         }
     }
 
+    /// The owner of an interruptible reservation wants its instances back: they get notice (EC2 user guide, interruptible Capacity
+    /// Reservations).
+    pub(super) fn notice_reserved(&mut self, id: ReservationId, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        for instance in self.instances_in(id, world) {
+            let detail = "the owner of its capacity reservation takes it back in two minutes".to_owned();
+            let rule = Rule::ReservationInterruptionWarning;
+            Self::log(world, Subject::Instance(instance), Action::Notice, rule, detail);
+            world.cluster.announce(Change::ReservationInterruptionWarning(instance));
+            agenda.at(world.now + INTERRUPTIBLE_NOTICE, Event::TakeBack(instance));
+        }
+    }
+
+    /// A NodeClaim that is deleted because the owner of its reservation wants that back leaves none of it to others
+    /// (`interruption/utils.go: markUnavailableOfferings`).
+    pub(super) fn mark_interrupted_reservation(&mut self, id: NodeClaimId, world: &mut World<'_>) {
+        let instance = world.cluster.nodeclaims[id.index()].instance;
+        let Some(id) = instance.and_then(|instance| world.cluster.instances[instance.index()].reservation) else {
+            return;
+        };
+        let notice = world.scenario.capacity_reservations[usize::from(id.0)].notice();
+        if world.scenario.reserved_capacity() && notice.is_some_and(|notice| notice <= world.now) {
+            self.count_reserved(id, true, world);
+        }
+    }
+
     /// Whether an instance is in a reservation now.
     pub(super) fn is_reserved(id: InstanceId, world: &World<'_>) -> bool {
         let reservation = world.cluster.instances[id.index()].reservation;
@@ -211,7 +249,7 @@ impl Ec2 {
             .capacity_reservations
             .iter()
             .zip(&self.reserved.left)
-            .map(|(spec, left)| Reservation { id: spec.id.clone(), capacity_block: spec.is_block(), left: *left })
+            .map(|(spec, left)| Reservation { id: spec.id.clone(), kind: kind_of(spec), left: *left })
             .collect();
         for number in 0..self.reserved.selected.len() {
             let wanted = self.reserved_offerings(number, &overlays, world);
@@ -277,13 +315,18 @@ impl Ec2 {
         }
     }
 
-    /// Nodes whose reservation is over are on demand (`capacitytype/controller.go: syncCapacityType`).
+    /// Nodes whose reservation is over are on demand (`capacitytype/controller.go: syncCapacityType`). Those of an interruptible one end
+    /// with it.
     fn leave_ended_reservations(&self, world: &mut World<'_>) {
+        let stays = |instance: InstanceId| {
+            let reservation = world.cluster.instances[instance.index()].reservation;
+            reservation.is_none_or(|id| world.scenario.capacity_reservations[usize::from(id.0)].notice().is_none())
+        };
         let over = |id: &NodeClaimId| {
             let claim = &world.cluster.nodeclaims[id.index()];
             claim.deleting.is_none()
                 && claim.capacity_type == Some(CapacityType::Reserved)
-                && claim.instance.is_some_and(|instance| !Self::is_reserved(instance, world))
+                && claim.instance.is_some_and(|instance| !Self::is_reserved(instance, world) && stays(instance))
         };
         for id in live_claims(world.cluster, over) {
             world.cluster.move_to_on_demand(id, &LABELS[..2]);

@@ -187,6 +187,9 @@ impl Lifecycle {
             Change::SpotInterruptionWarning(id) => {
                 self.receive(id, super::interruption::Message::SpotInterruption, world, agenda);
             }
+            Change::ReservationInterruptionWarning(id) => {
+                self.receive(id, super::interruption::Message::ReservationInterruption, world, agenda);
+            }
             Change::RebalanceRecommendation(id) => {
                 self.receive(id, super::interruption::Message::RebalanceRecommendation, world, agenda);
             }

@@ -25,8 +25,8 @@ fn reservation_label<'a>(catalogue: &'a Catalogue, id: ReservationId, key: &str)
     let reservation = catalogue.reservation(id);
     match key {
         labels::RESERVATION_ID => Some(&reservation.id),
-        labels::RESERVATION_TYPE => Some(reservation.kind()),
-        labels::RESERVATION_INTERRUPTIBLE => Some("false"),
+        labels::RESERVATION_TYPE => Some(reservation.kind.type_label()),
+        labels::RESERVATION_INTERRUPTIBLE => Some(reservation.kind.interruptible_label()),
         _ => None,
     }
 }

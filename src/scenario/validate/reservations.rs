@@ -20,6 +20,10 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
         number_within(at, "instanceCount", count, 1.0, f64::from(MAX_INSTANCES), problems);
         let per_hour = reservation.per_hour.map_or(0.0, |price| price.milli as f64 / 1000.0);
         number_within(at, "perHour", per_hour, 0.0, 1e6, problems);
+        if reservation.interruptible && reservation.is_block() {
+            let message = "a capacity block is not interruptible";
+            problems.error(at.span(&["interruptible"]), message, "leave it out, or use type `default`");
+        }
         match reservation.until {
             Some(until) if until <= reservation.from => {
                 problems.error(at.span(&["until"]), "it ends before it begins", "must be after `from`");
