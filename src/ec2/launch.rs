@@ -137,7 +137,7 @@ fn keep_one_reservation_kind(catalogue: &Catalogue, candidates: &mut Vec<Candida
 /// Of capacity blocks a request names one (`CapacityBlockFilter`).
 fn keep_one_capacity_block(catalogue: &Catalogue, candidates: &mut Vec<Candidate>) {
     let first = candidates.first().and_then(|candidate| candidate.offerings.first()?.reservation);
-    if !first.is_some_and(|id| catalogue.reservation(id).kind == ReservationKind::CapacityBlock) {
+    if first.is_none_or(|id| catalogue.reservation(id).kind != ReservationKind::CapacityBlock) {
         return;
     }
     for candidate in candidates.iter_mut() {

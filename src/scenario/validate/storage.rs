@@ -2,12 +2,13 @@
 
 use super::context::{At, Context};
 use super::pods::check_requirements;
-use crate::api::decode::Problems;
+use crate::api::decode::{Problems, closest};
 use crate::api::pod::PodSpec;
 use crate::api::storage::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec, StorageClass};
 use crate::scenario::kind::Kind;
 use crate::scenario::lint::Rule;
 
+const UNUSABLE: &str = "no pod with this volume can be placed";
 /// Most places in which a volume may be.
 const MAX_PLACES: usize = 100;
 /// Most ways to choose a place for each of a pod's volumes: Karpenter tries all of them.
@@ -60,10 +61,12 @@ pub(super) fn check_pod(spec: &PodSpec, at: At<'_>, cx: &Context<'_>, problems: 
     for (index, volume) in spec.volumes.iter().enumerate() {
         let at = at.into(&["volumes", &index.to_string()]);
         let fault = if let Some(source) = &volume.persistent_volume_claim {
-            let claim = storage.claim(&source.claim_name);
-            choices = choices.saturating_mul(claim.map_or(1, |claim| storage.places(&claim.spec)));
-            let missing = || format!("there is no PersistentVolumeClaim `{}`", source.claim_name);
-            claim.map_or_else(|| Some(missing()), |claim| storage.fault(&source.claim_name, &claim.spec))
+            let Some(claim) = storage.claim(&source.claim_name) else {
+                no_claim(&source.claim_name, at, cx, problems);
+                continue;
+            };
+            choices = choices.saturating_mul(storage.places(&claim.spec));
+            storage.fault(&source.claim_name, &claim.spec)
         } else if let Some(source) = &volume.ephemeral {
             let template = source.volume_claim_template.as_ref().map(|template| &template.spec);
             choices = choices.saturating_mul(template.map_or(1, |spec| storage.places(spec)));
@@ -72,16 +75,20 @@ pub(super) fn check_pod(spec: &PodSpec, at: At<'_>, cx: &Context<'_>, problems: 
             continue;
         };
         if let Some(fault) = fault {
-            let message = "no pod with this volume can be placed";
-            let names = super::context::listed(&cx.names(Kind::PersistentVolumeClaim));
-            let help = (!names.is_empty()).then(|| format!("there is {names}"));
-            Rule::ClaimUnusable.report(problems, at.span(&[]), message, fault, help);
+            Rule::ClaimUnusable.report(problems, at.span(&[]), UNUSABLE, fault, None);
         }
     }
     if choices > MAX_CHOICES {
         let label = format!("at most {MAX_CHOICES} ways to choose one for each volume");
         problems.error(at.span(&["volumes"]), "too many places of the pod's volumes", label);
     }
+}
+
+fn no_claim(name: &str, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    let names = cx.names(Kind::PersistentVolumeClaim);
+    let near = closest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+    let label = format!("there is no PersistentVolumeClaim `{name}`");
+    Rule::ClaimUnusable.report(problems, at.span(&[]), UNUSABLE, label, near);
 }
 
 struct Storage<'s> {
