@@ -272,6 +272,13 @@ impl Resources {
         self.0.iter().zip(&available.0).all(|(want, have)| *have >= 0 && want <= have)
     }
 
+    /// Per-resource minimum.
+    #[inline]
+    #[must_use]
+    pub fn min(self, other: Resources) -> Resources {
+        Resources(std::array::from_fn(|i| self.0[i].min(other.0[i])))
+    }
+
     /// Per-resource maximum.
     #[inline]
     #[must_use]

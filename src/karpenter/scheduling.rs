@@ -36,7 +36,7 @@ pub use host_ports::of as host_ports;
 pub use input::{
     BoundPods, ExistingNode, HostPort, Input, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy, Shape,
 };
-pub use knowledge::{Knowledge, Nodes};
+pub use knowledge::{Common, Knowledge};
 pub use offers::{cheapest, offering_allowed, order_by_price, required_reservations, type_requirement};
 pub use results::{ClaimError, NewClaim, Results, SchedulingError};
-pub use solver::{solve, solve_about, solve_knowing};
+pub use solver::{solve, solve_among, solve_knowing};

@@ -1,10 +1,11 @@
 //! Scheduling simulations on the solver (`pkg/controllers/disruption/helpers.go: SimulateScheduling`).
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::cluster::catalogue::CapacityType;
 use crate::engine::Stream;
-use crate::karpenter::scheduling::{self, BoundPods, Input, Knowledge, Nodes, Results, labels};
+use crate::karpenter::scheduling::{self, BoundPods, Common, Input, Knowledge, Results, labels};
 use crate::time::{Duration, Time};
 
 use super::command::{Simulation, Simulator};
@@ -64,11 +65,11 @@ pub struct SolverSimulator<'a, 'b> {
     cost: DecisionCost,
     knowledge: &'b mut Knowledge,
     stream: &'b mut Stream,
-    nodes: Nodes,
+    common: Common,
     /// The question with no node removed; its pods are the pending ones and those of leaving nodes.
     input: Input<'a>,
-    /// For each node, the pods of it that stay when it is not removed.
-    staying: Vec<Vec<BoundPods>>,
+    /// For each node, where its pods stand among the bound ones.
+    bound_of: Vec<Range<usize>>,
     /// Nodes whose pods must move in any case.
     leaving: Vec<usize>,
 }
@@ -84,7 +85,7 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
         knowledge: &'b mut Knowledge,
         stream: &'b mut Stream,
     ) -> Self {
-        let nodes = knowledge.nodes(&base.input);
+        let common = knowledge.common(&base.input);
         let mut input = base.input.clone();
         for (node, into) in observed.nodes.iter().zip(&mut input.nodes) {
             let pool = node.pool.map(|pool| observed.pool(pool));
@@ -100,14 +101,16 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
             cost,
             knowledge,
             stream,
-            nodes,
+            common,
             input,
-            staying: Vec::with_capacity(observed.nodes.len()),
+            bound_of: Vec::with_capacity(observed.nodes.len()),
             leaving,
         };
         for node in 0..observed.nodes.len() {
             let moves = observed.nodes[node].marked_for_deletion;
-            simulator.staying.push(simulator.staying_on(node, moves));
+            let (staying, before) = (simulator.staying_on(node, moves), simulator.input.bound.len());
+            simulator.input.bound.extend(staying);
+            simulator.bound_of.push(before..simulator.input.bound.len());
         }
         simulator
     }
@@ -125,6 +128,18 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
         }
         let counts = counts.into_iter();
         counts.map(|(shape, (running, present))| BoundPods { shape, node, running, present }).collect()
+    }
+
+    /// Takes the pods of a node that can move out of those that are bound, and gives what was bound to it.
+    fn take_off(&mut self, node: usize) -> Vec<BoundPods> {
+        let staying = self.staying_on(node, true);
+        let own = &mut self.input.bound[self.bound_of[node].clone()];
+        let all = own.to_vec();
+        for bound in own {
+            let left = staying.iter().find(|left| left.shape == bound.shape);
+            (bound.running, bound.present) = left.map_or((0, 0), |left| (left.running, left.present));
+        }
+        all
     }
 
     /// Adds the pods of a node that can move to the question.
@@ -153,20 +168,15 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
             self.move_pods_of(self.leaving[place], false);
         }
         from_leaving.resize(self.input.pods.len(), true);
-        self.input.bound.clear();
-        for (node, staying) in self.staying.iter().enumerate() {
-            if candidates.binary_search(&node).is_err() {
-                self.input.bound.extend_from_slice(staying);
-            } else {
-                self.input.bound.extend(self.staying_on(node, true));
-            }
-        }
+        let mut bound = Vec::with_capacity(candidates.len());
         for node in &candidates {
             self.input.nodes[*node].target = false;
+            bound.push(self.take_off(*node));
         }
-        let results = scheduling::solve_about(&self.nodes, &self.input, self.knowledge, self.stream);
-        for node in &candidates {
+        let results = scheduling::solve_among(&self.common, &self.input, self.knowledge, self.stream);
+        for (node, bound) in candidates.iter().zip(bound) {
             self.input.nodes[*node].target = true;
+            self.input.bound[self.bound_of[*node].clone()].copy_from_slice(&bound);
         }
         (results, from_leaving)
     }

@@ -11,7 +11,7 @@ use super::offers::Offers;
 use super::requirements::Undefined;
 use super::reservations::Reservations;
 use super::results::ClaimError;
-use super::shape::{ShapeState, VolumeAlternative, Wants};
+use super::shape::{Needs, ShapeState, VolumeAlternative, Wants};
 use super::template::{Template, floor};
 use super::tie::Place;
 use super::topology::{Side, Topology};
@@ -101,7 +101,7 @@ impl Claim {
             return Err(Refused::for_good(ClaimError::Requirements(super::labels::HOSTNAME.to_owned())));
         }
         let merged = around.arena.sum(self.set, pod.wants.set);
-        let [first, others @ ..] = &pod.state.volume_alternatives[..] else {
+        let [first, others @ ..] = &pod.state.needs.volume_alternatives[..] else {
             return self.try_requirements(pod, merged, template, place, around);
         };
         let mut answer = self.try_volume_alternative(pod, merged, first, template, place, around);
@@ -193,7 +193,7 @@ impl Claim {
         let (options, least) = match template.fresh.get(&(set, pod.shape)).filter(|_| fresh) {
             Some((options, least)) => (Arc::clone(options), *least),
             None => {
-                let remaining = self.remaining_types(pod.state, set, template, around);
+                let remaining = self.remaining_types(&pod.state.needs, set, template, around);
                 if fresh {
                     template.fresh.insert((set, pod.shape), remaining.clone());
                 }
@@ -201,7 +201,7 @@ impl Claim {
             }
         };
         if options.is_empty() {
-            let reason = self.criteria_met(pod.state, set, template, around);
+            let reason = self.criteria_met(&pod.state.needs, set, template, around);
             return Err(Refused { reason, permanent });
         }
         let unmet = min_values::unmet(around.arena.get(set), around.offers, &options);
@@ -222,7 +222,7 @@ impl Claim {
 
     fn remaining_types(
         &self,
-        pod: &ShapeState,
+        pod: &Needs,
         set: SetId,
         template: &Template<'_>,
         around: &mut Surroundings<'_>,
@@ -259,7 +259,7 @@ impl Claim {
     /// Which criteria some type met (`InstanceTypeFilterError`).
     fn criteria_met(
         &self,
-        pod: &ShapeState,
+        pod: &Needs,
         set: SetId,
         template: &Template<'_>,
         around: &mut Surroundings<'_>,
@@ -275,7 +275,7 @@ impl Claim {
 
 impl Claim {
     /// Adds the pod (`Add`).
-    pub(super) fn put(&mut self, pod: usize, shape: &ShapeState, addition: Addition) {
+    pub(super) fn put(&mut self, pod: usize, shape: &Needs, addition: Addition) {
         self.pods.push(pod);
         self.requests += shape.requests;
         self.ports.extend(shape.ports.iter().cloned());

@@ -4,21 +4,24 @@ use super::arena::{Arena, Fit, SetId};
 use super::constraints::tolerates_all;
 use super::host_ports::conflict;
 use super::input::{HostPort, Input};
-use super::knowledge::Nodes;
+use super::knowledge::Common;
 use super::requirements::Undefined;
-use super::shape::{ShapeState, Wants};
-use super::template::{Daemons, outstanding};
+use super::shape::{Needs, Wants};
 use super::tie::Place;
-use super::topology::{Side, Topology};
+use super::topology::{Names, Side, Topology};
 use super::topology_group::Domain;
 use crate::api::pod::Taint;
-use crate::units::Resources;
+use crate::units::{Resource, Resources};
 
 /// A node that may take pods.
 pub(super) struct Existing<'w, 'a> {
     pub(super) node: usize,
+    /// Its position in the filling order of the nodes that may take pods.
+    pub(super) position: usize,
     pub(super) taints: &'w [&'a Taint],
-    pub(super) host: Domain,
+    hostname: &'a str,
+    /// The host name as a domain, once it was asked for.
+    host: Option<Domain>,
     pub(super) set: SetId,
     /// What pods may still request.
     pub(super) room: Resources,
@@ -38,26 +41,23 @@ pub(super) enum Answer {
     Never,
 }
 
-/// The nodes that may take pods, in the order in which they are filled.
-pub(super) fn in_filling_order<'w, 'a>(
-    input: &'w Input<'a>,
-    nodes: &Nodes,
-    daemons: &Daemons,
-    topology: &mut Topology,
-    arena: &mut Arena,
-) -> Vec<Existing<'w, 'a>> {
-    let daemons = daemons.settled(arena);
-    let targets = nodes.order.iter().copied().filter(|index| input.nodes[*index].target);
-    targets
-        .map(|index| {
+/// The nodes that may take a pod of the question, in the order in which they are filled: those without room for the least that any of
+/// them requests are left out.
+pub(super) fn in_filling_order<'w, 'a>(input: &'w Input<'a>, common: &Common) -> Vec<Existing<'w, 'a>> {
+    let least = least_requests(input, common);
+    let targets = common.order.iter().copied().filter(|index| input.nodes[*index].target);
+    let with_room = targets.enumerate().filter(|(_, index)| least.fits(&common.room[*index]));
+    with_room
+        .map(|(position, index)| {
             let node = &input.nodes[index];
-            let set = nodes.sets[index];
             Existing {
                 node: index,
+                position,
                 taints: &node.taints,
-                host: topology.names.intern(node.hostname),
-                set,
-                room: node.available - outstanding(&daemons, node, set, arena),
+                hostname: node.hostname,
+                host: None,
+                set: common.sets[index],
+                room: common.room[index],
                 ports: node.host_ports.clone(),
                 free_volumes: node.free_volumes,
                 under_consolidate_after: node.under_consolidate_after,
@@ -67,23 +67,45 @@ pub(super) fn in_filling_order<'w, 'a>(
         .collect()
 }
 
+/// Per resource, the least that a pod of the question requests.
+fn least_requests(input: &Input<'_>, common: &Common) -> Resources {
+    let mut asked = vec![false; input.shapes.len()];
+    input.pods.iter().for_each(|pod| asked[pod.shape] = true);
+    let requests = common.needs.iter().zip(asked).filter(|(_, asked)| *asked).map(|(needs, _)| needs.requests);
+    requests.fold(Resources([i64::MAX; Resource::COUNT]), Resources::min)
+}
+
 impl Existing<'_, '_> {
+    /// Its host name as a domain.
+    pub(super) fn host(&mut self, names: &mut Names) -> Domain {
+        *self.host.get_or_insert_with(|| names.intern(self.hostname))
+    }
+
+    /// Adds the pod (`Add`).
+    pub(super) fn put(&mut self, pod: usize, needs: &Needs, set: SetId) {
+        self.pods.push(pod);
+        self.room -= needs.requests;
+        self.set = set;
+        self.ports.extend(needs.ports.iter().cloned());
+        self.free_volumes = self.free_volumes.map(|free| free - needs.volumes);
+    }
+
     /// Whether the node can take the pod (`CanAdd`).
     pub(super) fn can_add(
-        &self,
+        &mut self,
         shape: usize,
-        state: &ShapeState,
+        needs: &Needs,
         wants: &Wants,
         place: Place,
         topology: &mut Topology,
         arena: &mut Arena,
     ) -> Answer {
-        let volumes_fit = self.free_volumes.is_none_or(|free| state.volumes <= free);
+        let volumes_fit = self.free_volumes.is_none_or(|free| needs.volumes <= free);
         if !tolerates_all(&wants.tolerations, self.taints)
             || !volumes_fit
-            || conflict(&state.ports, &self.ports)
-            || !state.requests.fits(&self.room)
-            || wants.host.as_ref().is_some_and(|host| !host.has(topology.names.get(self.host)))
+            || conflict(&needs.ports, &self.ports)
+            || !needs.requests.fits(&self.room)
+            || wants.host.as_ref().is_some_and(|host| !host.has(self.hostname))
         {
             return Answer::Never;
         }
@@ -93,12 +115,12 @@ impl Existing<'_, '_> {
             Fit::Undefined(_) => return Answer::NotNow,
         }
         let merged = arena.sum(self.set, wants.set);
-        if state.volume_alternatives.is_empty() {
+        if needs.volume_alternatives.is_empty() {
             return self.try_requirements(shape, wants, merged, place, topology, arena);
         }
         let mut answer = Answer::Never;
-        for volumes in &state.volume_alternatives {
-            if volumes.host.as_ref().is_some_and(|host| !host.has(topology.names.get(self.host))) {
+        for volumes in &needs.volume_alternatives {
+            if volumes.host.as_ref().is_some_and(|host| !host.has(self.hostname)) {
                 continue;
             }
             let tried = match arena.fit(merged, volumes.set, Undefined::Denied) {
@@ -120,7 +142,7 @@ impl Existing<'_, '_> {
 
     /// Whether topology lets the pod go there with these requirements.
     fn try_requirements(
-        &self,
+        &mut self,
         shape: usize,
         wants: &Wants,
         merged: SetId,
@@ -131,7 +153,7 @@ impl Existing<'_, '_> {
         if !topology.applies(shape, &wants.membership) {
             return Answer::Yes(merged);
         }
-        let side = Side { set: merged, host: self.host, taints: self.taints };
+        let side = Side { set: merged, host: self.host(&mut topology.names), taints: self.taints };
         match topology.narrow(shape, &wants.membership, &wants.domains(), side, place, arena) {
             Ok(narrowed) if *arena.fit(merged, narrowed, Undefined::Denied) == Fit::Yes => Answer::Yes(narrowed),
             Err(refusal) if refusal.permanent => Answer::Never,

@@ -11,10 +11,12 @@ use super::labels;
 use super::offers::Offers;
 use super::requirement::Requirement;
 use super::requirements::Requirements;
-use super::template::{Daemons, Prepared, pool_order};
+use super::shape::Needs;
+use super::template::{Daemons, Prepared, outstanding, pool_order};
 use crate::api::karpenter::NodePoolSpec;
 use crate::api::meta::Labels;
 use crate::api::pod::PodSpec;
+use crate::units::Resources;
 
 /// More sets of requirements than this are forgotten before the next question.
 const MOST_SETS: usize = 20_000;
@@ -30,13 +32,18 @@ pub struct Knowledge {
     cut: Option<(usize, MinValuesPolicy)>,
 }
 
-/// The nodes of a question, as far as questions about the same nodes share them.
-#[derive(Clone, Debug)]
-pub struct Nodes {
+/// What questions have in common that are asked of the same [`Knowledge`] about the same pools, nodes, DaemonSets, shapes and settings:
+/// they differ in their pods, in those that are bound, and in which nodes are targets.
+pub struct Common {
     /// Requirements of each node's labels, without the host name.
     pub(super) sets: Vec<SetId>,
     /// Nodes in the order in which they are filled: initialized first, then by name (`sortExistingNodes`).
     pub(super) order: Vec<usize>,
+    /// What pods may request of each node before any is placed.
+    pub(super) room: Vec<Resources>,
+    /// By shape.
+    pub(super) needs: Vec<Arc<Needs>>,
+    pub(super) pools: PreparedPools,
 }
 
 /// Pools in the order in which they are tried, and the DaemonSets after all pools have been prepared.
@@ -57,7 +64,7 @@ struct Pools {
 
 impl Knowledge {
     /// Brings the catalogues up to date and prepares the pools, unless they are what they were.
-    pub(super) fn prepare(&mut self, input: &Input<'_>) -> PreparedPools {
+    fn prepare(&mut self, input: &Input<'_>) -> PreparedPools {
         let cut = Some((input.options.max_instance_types, input.options.min_values));
         if self.cut != cut {
             self.offers.iter_mut().for_each(|offers| offers.launchable.clear());
@@ -97,16 +104,21 @@ impl Knowledge {
         PreparedPools { templates: Arc::new(templates), skipped, daemons: Arc::new(daemons) }
     }
 
-    /// Looks at the nodes of a question.
-    pub fn nodes(&mut self, input: &Input<'_>) -> Nodes {
+    /// Looks at what a question has in common with others.
+    pub fn common(&mut self, input: &Input<'_>) -> Common {
         if self.arena.len() > MOST_SETS {
             *self = Knowledge::default();
         }
+        let pools = self.prepare(input);
         let (arena, known) = (&mut self.arena, &mut self.node_sets);
-        let sets = input.nodes.iter().map(|node| node_set(node.labels, arena, known)).collect();
+        let sets: Vec<SetId> = input.nodes.iter().map(|node| node_set(node.labels, arena, known)).collect();
+        let daemons = pools.daemons.settled(arena);
+        let nodes = input.nodes.iter().zip(&sets);
+        let room = nodes.map(|(node, set)| node.available - outstanding(&daemons, node, *set, arena)).collect();
+        let needs = input.shapes.iter().map(|shape| Arc::new(Needs::of(shape, arena))).collect();
         let mut order: Vec<usize> = (0..input.nodes.len()).collect();
         order.sort_by_key(|i| (!input.nodes[*i].initialized, input.nodes[*i].name));
-        Nodes { sets, order }
+        Common { sets, order, room, needs, pools }
     }
 }
 

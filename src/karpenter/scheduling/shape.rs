@@ -17,19 +17,26 @@ use super::volume_topology;
 use crate::api::pod::{PodSpec, Toleration};
 use crate::units::Resources;
 
-/// A shape in a pass.
-pub(super) struct ShapeState {
+/// What every pod of a shape needs, whatever is placed before it and whatever preference it has given up.
+pub(super) struct Needs {
     pub(super) requests: Resources,
     pub(super) ports: Vec<HostPort>,
     pub(super) volumes: u32,
     /// Where its volumes let it go: one of these; none = anywhere.
     pub(super) volume_alternatives: Vec<VolumeAlternative>,
+    /// Its required anti-affinity, as it repels others.
+    pub(super) repelling: Vec<Identity>,
+}
+
+/// A shape in a pass.
+pub(super) struct ShapeState {
+    pub(super) needs: Arc<Needs>,
     /// As written, and with one preference less each.
     pub(super) variants: Vec<Variant>,
     /// Whether no preference is left to give up after the last variant.
     exhausted: bool,
-    /// The pod with the preferences of the last variant.
-    spec: PodSpec,
+    /// The pod with the preferences of the last variant; `None` = as written.
+    relaxed: Option<Box<PodSpec>>,
 }
 
 /// What a choice among its volumes' places asks of the node.
@@ -77,19 +84,23 @@ impl Wants {
     }
 }
 
-impl ShapeState {
-    pub(super) fn new(shape: &Shape<'_>, arena: &mut Arena) -> Self {
+impl Needs {
+    pub(super) fn of(shape: &Shape<'_>, arena: &mut Arena) -> Self {
         let alternatives = volume_topology::alternatives(&shape.volume_topology);
         let alternatives = alternatives.iter().map(|requirements| split_host(requirements, arena));
-        ShapeState {
+        Needs {
             requests: shape.spec.requests(),
             ports: host_ports::of(shape.spec),
             volumes: shape.volumes,
             volume_alternatives: alternatives.map(|(set, host)| VolumeAlternative { set, host }).collect(),
-            variants: Vec::new(),
-            exhausted: false,
-            spec: shape.spec.clone(),
+            repelling: constraints::repelling(shape.spec, shape.labels),
         }
+    }
+}
+
+impl ShapeState {
+    pub(super) fn new(needs: &Arc<Needs>) -> Self {
+        ShapeState { needs: Arc::clone(needs), variants: Vec::new(), exhausted: false, relaxed: None }
     }
 
     /// Makes sure that the variant exists; `false` when there is no preference left to give up. A variant joins its topology
@@ -104,12 +115,14 @@ impl ShapeState {
     ) -> bool {
         while self.variants.len() <= level {
             if !self.variants.is_empty() {
-                self.exhausted = self.exhausted || !preferences::relax(&mut self.spec, tolerate_prefer_no_schedule);
+                let pod = self.relaxed.get_or_insert_with(|| Box::new(shape.spec.clone()));
+                self.exhausted = self.exhausted || !preferences::relax(pod, tolerate_prefer_no_schedule);
                 if self.exhausted {
                     return false;
                 }
             }
-            let wants = Arc::new(wants(&self.spec, shape, &world.input.options.clone(), topology, world));
+            let pod = self.relaxed.as_deref().unwrap_or(shape.spec);
+            let wants = Arc::new(wants(pod, shape, &world.input.options.clone(), topology, world));
             self.variants.push(Variant { wants, progress: Progress::default() });
         }
         true

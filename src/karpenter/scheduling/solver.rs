@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use super::arena::Arena;
 use super::claim::{Addition, Claim, Newcomer, Refused, Surroundings};
-use super::constraints;
 use super::existing::{self, Answer, Existing};
 use super::finalize;
 use super::go_sort::sort_slice;
 use super::input::{Input, MinValuesPolicy};
-use super::knowledge::{Knowledge, Nodes};
+use super::knowledge::{Common, Knowledge};
 use super::offers::Offers;
 use super::queue::{self, Queue};
 use super::reservations::Reservations;
@@ -33,17 +32,17 @@ pub fn solve(input: &Input<'_>, stream: &mut Stream) -> Results {
 
 /// The same with what former questions left.
 pub fn solve_knowing(input: &Input<'_>, knowledge: &mut Knowledge, stream: &mut Stream) -> Results {
-    let nodes = knowledge.nodes(input);
-    solve_about(&nodes, input, knowledge, stream)
+    let common = knowledge.common(input);
+    solve_among(&common, input, knowledge, stream)
 }
 
-/// The same about nodes that have been looked at, with this knowledge.
-pub fn solve_about(nodes: &Nodes, input: &Input<'_>, knowledge: &mut Knowledge, stream: &mut Stream) -> Results {
+/// The same for one of several questions, of which is known what they have in common.
+pub fn solve_among(common: &Common, input: &Input<'_>, knowledge: &mut Knowledge, stream: &mut Stream) -> Results {
     if input.pools.is_empty() {
         let errors = (0..input.pods.len()).map(|pod| (pod, SchedulingError::NoPools)).collect();
         return Results { errors, ..Results::default() };
     }
-    Solver::new(input, nodes, knowledge, stream.bits()).run()
+    Solver::new(input, common, knowledge, stream.bits()).run()
 }
 
 /// A pass under way.
@@ -53,7 +52,7 @@ pub(super) struct Solver<'w, 'a> {
     pub(super) offers: &'w mut [Offers],
     topology: Topology,
     reservations: Reservations,
-    nodes: &'w Nodes,
+    common: &'w Common,
     pub(super) templates: Vec<Template<'a>>,
     shapes: Vec<ShapeState>,
     pub(super) existing: Vec<Existing<'w, 'a>>,
@@ -98,27 +97,24 @@ impl ClaimOrder {
 }
 
 impl<'w, 'a> Solver<'w, 'a> {
-    fn new(input: &'w Input<'a>, nodes: &'w Nodes, knowledge: &'w mut Knowledge, seed: u64) -> Self {
-        let prepared = knowledge.prepare(input);
+    fn new(input: &'w Input<'a>, common: &'w Common, knowledge: &'w mut Knowledge, seed: u64) -> Self {
         let Knowledge { arena, offers, .. } = knowledge;
-        let templates = prepared.templates.iter().map(|template| Template::new(input, template, offers)).collect();
-        let mut topology = Topology::new(input.shapes.len());
-        let existing = existing::in_filling_order(input, nodes, &prepared.daemons, &mut topology, arena);
-        let shapes = input.shapes.iter().map(|shape| ShapeState::new(shape, arena)).collect();
+        let prepared = common.pools.templates.iter();
+        let templates = prepared.map(|template| Template::new(input, template, offers)).collect();
         let mut taints = input.pools.iter().flat_map(|pool| &pool.spec.template.spec.taints);
         let mut solver = Solver {
             input,
             arena,
             offers,
-            topology,
+            topology: Topology::new(input.shapes.len()),
             reservations: Reservations::new(input),
-            nodes,
+            common,
             templates,
-            shapes,
-            existing,
+            shapes: common.needs.iter().map(ShapeState::new).collect(),
+            existing: existing::in_filling_order(input, common),
             claims: Vec::new(),
             order: ClaimOrder::default(),
-            skipped_pools: prepared.skipped,
+            skipped_pools: common.pools.skipped.clone(),
             tolerate_prefer_no_schedule: taints.any(|taint| taint.effect == TaintEffect::PreferNoSchedule),
             place: Place { seed, attempt: 0, candidate: 0 },
         };
@@ -131,12 +127,15 @@ impl<'w, 'a> Solver<'w, 'a> {
 
     /// Required anti-affinity of pods that run already (`updateInverseAffinities`).
     fn count_repelling(&mut self) {
+        if self.common.needs.iter().all(|needs| needs.repelling.is_empty()) {
+            return;
+        }
         let mut world =
-            World { input: self.input, offers: self.offers, arena: self.arena, node_sets: &self.nodes.sets };
+            World { input: self.input, offers: self.offers, arena: self.arena, node_sets: &self.common.sets };
         for bound in self.input.bound.iter().filter(|bound| bound.present > 0) {
             let shape = &self.input.shapes[bound.shape];
-            for identity in constraints::repelling(shape.spec, shape.labels) {
-                let group = self.topology.join_inverse(&identity, &shape.spec.tolerations, &mut world);
+            for identity in &self.common.needs[bound.shape].repelling {
+                let group = self.topology.join_inverse(identity, &shape.spec.tolerations, &mut world);
                 self.topology.record_repelling(group, bound.node, &world);
             }
         }
@@ -144,13 +143,13 @@ impl<'w, 'a> Solver<'w, 'a> {
 
     fn reach(&mut self, shape: usize, level: usize) -> bool {
         let mut world =
-            World { input: self.input, offers: self.offers, arena: self.arena, node_sets: &self.nodes.sets };
+            World { input: self.input, offers: self.offers, arena: self.arena, node_sets: &self.common.sets };
         let tolerate = self.tolerate_prefer_no_schedule;
         self.shapes[shape].reach(level, &self.input.shapes[shape], tolerate, &mut self.topology, &mut world)
     }
 
     fn run(mut self) -> Results {
-        let order = queue::order(&self.input.pods, |pod| self.shapes[pod.shape].requests);
+        let order = queue::order(&self.input.pods, |pod| self.shapes[pod.shape].needs.requests);
         let mut queue = Queue::new(order);
         let mut errors: Vec<Option<Arc<SchedulingError>>> = vec![None; self.input.pods.len()];
         while let Some(pod) = queue.pop() {
@@ -200,31 +199,26 @@ impl<'w, 'a> Solver<'w, 'a> {
         let mut candidates = known.unwrap_or_else(|| (0..self.existing.len() as u32).collect());
         let (mut kept, mut next, mut placed) = (0, 0, None);
         while next < candidates.len() && placed.is_none() {
-            let position = candidates[next];
+            let index = candidates[next];
             next += 1;
-            let node = &self.existing[position as usize];
+            let node = &mut self.existing[index as usize];
             if !(gated && node.under_consolidate_after) {
-                let place = Place { candidate: Place::existing(position as usize), ..self.place };
-                match node.can_add(shape, &self.shapes[shape], wants, place, &mut self.topology, self.arena) {
-                    Answer::Yes(set) => placed = Some((position as usize, set)),
+                let place = Place { candidate: Place::existing(node.position), ..self.place };
+                match node.can_add(shape, &self.common.needs[shape], wants, place, &mut self.topology, self.arena) {
+                    Answer::Yes(set) => placed = Some((index as usize, set)),
                     Answer::NotNow => {}
                     Answer::Never => continue,
                 }
             }
-            candidates[kept] = position;
+            candidates[kept] = index;
             kept += 1;
         }
         candidates.drain(kept..next);
         self.shapes[shape].variants[level].progress.existing = Some(candidates);
-        let Some((position, set)) = placed else { return false };
-        let state = &self.shapes[shape];
-        let node = &mut self.existing[position];
-        node.pods.push(pod);
-        node.room -= state.requests;
-        node.set = set;
-        node.ports.extend(state.ports.iter().cloned());
-        node.free_volumes = node.free_volumes.map(|free| free - state.volumes);
-        let side = Side { set, host: node.host, taints: node.taints };
+        let Some((index, set)) = placed else { return false };
+        let node = &mut self.existing[index];
+        node.put(pod, &self.common.needs[shape], set);
+        let side = Side { set, host: node.host(&mut self.topology.names), taints: node.taints };
         self.topology.record(shape, &wants.membership, side, self.arena);
         true
     }
@@ -253,7 +247,7 @@ impl<'w, 'a> Solver<'w, 'a> {
         let Some((index, addition)) = placed else { return false };
         let claim = &mut self.claims[index as usize];
         self.reservations.hold(claim.host, &claim.reserved, &addition.reserved);
-        claim.put(pod, &self.shapes[shape], addition);
+        claim.put(pod, &self.common.needs[shape], addition);
         let template = &self.templates[claim.template];
         let side = Side { set: claim.set, host: claim.host, taints: &template.taints };
         self.topology.record(shape, &wants.membership, side, self.arena);
@@ -349,7 +343,7 @@ impl<'w, 'a> Solver<'w, 'a> {
         let place = Place { candidate: Place::template(index), ..self.place };
         let addition = claim.can_add(&newcomer, template, place, &mut around)?;
         self.reservations.hold(host, &[], &addition.reserved);
-        claim.put(pod, &self.shapes[shape], addition);
+        claim.put(pod, &self.common.needs[shape], addition);
         let side = Side { set: claim.set, host, taints: &template.taints };
         self.topology.record(shape, &wants.membership, side, self.arena);
         template.subtract_max(&claim.options, &self.offers[template.catalogue]);

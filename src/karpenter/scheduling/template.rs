@@ -178,6 +178,9 @@ pub fn remaining_limits(pool: &Pool<'_>, nodes: &[ExistingNode<'_>]) -> Vec<(Res
             Some((resource, whole))
         })
         .collect();
+    if remaining.is_empty() {
+        return remaining;
+    }
     let own = |node: &&ExistingNode<'_>| {
         node.target && node.labels.get(labels::NODE_POOL).is_some_and(|name| name == pool.name)
     };
@@ -281,8 +284,7 @@ impl<'a> Template<'a> {
     /// What DaemonSets need on any of the options (`addDaemonRequests`).
     pub(super) fn least_overhead(&self, options: &TypeSet) -> Resources {
         let present = self.daemons.iter().filter(|group| group.types.meets(options));
-        let least = |a: Resources, b: Resources| Resources(std::array::from_fn(|i| a.0[i].min(b.0[i])));
-        present.map(|group| group.overhead).reduce(least).unwrap_or(Resources::ZERO)
+        present.map(|group| group.overhead).reduce(Resources::min).unwrap_or(Resources::ZERO)
     }
 }
 
