@@ -9,7 +9,7 @@ use forescale::simulation;
 use forescale::telemetry::Outcome;
 
 /// Every shipped scenario, cut to its first minutes.
-const SHORT: [(&str, &str); 8] = [
+const SHORT: [(&str, &str); 9] = [
     ("aws-sample", "12m"),
     ("front-page", "7m"),
     ("front-page-baseline", "7m"),
@@ -18,6 +18,7 @@ const SHORT: [(&str, &str); 8] = [
     ("reserved-capacity", "20m"),
     ("scale-to-zero", "11m"),
     ("two-layer", "9m"),
+    ("volume-in-one-zone", "10m"),
 ];
 
 fn scenario(name: &str, settings: &[(&str, &str)]) -> Scenario {

@@ -1,6 +1,12 @@
 //! Volumes of pods in small runs: pods wait for their attachment, and a node that goes for their detachment.
 
+use std::path::Path;
+
+use forescale::report::summary::summarize;
+use forescale::scenario::{Options, load};
+use forescale::simulation;
 use forescale::telemetry::{NodeRecord, Outcome};
+use forescale::time::Duration;
 
 #[path = "support/small_cluster.rs"]
 #[expect(dead_code, reason = "some helpers are not needed here")]
@@ -203,4 +209,22 @@ fn ephemeral_volumes_hold_replacements_to_the_zone_of_the_old_node() {
     };
     assert!(moved(CLASS) <= 1, "{}", moved(CLASS));
     assert!(moved("") > 1, "without storage in the scenario nothing holds them");
+}
+
+#[test]
+fn the_shipped_scenario_says_what_comes_out() {
+    let with = |settings: &[(&str, &str)]| {
+        let settings = settings.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
+        let options = Options { settings, ..Options::default() };
+        let path = Path::new("scenarios/volume-in-one-zone.toml");
+        let loaded = load(path, &options).unwrap_or_else(|invalid| panic!("{invalid}"));
+        let outcome = simulation::run(&loaded.scenario, simulation::Options::replication(0)).expect("a run");
+        let wait = outcome.queues[0].wait.quantile(0.95).map_or(0.0, Duration::as_secs_f64);
+        let summary = summarize(&outcome, &loaded.scenario.objectives);
+        (wait.round(), summary.pods.pending_max, (summary.cost.total_usd * 100.0).round())
+    };
+    let types = "NodePool/default.template.spec.requirements.\"karpenter.sh/capacity-type\".values";
+    assert_eq!(with(&[]), (2338.0, 94, 36.0));
+    assert_eq!(with(&[("Deployment/orders.template.spec.volumes", "[]")]), (109.0, 18, 19.0));
+    assert_eq!(with(&[(types, "[\"spot\", \"on-demand\"]")]), (108.0, 24, 32.0));
 }
