@@ -1,6 +1,7 @@
 //! Choosing a node: filters, scores, and the draw among equals (`pkg/scheduler/schedule_one.go: schedulePod`).
 
 use std::cmp::Ordering;
+use std::ops::{Deref, DerefMut};
 
 use crate::api::pod::TaintEffect;
 use crate::engine::Stream;
@@ -8,7 +9,7 @@ use crate::units::{Resource, Resources};
 
 use super::affinity::{self, PodAffinityState};
 use super::diagnosis::{Diagnosis, Reason};
-use super::filter::{Plugin, Rejection, reject_by_description, reject_by_room, untolerated_taint};
+use super::filter::{Plugin, Rejection, lacking, reject_by_description, reject_by_room, untolerated_taint};
 use super::score::{self, MAX_SCORE, weight};
 use super::shape::{Shape, ShapeIndex};
 use super::snapshot::{NodeInfo, Slot, Snapshot};
@@ -53,7 +54,7 @@ pub struct Chooser {
     pub config: ChooseConfig,
     memory: Vec<ShapeMemory>,
     next_start: usize,
-    feasible: Vec<Candidate>,
+    feasible: Feasible,
 }
 
 /// A feasible node and its score so far.
@@ -61,6 +62,42 @@ pub struct Chooser {
 struct Candidate {
     slot: Slot,
     score: i64,
+}
+
+/// The feasible nodes of an attempt. Places of former attempts lie behind them: to make them anew would cost more than to fill them.
+#[derive(Clone, Debug, Default)]
+struct Feasible {
+    places: Vec<Candidate>,
+    found: usize,
+}
+
+impl Feasible {
+    /// Forgets the nodes of the last attempt and makes room for so many.
+    fn clear(&mut self, want: usize) {
+        self.found = 0;
+        if self.places.len() < want {
+            self.places.resize(want, Candidate::default());
+        }
+    }
+
+    fn push(&mut self, candidate: Candidate) {
+        self.places[self.found] = candidate;
+        self.found += 1;
+    }
+}
+
+impl Deref for Feasible {
+    type Target = [Candidate];
+
+    fn deref(&self) -> &[Candidate] {
+        &self.places[..self.found]
+    }
+}
+
+impl DerefMut for Feasible {
+    fn deref_mut(&mut self) -> &mut [Candidate] {
+        &mut self.places[..self.found]
+    }
 }
 
 /// What is known of each node for one shape; an entry holds as long as the node's version does.
@@ -226,7 +263,7 @@ impl Chooser {
         let order = attempt.snapshot.last_order();
         let nodes = order.len();
         let want = score::feasible_nodes_to_find(nodes, self.config.percentage_of_nodes_to_score);
-        self.feasible.clear();
+        self.feasible.clear(want);
         let start = self.next_start % nodes;
         let alone = self.stands_alone(attempt);
         let mut examined = 0;
@@ -255,20 +292,19 @@ impl Chooser {
     fn add_own(&mut self, attempt: &Attempt<'_>, part: &[Slot], want: usize) -> usize {
         let memory = &mut self.memory[attempt.id.0 as usize];
         let versions = &attempt.snapshot.versions[..];
-        let mut found = self.feasible.len();
-        self.feasible.resize(want, Candidate::default());
-        let room = &mut self.feasible[..want];
+        let Feasible { places, found: before } = &mut self.feasible;
+        let (places, mut found) = (&mut places[..want], *before);
         let mut examined = 0;
-        while examined < part.len() && found < room.len() {
+        while examined < part.len() && found < places.len() {
             let slot = part[examined];
             let known = memory.verdicts[slot];
             let same = known.version == versions[slot];
             let verdict = if same { known.value } else { memory.renew(attempt, slot, &self.config).value };
-            room[found] = Candidate { slot, score: i64::from(verdict) };
+            places[found] = Candidate { slot, score: i64::from(verdict) };
             found += usize::from(verdict >= 0);
             examined += 1;
         }
-        self.feasible.truncate(found);
+        *before = found;
         examined
     }
 
@@ -337,7 +373,7 @@ impl Chooser {
         let described = |candidate: &Candidate| memory.by_description[candidate.slot];
         if attempt.snapshot.with_soft_taints > 0 {
             let max = self.feasible.iter().map(|candidate| described(candidate).soft_taints).max().unwrap_or(0);
-            for candidate in &mut self.feasible {
+            for candidate in self.feasible.iter_mut() {
                 let raw = i64::from(described(candidate).soft_taints);
                 candidate.score += weight::TAINT_TOLERATION * score::normalized(raw, i64::from(max), true);
             }
@@ -348,7 +384,7 @@ impl Chooser {
             0
         };
         if max > 0 {
-            for candidate in &mut self.feasible {
+            for candidate in self.feasible.iter_mut() {
                 let raw = i64::from(described(candidate).preferred);
                 candidate.score += weight::NODE_AFFINITY * score::normalized(raw, i64::from(max), false);
             }
@@ -387,7 +423,7 @@ impl Chooser {
         if used.is_empty() {
             return;
         }
-        for candidate in &mut self.feasible {
+        for candidate in self.feasible.iter_mut() {
             let images = &snapshot.node(candidate.slot).spec.images;
             let present = used.iter().filter(|(name, _)| images.iter().any(|(known, _)| known == name));
             candidate.score += score::image_locality(present.map(|(_, scaled)| scaled).sum(), containers);
@@ -397,32 +433,32 @@ impl Chooser {
     fn diagnose(&mut self, attempt: &Attempt<'_>) -> Diagnosis {
         let order = attempt.snapshot.last_order();
         let mut diagnosis = Diagnosis { nodes: order.len(), ..Diagnosis::default() };
-        let mut short = [0; Resource::COUNT];
         let alone = self.stands_alone(attempt);
+        let tainted = encode(Rejection { plugin: Plugin::TaintToleration, resolvable: false });
+        // Thousands of nodes reject in a few ways: each way is told once.
+        let mut ways: Vec<(i16, u16, u32)> = Vec::new();
         for &slot in order {
-            let own = self.own_verdict(attempt, slot);
-            let rejection = decode(if alone { own.value } else { self.verdict(attempt, slot) });
+            // Every node was examined just now.
+            let own = self.memory[attempt.id.0 as usize].verdicts[slot];
+            let value = if alone { own.value } else { self.verdict(attempt, slot) };
+            match ways.iter_mut().find(|way| (way.0, way.1) == (value, own.lacking)) {
+                Some((_, _, nodes)) => *nodes += 1,
+                None => ways.push((value, own.lacking, 1)),
+            }
+            if value == tainted {
+                let taint = untolerated_taint(attempt.shape, &attempt.snapshot.node(slot).spec);
+                diagnosis.add(Reason::Taint(taint.map_or(String::new(), |taint| taint.key.clone())), 1);
+            }
+        }
+        for (value, lacking, nodes) in ways {
+            let rejection = decode(value);
             diagnosis.plugins = diagnosis.plugins.with(rejection.plugin);
             diagnosis.resolvable |= rejection.resolvable;
             match rejection.plugin {
-                Plugin::TaintToleration => {
-                    let taint = untolerated_taint(attempt.shape, &attempt.snapshot.node(slot).spec);
-                    diagnosis.add(Reason::Taint(taint.map_or(String::new(), |taint| taint.key.clone())), 1);
-                }
-                Plugin::NodeResourcesFit => {
-                    for (resource, count) in short.iter_mut().enumerate() {
-                        *count += u32::from(own.lacking >> resource & 1);
-                    }
-                }
-                plugin => diagnosis.add(Reason::Rejected(plugin), 1),
+                Plugin::TaintToleration => {}
+                Plugin::NodeResourcesFit => add_lacking(&mut diagnosis, lacking, nodes),
+                plugin => diagnosis.add(Reason::Rejected(plugin), nodes),
             }
-        }
-        for resource in Resource::ALL.into_iter().filter(|resource| short[*resource as usize] > 0) {
-            let reason = match resource {
-                Resource::Pods => Reason::TooManyPods,
-                other => Reason::Insufficient(other.name()),
-            };
-            diagnosis.add(reason, short[resource as usize]);
         }
         diagnosis
     }
@@ -432,18 +468,19 @@ impl ShapeMemory {
     /// Finds out anew what the node's own state says.
     fn renew(&mut self, attempt: &Attempt<'_>, slot: Slot, config: &ChooseConfig) -> Verdict {
         let description = Some(attempt.snapshot.described[slot]);
-        let node = attempt.snapshot.node(slot);
+        let (shape, node) = (attempt.shape, attempt.snapshot.node(slot));
         if self.described[slot] != description {
             self.described[slot] = description;
-            self.by_description[slot] = describe(attempt.shape, node);
+            self.by_description[slot] = describe(shape, node);
         }
         let by_description = self.by_description[slot].rejection;
-        let room = || reject_by_room(attempt.shape, node, &Resources::ZERO);
-        let rejection = by_description.or_else(room).or_else(|| attempt.shape.traits.claims.reject(&node.spec));
+        let lacking = lacking(shape, node, &Resources::ZERO);
+        let room = || reject_by_room(shape, node, lacking);
+        let rejection = by_description.or_else(room).or_else(|| shape.traits.claims.reject(&node.spec));
         let verdict = Verdict {
             version: attempt.snapshot.versions[slot],
-            value: rejection.map_or_else(|| room_score(attempt.shape, node, config) as i16, encode),
-            lacking: if rejection.is_some() { lacking(attempt.shape, node) } else { 0 },
+            value: rejection.map_or_else(|| room_score(shape, node, config) as i16, encode),
+            lacking,
         };
         self.verdicts[slot] = verdict;
         verdict
@@ -498,15 +535,18 @@ fn with_nominated(attempt: &Attempt<'_>, slot: Slot) -> Option<Rejection> {
         *pod != attempt.pod && attempt.snapshot.shape_of(*shape).traits.priority >= attempt.shape.traits.priority
     });
     let extra: Resources = respected.map(|(_, shape)| attempt.snapshot.shape_of(*shape).requests).sum();
-    reject_by_room(attempt.shape, node, &extra)
+    reject_by_room(attempt.shape, node, lacking(attempt.shape, node, &extra))
 }
 
-/// The resources of which the node has less than the pod wants, a bit each.
-fn lacking(shape: &Shape, node: &NodeInfo) -> u16 {
-    let short = |(resource, want): &&(Resource, i64)| {
-        *want > node.spec.allocatable.get(*resource) - node.requested.get(*resource)
-    };
-    shape.wanted.iter().filter(short).fold(0, |bits, (resource, _)| bits | 1 << *resource as u16)
+/// Counts nodes that have too little of these resources.
+fn add_lacking(diagnosis: &mut Diagnosis, lacking: u16, nodes: u32) {
+    for resource in Resource::ALL.into_iter().filter(|resource| lacking >> *resource as u16 & 1 == 1) {
+        let reason = match resource {
+            Resource::Pods => Reason::TooManyPods,
+            other => Reason::Insufficient(other.name()),
+        };
+        diagnosis.add(reason, nodes);
+    }
 }
 
 fn bounds(values: &[i64]) -> (i64, i64) {

@@ -153,25 +153,26 @@ pub fn reject_by_description(shape: &Shape, node: &NodeSpec) -> Option<Rejection
     Some(Rejection { plugin, resolvable: false })
 }
 
-/// Ports, resources and volumes (`nodeports: fitsPorts`, `noderesources/fit.go: fitsRequest`, `nodevolumelimits/csi.go: Filter`), with
-/// `extra` counted as requested too.
+/// The resources of which the node has less than the pod wants, a bit each, with `extra` counted as requested too
+/// (`noderesources/fit.go: fitsRequest`).
 #[must_use]
-pub fn reject_by_room(shape: &Shape, node: &NodeInfo, extra: &Resources) -> Option<Rejection> {
+pub fn lacking(shape: &Shape, node: &NodeInfo, extra: &Resources) -> u16 {
+    shape.wanted.iter().fold(0, |bits, &(resource, want)| {
+        let left = node.spec.allocatable.get(resource) - node.requested.get(resource) - extra.get(resource);
+        bits | u16::from(want > left) << resource as u16
+    })
+}
+
+/// Ports, resources and volumes (`nodeports: fitsPorts`, `noderesources/fit.go: Filter`, `nodevolumelimits/csi.go: Filter`) where the
+/// node lacks these resources.
+#[must_use]
+pub fn reject_by_room(shape: &Shape, node: &NodeInfo, lacking: u16) -> Option<Rejection> {
     if shape.ports.iter().any(|port| node.ports.iter().any(|taken| ports_conflict(port, taken))) {
         return Some(Rejection { plugin: Plugin::NodePorts, resolvable: true });
     }
-    let mut lacking = false;
-    for &(resource, want) in &shape.wanted {
-        let allocatable = node.spec.allocatable.get(resource);
-        if want > allocatable - node.requested.get(resource) - extra.get(resource) {
-            lacking = true;
-            if want > allocatable {
-                return Some(Rejection { plugin: Plugin::NodeResourcesFit, resolvable: false });
-            }
-        }
-    }
-    if lacking {
-        return Some(Rejection { plugin: Plugin::NodeResourcesFit, resolvable: true });
+    if lacking != 0 {
+        let beyond = shape.wanted.iter().any(|(resource, want)| *want > node.spec.allocatable.get(*resource));
+        return Some(Rejection { plugin: Plugin::NodeResourcesFit, resolvable: !beyond });
     }
     let limit = node.spec.volume_limit.filter(|_| shape.volumes > 0);
     let over = limit.is_some_and(|limit| node.volumes + shape.volumes > limit);
