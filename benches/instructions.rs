@@ -1,7 +1,7 @@
 //! Instructions of the three hottest paths, counted by callgrind and held against `instruction_budgets.txt`: a slower path shows on a
 //! noisy machine too.
 //!
-//! `cargo bench --profile instructions --bench instructions` counts and compares; `UPDATE=1` before it writes the budgets.
+//! `cargo bench --bench instructions` counts and compares; `UPDATE=1` before it writes the budgets.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};

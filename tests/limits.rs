@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use forescale::keda::formula::Formula;
 use forescale::scenario::Options;
 use forescale::scenario::load::load_texts;
 
@@ -125,6 +126,10 @@ fn formulas_are_limited() {
         assert_told(&formula(&text), "", "this formula is too long");
     }
     assert_told(&formula("len(map(1..100000000, # * 2))"), "", "ranges (`..`) are not simulated");
+    for text in ["{a: t}", "len({ 'a' : {b: t} })", "count([t], {/* */b // x\\n: 1})"] {
+        assert_told(&formula(text), "", "maps (`{key: value}`) are not simulated");
+    }
+    assert_eq!(told(&formula("count([t, 1], {# > (t > 2 ? 1 : 0)}) + 0.5"), ""), "valid");
     assert_eq!(told(&formula("max([t * 1.5, t / 2]) + (t > 3 ? 1 : 0)"), ""), "valid");
     // The most that is allowed is read and run on the small stack of a thread.
     for text in [nested(99, "(", ")"), nested(49, "abs(", ")"), vec!["t"; 100].join("+")] {
@@ -134,6 +139,19 @@ fn formulas_are_limited() {
             forescale::simulation::run(&loaded.scenario, forescale::simulation::Options::replication(0)).is_ok()
         });
         assert!(scenario.join().expect("no overflow"));
+    }
+}
+
+/// Each level multiplies what the parser tries: without a limit these take minutes to hours.
+#[test]
+fn formulas_that_nest_brackets_are_told_at_once() {
+    let nested = |depth: usize, open: &str, close: &str| format!("{}t{}", open.repeat(depth), close.repeat(depth));
+    for text in ["t[".repeat(30), nested(16, "t[", "]"), "f[t[(if[".repeat(8)] {
+        let texts = BTreeMap::from([("scenario.toml".to_owned(), formula(&text))]);
+        let loaded =
+            load_texts("scenario.toml", texts, &Options::default()).unwrap_or_else(|invalid| panic!("{invalid}"));
+        let compiled = Formula::compile(&loaded.scenario.scaled_objects[0].spec);
+        assert_eq!(compiled.err().as_deref(), Some("the formula nests too many brackets to be read"), "{text}");
     }
 }
 

@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 program=${1:-}
 if [ -z "$program" ]; then
-  cargo bench --quiet --profile instructions --bench figures --no-run
-  program=$(cargo bench --quiet --profile instructions --bench figures --no-run --message-format=json |
+  cargo bench --quiet --bench figures --no-run
+  program=$(cargo bench --quiet --bench figures --no-run --message-format=json |
     sed -n 's/.*"executable":"\([^"]*figures[^"]*\)".*/\1/p')
 fi
 data=$(mktemp) stacks=$(mktemp)

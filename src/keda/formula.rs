@@ -1,5 +1,7 @@
 //! `scalingModifiers`: one metric made of all triggers by a formula (`pkg/scaling/modifiers/formula.go`).
 
+use std::num::NonZeroUsize;
+
 use super::fallback::{Health, scaling_modifiers};
 use crate::api::keda::{FallbackBehavior, ScaledObjectSpec};
 
@@ -39,8 +41,7 @@ impl Formula {
             return Err("error converting target for scalingModifiers (string->float) to valid target".to_owned());
         }
         let text = cast_to_float_if_necessary(formula);
-        let program = expr::compile(&text).map_err(|error| error.to_string())?;
-        let formula = Formula { program };
+        let formula = Formula { program: parse(&text)? };
         let mut values = expr::Context::default();
         for trigger in spec.triggers.iter().filter(|trigger| !matches!(trigger.kind.as_str(), "cpu" | "memory")) {
             if let Some(name) = &trigger.name {
@@ -68,6 +69,19 @@ impl Formula {
         };
         Ok((composite * 1000.0) as i64)
     }
+}
+
+/// Rules of its grammar that the parser may try for one formula. Where a bracket can begin several things, each level of nesting
+/// multiplies what it tries; formulas that people write take some thousands.
+const MOST_PARSER_CALLS: NonZeroUsize = NonZeroUsize::new(1_000_000).expect("above 0");
+
+fn parse(text: &str) -> Result<expr::Program, String> {
+    // Holds for the process, in which nothing else is read by this parser.
+    pest::set_call_limit(Some(MOST_PARSER_CALLS));
+    expr::compile(text).map_err(|error| match error.to_string() {
+        text if text.contains("call limit reached") => "the formula nests too many brackets to be read".to_owned(),
+        text => text,
+    })
 }
 
 /// The value, or nil once the trigger has failed too often under `behavior: scalingModifiers` (`scalingModifierTriggerValue`).

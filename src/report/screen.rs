@@ -248,7 +248,8 @@ impl Screen {
         if let Some(amount) = cost.per_million_messages_usd {
             let _ = write!(text, "   {} per million messages", usd(amount));
         }
-        if let Some(unused) = cost.unused_reservations_usd.filter(|unused| *unused > 0.0) {
+        let unused = cost.unused_reservations_usd.unwrap_or(0.0);
+        if unused > 0.0 {
             let _ = write!(text, "   reserved but unused {}", usd(unused));
         }
         if cost.requests_usd > 0.0 {
@@ -256,7 +257,8 @@ impl Screen {
         }
         self.line("Money", &text);
         if cost.instances_usd > 0.0 {
-            let part = |(label, amount): (&str, f64)| format!("{label} {}", percent(amount / cost.instances_usd));
+            let whole = cost.instances_usd + unused;
+            let part = |(label, amount): (&str, f64)| format!("{label} {}", percent(amount / whole));
             let parts = [
                 ("useful work", cost.useful_usd),
                 ("redone work", cost.redone_usd),
@@ -265,6 +267,7 @@ impl Screen {
                 ("boot", cost.boot_usd),
                 ("draining", cost.draining_usd),
                 ("overhead", cost.overhead_usd),
+                ("unused reservations", unused),
             ];
             let parts = parts.into_iter().filter(|(_, amount)| *amount > 0.0).map(part);
             self.line("", &parts.collect::<Vec<_>>().join(", "));

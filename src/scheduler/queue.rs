@@ -40,6 +40,8 @@ impl Default for QueueConfig {
     }
 }
 
+/// Pods for which the active queue always has room, once it had.
+const LEAST_ROOM: usize = 1024;
 /// Period of the flush of the backoff queue.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -291,7 +293,7 @@ impl SchedulingQueue {
         }
     }
 
-    /// Sees to it that the first entry of the active queue is that of an active pod. An empty queue gives its room back.
+    /// Sees to it that the first entry of the active queue is that of an active pod. A queue that has become small gives room back.
     fn drop_inactive(&mut self) {
         let is_active = |&Reverse(key): &Reverse<ActiveKey>| {
             self.pods.get(key.3).is_some_and(|queued| queued.place == Place::Active && queued.active_key(key.3) == key)
@@ -299,8 +301,9 @@ impl SchedulingQueue {
         while self.active.peek().is_some_and(|first| !is_active(first)) {
             self.active.pop();
         }
-        if self.active.is_empty() {
-            self.active = BinaryHeap::new();
+        let room = self.active.capacity();
+        if room > LEAST_ROOM && self.active.len() < room / 4 {
+            self.active.shrink_to(room / 2);
         }
     }
 }

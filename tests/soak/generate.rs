@@ -61,7 +61,12 @@ struct Workload {
 /// The sections of a scenario file.
 pub fn scenario(seed: u64) -> Vec<String> {
     let mut c = Choices(Streams::new(seed, 0).open("soak", 0));
-    let minutes = if c.once_in(48) { c.number(60, 240) } else { c.number(3, 30) };
+    // Mostly short: more scenarios find more than longer ones.
+    let minutes = match c.number(0, 47) {
+        0 => c.number(60, 240),
+        1..12 => c.number(3, 30),
+        _ => c.number(3, 9),
+    };
     let workloads = (0..c.number(1, 3)).map(|i| workload(&mut c, i)).collect();
     let pools = c.number(0, 2);
     let frame = Frame { minutes, workloads, pools, groups: c.number(usize::from(pools == 0), 2) };

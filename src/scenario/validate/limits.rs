@@ -156,5 +156,24 @@ pub(super) fn formula(text: &str, span: Span, problems: &mut Problems) {
         problems.error(span, "this formula is too long", label);
     } else if text.contains("..") {
         problems.error(span, "this formula makes a list of numbers", "ranges (`..`) are not simulated");
+    } else if text.match_indices('{').any(|(at, _)| begins_map(&text[at + 1..])) {
+        problems.error(span, "this formula makes a map", "maps (`{key: value}`) are not simulated");
     }
+}
+
+/// Whether what follows a brace is a key with its colon, rather than a condition on list entries.
+fn begins_map(after: &str) -> bool {
+    let after = skip_blank(after);
+    let rest = match after.strip_prefix(['"', '\'']) {
+        Some(string) => string.split_once(&after[..1]).map_or("", |(_, rest)| rest),
+        None => after.trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '#' | '$')),
+    };
+    skip_blank(rest).starts_with(':')
+}
+
+/// A formula's text from its next sign on that is neither space nor comment.
+fn skip_blank(text: &str) -> &str {
+    let text = text.trim_start();
+    let comment = |open, close| text.strip_prefix(open).map(|rest| rest.split_once(close).map_or("", |(_, rest)| rest));
+    comment("/*", "*/").or_else(|| comment("//", "\n")).map_or(text, skip_blank)
 }
