@@ -37,6 +37,6 @@ pub use input::{
     BoundPods, ExistingNode, HostPort, Input, MinValuesPolicy, Options, Pod, Pool, PreferencePolicy, Shape,
 };
 pub use knowledge::{Common, Knowledge};
-pub use offers::{cheapest, offering_allowed, order_by_price, required_reservations, type_requirement};
+pub use offers::{offering_allowed, order_by_price, required_reservations, type_requirement};
 pub use results::{ClaimError, NewClaim, Results, SchedulingError};
 pub use solver::{solve, solve_among, solve_knowing};

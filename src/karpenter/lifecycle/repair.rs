@@ -13,21 +13,16 @@ pub const NOT_READY_TOLERATION: Duration = Duration::from_mins(30);
 /// What to do with an unhealthy node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repair {
-    /// Look again at that time: it is tolerated until then.
-    WaitUntil(Time),
     /// Too many nodes of the pool are unhealthy: look again at that time.
     BlockedUntil(Time),
     /// Delete its NodeClaim with the drain's deadline set to now.
     Delete,
 }
 
-/// Decides for a node that is NotReady since `since`, in a pool of `nodes` of which `unhealthy` are.
+/// Decides for a node that has been NotReady for [`NOT_READY_TOLERATION`], in a pool of `nodes` of which `unhealthy` are.
 #[must_use]
-pub fn repair(since: Time, unhealthy: usize, nodes: usize, now: Time) -> Repair {
-    let due = since + NOT_READY_TOLERATION;
-    if now < due {
-        Repair::WaitUntil(due)
-    } else if unhealthy > (nodes * ALLOWED_UNHEALTHY_PERCENT).div_ceil(100) {
+pub fn repair(unhealthy: usize, nodes: usize, now: Time) -> Repair {
+    if unhealthy > (nodes * ALLOWED_UNHEALTHY_PERCENT).div_ceil(100) {
         Repair::BlockedUntil(now + BLOCKED_RETRY)
     } else {
         Repair::Delete

@@ -130,13 +130,8 @@ impl Allowed {
     }
 }
 
-/// Lowest price among the available offerings that the requirements allow.
-#[must_use]
-pub fn cheapest(catalogue: &Catalogue, id: TypeId, requirements: &Requirements) -> Option<f64> {
-    Allowed::of(catalogue, requirements).cheapest(catalogue, id)
-}
-
-/// Orders types by that price (`InstanceTypes.OrderByPrice`); types without such an offering come last.
+/// Orders types by the lowest price among their available offerings that the requirements allow (`InstanceTypes.OrderByPrice`); types
+/// without such an offering come last.
 pub fn order_by_price(catalogue: &Catalogue, ids: &mut [TypeId], requirements: &Requirements) {
     let allowed = Allowed::of(catalogue, requirements);
     let mut priced: Vec<(f64, TypeId)> =

@@ -121,9 +121,8 @@ impl Lifecycle {
         let members = world.cluster.live_nodes.iter().map(|other| &world.cluster.nodes[other.index()]);
         let of_pool: Vec<bool> = members.filter(|other| other.pool == pool).map(|other| !other.ready).collect();
         let unhealthy = of_pool.iter().filter(|unhealthy| **unhealthy).count();
-        let since = world.now - repair::NOT_READY_TOLERATION;
-        match repair::repair(since, unhealthy, of_pool.len(), world.now) {
-            Repair::WaitUntil(at) | Repair::BlockedUntil(at) => agenda.at(at, Event::Repair(id, generation)),
+        match repair::repair(unhealthy, of_pool.len(), world.now) {
+            Repair::BlockedUntil(at) => agenda.at(at, Event::Repair(id, generation)),
             Repair::Delete => {
                 world.cluster.set_termination_deadline(claim, Some(world.now));
                 delete(claim, "Repair", Rule::Unhealthy, world);
