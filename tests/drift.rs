@@ -97,6 +97,15 @@ fn the_replacement_is_there_before_the_drifted_node_drains_and_is_made_of_the_ne
     assert!(old.iter().all(|node| pods(node) == 29) && new.iter().all(|node| pods(node) == 20));
 }
 
+/// A change of the class is an event of its NodeClaims: nobody waits for the next look, five minutes after the last.
+#[test]
+fn nodes_drift_when_their_class_changes() {
+    let outcome = changed("patch = { \"EC2NodeClass/default.kubelet.maxPods\" = 20 }");
+    let drifts = outcome.decisions.iter().filter(|decision| decision.action.as_str() == "drift");
+    let at: Vec<f64> = drifts.map(|decision| decision.at.as_secs_f64()).collect();
+    assert!(at.len() == 3 && at.iter().all(|at| (300.0..301.0).contains(at)), "{at:?}");
+}
+
 #[test]
 fn changes_of_a_pool_drift_by_its_hash_or_by_its_requirements() {
     let labels = "patch = { \"NodePool/workers.template.metadata.labels.team\" = \"b\" }";

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use forescale::api::capacity_buffer::CapacityBufferSpec;
 use forescale::api::decode::{Decode, Problems};
+use forescale::api::meta::Labels;
 use forescale::api::pod::PodSpec;
 use forescale::api::workload::PodDisruptionBudget;
 use forescale::cluster::node::Node;
+use forescale::cluster::nodeclaim::NodeClaim;
 use forescale::cluster::pod::{EndReason, Owner, PodShape};
 use forescale::cluster::storage::Storage;
-use forescale::cluster::{Cluster, DeploymentId, NodeId, PodId, ShapeId, workload};
+use forescale::cluster::{Cluster, DeploymentId, NodeId, NodePoolId, PodId, ShapeId, workload};
 use forescale::engine::Streams;
 use forescale::karpenter::disruption::cost;
 use forescale::karpenter::disruption::model::{DoNotDisrupt, NodeView, PdbState, Phase, PodView, PoolIndex};
@@ -222,6 +224,37 @@ fn a_node_of_others_counts_as_registered_and_initialized_with_all_its_taints() {
     assert_eq!(alien.capacity(&cluster).get(Resource::Cpu), 4000);
     cluster.delete_node(NOW, id);
     assert!(alien.leaving(&cluster));
+}
+
+/// `StateNode.Labels`, `StateNode.Capacity`: the NodeClaim speaks until the Node is registered, and for what an uninitialized Node does not
+/// say yet.
+#[test]
+fn a_nodeclaim_stands_in_for_its_node_until_that_is_up() {
+    let mut cluster = cluster();
+    let size = |cpu, gpus| Resources::new(Cpu::from_milli(cpu), Memory::from_mib(8192)).with(Resource::Pods, gpus);
+    let told = |by: &str| Labels::from([("told-by".to_owned(), by.to_owned())]);
+    let claim = cluster.create_nodeclaim(NodeClaim {
+        launched: Some(NOW),
+        labels: told("claim"),
+        capacity: size(4000, 10),
+        allocatable: size(4000, 10),
+        ..NodeClaim::new("claim".to_owned(), NodePoolId(0), NOW)
+    });
+    cluster.create_node(Node {
+        nodeclaim: Some(claim),
+        labels: told("node"),
+        capacity: size(3900, 0),
+        allocatable: size(3800, 0),
+        ..Node::new("node".to_owned(), NOW)
+    });
+    let own = state::state_nodes(&cluster)[0];
+    assert_eq!((own.name(&cluster), own.labels(&cluster)["told-by"].as_str()), ("claim", "claim"));
+    assert_eq!((own.capacity(&cluster), own.allocatable(&cluster)), (size(3900, 10), size(3800, 10)));
+    cluster.register_nodeclaim(NOW, claim);
+    assert_eq!((own.name(&cluster), own.labels(&cluster)["told-by"].as_str()), ("node", "node"));
+    assert_eq!(own.capacity(&cluster), size(3900, 10));
+    cluster.initialize_nodeclaim(NOW, claim);
+    assert_eq!((own.capacity(&cluster), own.allocatable(&cluster)), (size(3900, 0), size(3800, 0)));
 }
 
 /// Pods that have ended hold nothing; those that terminate repel others and attract none.

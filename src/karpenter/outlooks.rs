@@ -77,3 +77,28 @@ fn refusal(
     let of_skipped = |index: &usize| if tolerated(*index) { Refusal::NoCapacity } else { Refusal::Unfit };
     reasons.iter().map(of_pool).chain(skipped.iter().map(of_skipped)).min()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::pod::Owner;
+    use crate::engine::Streams;
+    use crate::karpenter::small_cluster;
+    use crate::time::Time;
+
+    #[test]
+    fn that_only_small_types_are_left_is_told_of_the_limits_where_there_are_some() {
+        let told = |spec: &str| {
+            let mut cluster = small_cluster::cluster(Streams::new(1, 0), spec, &["3"]);
+            let pod = cluster.create_pod(Time::ZERO, ShapeId(0), Owner::None);
+            let small = ClaimError::InstanceTypes { requirements_met: true, fits: false, has_offering: true };
+            let errors = vec![(0, SchedulingError::NoClaimFits(vec![(0, small)]))];
+            let results = Results { errors, ..Results::default() };
+            of_results(&results, (&[NodePoolId(0)], &[]), &[pod], &cluster)[&ShapeId(0)].refused
+        };
+        let only = |refusal: Refusal| std::array::from_fn(|i| u32::from(i == refusal as usize));
+        assert_eq!(told("limits = { cpu = \"2\" },"), only(Refusal::PoolLimit));
+        assert_eq!(told("limits = {},"), only(Refusal::Unfit));
+        assert_eq!(told(""), only(Refusal::Unfit));
+    }
+}

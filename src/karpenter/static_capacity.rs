@@ -249,7 +249,14 @@ fn rank(cluster: &Cluster, id: NodeClaimId, now: Time) -> (u8, f64) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::api::decode::defaults;
+    use crate::api::pod::{Taint, TaintEffect};
+    use crate::cluster::world::NoQueues;
+    use crate::karpenter::small_cluster;
+    use crate::scenario::Scenario;
 
     fn counts(active: u32, deleting: u32, pending_disruption: u32) -> Counts {
         Counts { active, deleting, pending_disruption }
@@ -276,5 +283,31 @@ mod tests {
     fn nodes_that_a_command_replaces_count_until_they_go() {
         assert_eq!(decide(counts(2, 0, 1), 3, None), Step::Keep);
         assert_eq!(decide(counts(1, 0, 1), 3, None), Step::Create(2));
+    }
+
+    #[test]
+    fn a_node_that_goes_is_replaced_at_once() {
+        let (scenario, streams): (Scenario, _) = (defaults(), Streams::new(1, 0));
+        let mut cluster = small_cluster::cluster(streams, "replicas = 2,", &[]);
+        let mut capacity = StaticCapacity::new(streams);
+        let mut see = |cluster: &mut Cluster, change: Change| {
+            let mut queues = NoQueues;
+            let mut world = World { now: Time::ZERO, cluster, scenario: &scenario, queues: &mut queues };
+            capacity.observe(&change, &mut world, &mut Agenda::default());
+            cluster.nodeclaims.len()
+        };
+        assert_eq!(see(&mut cluster, Change::NodePoolSpec(NodePoolId(0))), 2);
+        cluster.delete_nodeclaim(Time::ZERO, NodeClaimId(0), "Manual");
+        assert_eq!(see(&mut cluster, Change::NodeClaimDeleting(NodeClaimId(0))), 3);
+    }
+
+    #[test]
+    fn taints_of_the_pool_keep_none_of_its_nodes_away() {
+        let streams = Streams::new(1, 0);
+        let mut cluster = small_cluster::cluster(streams, "replicas = 2,", &[]);
+        let taint = Taint { key: "team".to_owned(), value: "a".to_owned(), effect: TaintEffect::NoExecute };
+        Arc::make_mut(&mut cluster.nodepools[0].object).spec.template.spec.taints = vec![taint];
+        let plan = plan(&cluster, NodePoolId(0), &mut streams.open("plan", 0)).expect("a plan");
+        assert_eq!(plan.options.len(), 2);
     }
 }

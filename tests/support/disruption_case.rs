@@ -448,6 +448,7 @@ impl Case {
                     match key.as_str() {
                         "consolidatable" => view.consolidatable = flag(value, false),
                         "initialized" => view.initialized = flag(value, false),
+                        "marked" => view.marked_for_deletion = flag(value, false),
                         "bufferPods" => view.has_buffer_pods = flag(value, false),
                         "nominatedFor" => view.nominated_until = Some(self.now + span(value)),
                         "doNotDisrupt" => view.do_not_disrupt = flag(value, false),

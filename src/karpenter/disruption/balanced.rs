@@ -110,3 +110,49 @@ pub fn can_pass(candidate: &Candidate, observed: &Observed<'_>, totals: &Totals)
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::catalogue::Catalogue;
+    use crate::karpenter::disruption::model::{PoolView, Rules};
+
+    /// A quarter of what the pool costs against all that it disrupts is too little, half of it is enough.
+    #[test]
+    fn a_node_whose_removal_could_never_pass_is_not_tried() {
+        let passes = |policy: ConsolidationPolicy, cost: Option<f64>| {
+            let catalogue = Catalogue::default();
+            let (pool, node) = (PoolIndex(0), NodeIndex(0));
+            let view = PoolView {
+                name: "pool".to_owned(),
+                policy,
+                consolidate_after: None,
+                budgets: Vec::new(),
+                replicas: None,
+                expire_after: None,
+                tracked_cost: None,
+            };
+            let rules = Rules::of_minor(14, false);
+            let observed = Observed { catalogue: &catalogue, pools: vec![view], nodes: Vec::new(), rules };
+            let candidate = Candidate {
+                node,
+                id: 0,
+                pool,
+                instance_type: None,
+                zone: None,
+                capacity_type: None,
+                price: 1.0,
+                rescheduling_cost: 5.0,
+                lifetime_weighted_cost: 0.0,
+                reschedulable_pods: 4,
+            };
+            let totals = cost.map(|cost| (pool, PoolTotals { cost, disruption: 5.0 }));
+            can_pass(&candidate, &observed, &totals.into_iter().collect())
+        };
+        assert!(!passes(ConsolidationPolicy::Balanced, Some(4.0)));
+        assert!(passes(ConsolidationPolicy::Balanced, Some(2.0)));
+        assert!(passes(ConsolidationPolicy::Balanced, None), "nothing is known of the pool");
+        assert!(passes(ConsolidationPolicy::Balanced, Some(0.0)));
+        assert!(passes(ConsolidationPolicy::WhenEmptyOrUnderutilized, Some(4.0)));
+    }
+}

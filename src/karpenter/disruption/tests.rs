@@ -16,6 +16,7 @@ use crate::karpenter::provisioning;
 use crate::karpenter::scheduling::{NewClaim, labels};
 use crate::karpenter::small_cluster;
 use crate::scenario::Scenario;
+use crate::scenario::faults::{Fault, FaultKind};
 use crate::time::{Duration, Time};
 use crate::units::Resources;
 
@@ -369,6 +370,12 @@ fn a_limit_that_is_exceeded_forbids_the_replacement_and_the_next_pass_takes_the_
     assert!(bench.rules().contains(&"ExceededBy"));
     bench.run(20.1);
     assert!(!bench.is_tainted(old));
+    // The wait after each failure is twice the last, and a validation follows it: 20, 35.005 and 50.015 s.
+    let mut told = |until: f64| {
+        bench.run(until);
+        bench.rules().iter().filter(|rule| **rule == "ExceededBy").count()
+    };
+    assert_eq!([told(35.0), told(35.006), told(50.014), told(50.016)], [0, 1, 0, 1]);
 }
 
 #[test]
@@ -404,4 +411,63 @@ fn a_pool_that_goes_during_the_validation_does_not_give_its_place_to_another() {
     bench.run(20.0);
     assert!(bench.is_tainted(old));
     assert_eq!(bench.cluster.nodeclaims[1].pool, NodePoolId(1), "the replacement is one of its own pool");
+}
+
+#[test]
+fn nothing_is_decided_while_the_api_server_is_down() {
+    let mut bench = Bench::new(ALL);
+    bench.scenario.faults.push(Fault {
+        at: Duration::from_secs(4),
+        duration: Some(Duration::from_secs(8)),
+        kind: FaultKind::ApiServerDown,
+        queue: None,
+        deployment: None,
+        nodes: None,
+        zone: None,
+        share: 1.0,
+    });
+    let empty = bench.node(SMALL);
+    bench.run(26.9);
+    assert!(!bench.is_deleting(empty), "the pass of 5 s waits until 12 s");
+    bench.run(27.0);
+    assert!(bench.is_deleting(empty));
+}
+
+#[test]
+fn a_nodeclaim_that_somebody_deletes_wakes_the_methods() {
+    let mut bench = Bench::new(ALL);
+    let (old, other) = (bench.node(SMALL), bench.node(SMALL));
+    bench.pod(0, old);
+    bench.pod(0, other);
+    bench.run(30.0);
+    let cheaper = Arc::make_mut(&mut bench.cluster.catalogues[0]);
+    cheaper.types[LARGE.0 as usize].offerings[0].price = 1.0;
+    bench.cluster.announce(Change::Offerings(NodeClassId(0)));
+    bench.settle();
+    bench.run(60.0);
+    assert_eq!(bench.cluster.nodeclaims.len(), 2, "prices wake nobody");
+    bench.cluster.delete_nodeclaim(bench.now, other, "Manual");
+    bench.settle();
+    bench.run(90.0);
+    assert!(bench.is_tainted(old), "it is looked at before the state expires");
+}
+
+#[test]
+fn nodes_of_a_fixed_pool_are_never_consolidatable() {
+    for (replicas, consolidatable) in [(None, true), (Some(1), false)] {
+        let mut bench = Bench::new(ALL);
+        Arc::make_mut(&mut bench.cluster.nodepools[0].object).spec.replicas = replicas;
+        let claim = bench.node(SMALL);
+        assert_eq!(bench.cluster.nodeclaims[claim.index()].consolidatable, consolidatable);
+    }
+}
+
+#[test]
+fn a_pool_costs_what_its_nodes_cost_together() {
+    let mut bench = Bench::new(ALL);
+    bench.node(SMALL);
+    bench.node(LARGE);
+    let (rules, mut ties) = (snapshot::rules(&bench.scenario), Streams::new(1, 0).open("ties", 0));
+    let snapshot = snapshot::Snapshot::take(&bench.cluster, &bench.scenario, rules, |_| false, &mut ties);
+    assert_eq!(snapshot.observed.pools[0].tracked_cost, Some(6000.0));
 }

@@ -57,3 +57,29 @@ impl Unchanged {
             && self.methods.iter().all(|method| state.is_consolidated(*method, now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::catalogue::Catalogue;
+    use crate::karpenter::disruption::model::{NodeView, PodView, PoolIndex, Rules};
+    use crate::time::Duration;
+
+    #[test]
+    fn drift_running_commands_and_protections_that_end_by_the_clock_are_looked_at_in_every_pass() {
+        let catalogue = Catalogue::default();
+        let kept = |do_not_disrupt: DoNotDisrupt, methods: Vec<Method>, rejection: Rejection| {
+            let mut node = NodeView::new(0, "n", PoolIndex(0));
+            node.pods = vec![PodView { do_not_disrupt, ..PodView::default() }];
+            let rules = Rules::of_minor(14, false);
+            let observed = Observed { catalogue: &catalogue, pools: Vec::new(), nodes: vec![node], rules };
+            Unchanged::after(&observed, methods, vec![(0, rejection)], 1, Time::ZERO).is_some()
+        };
+        let (always, multi) = (DoNotDisrupt::Always, Method::MultiNodeConsolidation);
+        assert!(kept(always, vec![multi], Rejection::NoNode));
+        assert!(!kept(DoNotDisrupt::For(Duration::from_mins(1), None), vec![multi], Rejection::NoNode));
+        assert!(!kept(always, vec![multi], Rejection::InCommand));
+        assert!(!kept(always, vec![Method::Drift], Rejection::NoNode));
+        assert!(!kept(always, vec![Method::StaticDrift], Rejection::NoNode));
+    }
+}

@@ -7,6 +7,7 @@ use crate::api::decode::defaults;
 use crate::cluster::ShapeId;
 use crate::cluster::catalogue::TypeId;
 use crate::cluster::pod::Owner;
+use crate::cluster::state::Applied;
 use crate::cluster::world::NoQueues;
 use crate::karpenter::small_cluster;
 use crate::units::Cpu;
@@ -137,4 +138,46 @@ fn every_pod_event_restarts_the_timer_of_the_pod() {
     assert!(!bench.calendar.iter().any(|(_, event)| *event == Event::Window), "the timer of 10 s is out of date");
     bench.run(14.0);
     assert!(bench.calendar.iter().any(|(_, event)| *event == Event::Window), "the restarted timer ends at 14 s");
+}
+
+#[test]
+fn a_window_that_ends_while_karpenter_is_down_is_lost() {
+    let mut bench = Bench::new("");
+    bench.unschedulable_pod();
+    bench.run(0.5);
+    bench.with(|provisioner, world, agenda| provisioner.handle(Event::Down, world, agenda));
+    bench.run(60.0);
+    assert!(bench.cluster.nodeclaims.is_empty());
+    bench.with(|provisioner, world, agenda| provisioner.handle(Event::Up, world, agenda));
+    bench.run(64.0);
+    assert_eq!(bench.cluster.nodeclaims.len(), 1);
+}
+
+#[test]
+fn a_pool_that_comes_later_is_used_by_the_next_pass() {
+    let mut bench = Bench::new("");
+    bench.unschedulable_pod();
+    bench.run(4.0);
+    bench.launch(0);
+    let mut preferred = bench.cluster.nodepools[0].clone();
+    (preferred.name, preferred.applied) = ("preferred".to_owned(), None);
+    Arc::make_mut(&mut preferred.object).spec.weight = Some(10);
+    bench.cluster.nodepools.push(preferred);
+    bench.cluster.apply(bench.now, Applied::NodePool(NodePoolId(1)));
+    for _ in 0..3 {
+        bench.unschedulable_pod();
+    }
+    bench.run(8.0);
+    let pools: Vec<NodePoolId> = bench.cluster.nodeclaims.iter().map(|claim| claim.pool).collect();
+    assert_eq!(pools, [NodePoolId(0), NodePoolId(1)], "the first node holds two of the four pods");
+}
+
+#[test]
+fn a_pass_follows_the_settings() {
+    let of = |scenario: &Scenario| (options(scenario).preferences, options(scenario).min_values);
+    let mut scenario: Scenario = defaults();
+    assert_eq!(of(&scenario), (PreferencePolicy::Respect, MinValuesPolicy::Strict));
+    scenario.karpenter.preference_policy = flags::PreferencePolicy::Ignore;
+    scenario.karpenter.min_values_policy = flags::MinValuesPolicy::BestEffort;
+    assert_eq!(of(&scenario), (PreferencePolicy::Ignore, MinValuesPolicy::BestEffort));
 }

@@ -148,3 +148,21 @@ fn any_value(requirement: &Requirement, stream: &mut Stream) -> Option<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::pod::NodeOperator;
+    use crate::engine::Streams;
+
+    #[test]
+    fn a_label_within_bounds_gets_any_integer_between_them() {
+        let bound = |operator, value: &str| Requirement::new(operator, &[value.to_owned()], None);
+        let mut requirements = Requirements::new();
+        requirements.add("size", bound(NodeOperator::Gt, "1").intersection(&bound(NodeOperator::Lt, "4")));
+        let mut stream = Streams::new(1, 0).open("labels", 0);
+        let drawn: BTreeSet<String> =
+            (0..100).map(|_| resolve_labels(&requirements, &mut stream)["size"].clone()).collect();
+        assert_eq!(drawn.into_iter().collect::<Vec<_>>(), ["2", "3"]);
+    }
+}

@@ -113,6 +113,26 @@ mod tests {
         assert!((0..1000).all(|_| first(9, &mut stream) < 9));
     }
 
+    /// Published outputs of SplitMix64 that begins with 0.
+    #[test]
+    fn words_are_mixed_as_published() {
+        assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(mix(0x9e37_79b9_7f4a_7c15), 0x6e78_9e6a_a1b9_65f4);
+    }
+
+    /// The map is filled once a pass: attempts and candidates differ only in where they begin to go over it.
+    #[test]
+    fn the_map_of_a_group_is_the_same_for_all_choices_of_a_pass() {
+        let turn = |seed, attempt, candidate| Place { seed, attempt, candidate }.turn("zone", 3);
+        for seed in 0..100 {
+            assert!(
+                (0..20)
+                    .all(|other| turn(seed, other, 2) == turn(seed, 0, 0) && turn(seed, 0, other) == turn(seed, 0, 0))
+            );
+        }
+        assert!((0..100).any(|seed| turn(seed, 0, 0) != turn(0, 0, 0)));
+    }
+
     /// How often each of three zones is taken first in 80,000 draws, against the slots that lead to it.
     #[test]
     fn the_first_of_three_equal_zones_is_taken_in_six_of_eight_draws() {

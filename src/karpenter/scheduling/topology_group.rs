@@ -168,3 +168,39 @@ impl Group {
 fn allows(requirement: Option<&Requirement>, value: &str) -> bool {
     requirement.is_none_or(|requirement| requirement.has(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of equal zones the choice is that of Go's maps (`tie.rs`), by the names and not by the order in which the zones became known.
+    #[test]
+    fn of_equal_zones_the_first_by_name_is_taken_most_often() {
+        let mut names = Names::default();
+        let counts: BTreeMap<Domain, u32> = ["c", "b", "a"].map(|name| (names.intern(name), 1)).into();
+        let group = Group {
+            kind: Kind::Spread,
+            key: "zone".to_owned(),
+            on_host: false,
+            max_skew: 1,
+            min_domains: None,
+            filter: None,
+            selects: Vec::new(),
+            counts,
+            recorded: 3,
+        };
+        let node = Requirement::one_of(["a", "b", "c"].map(str::to_owned));
+        let share = |node: Option<&Requirement>, name: &str| {
+            let chosen = |seed| {
+                let place = Place { seed, attempt: 1, candidate: 2 };
+                group.next_spread(true, None, node, &names, place) == [names.find(name).expect("a zone")]
+            };
+            (0..20_000).filter(|seed| chosen(*seed)).count() as f64 / 20_000.0
+        };
+        for (node, wanted) in [(Some(&node), [0.75, 0.125, 0.125]), (None, [0.496, 0.252, 0.252])] {
+            for (name, wanted) in ["a", "b", "c"].into_iter().zip(wanted) {
+                assert!((share(node, name) - wanted).abs() < 0.02, "{name}: {}", share(node, name));
+            }
+        }
+    }
+}

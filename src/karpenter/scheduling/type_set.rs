@@ -88,3 +88,24 @@ impl TypeSet {
         self.iter().map(|index| TypeId(index as u32))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subset_has_no_member_that_the_other_lacks() {
+        let of = |members: &[usize]| TypeSet::select(130, |index| members.contains(&index));
+        for (a, b, wanted) in [
+            (&[0, 129][..], &[0, 1, 129][..], true),
+            (&[0, 129], &[0, 129], true),
+            (&[], &[], true),
+            (&[0, 64], &[0, 129], false),
+            (&[129], &[0, 64], false),
+        ] {
+            assert_eq!(of(a).is_subset(&of(b)), wanted, "{a:?} {b:?}");
+        }
+        let (even, odd) = (TypeSet::select(128, |i| i % 2 == 0), TypeSet::select(128, |i| i % 2 == 1));
+        assert!(!even.is_subset(&odd));
+    }
+}
