@@ -59,6 +59,7 @@ SLOW_TESTS = {
         ["provisioning_recorded"],
         ["consolidation_recorded"],
         ["drift"],
+        ["control_faults"],
         GOLDEN,
         ["golden", "problems/03-underutilised-churn", "problems/18-spot-interruption", "problems/24-everything-expires-at-once"],
     ],
