@@ -100,6 +100,7 @@ pub fn scenario(seed: u64) -> Vec<String> {
     parts.extend(settings(&mut c));
     nodes_of_other_kinds(&mut Choices(Streams::new(seed, 0).open("soak of other nodes", 0)), &frame, &mut parts);
     what_selectors_find(&mut Choices(Streams::new(seed, 0).open("soak of accounts", 0)), &frame, &mut parts);
+    storage(&mut Choices(Streams::new(seed, 0).open("soak of storage", 0)), &mut parts);
     parts
 }
 
@@ -136,6 +137,56 @@ fn nodes_of_other_kinds(c: &mut Choices, frame: &Frame, parts: &mut Vec<String>)
     if c.once_in(4) {
         let volumes = "spec = { volumes = [{ name = \"v\", ephemeral = {} }], containers = [";
         parts.iter_mut().for_each(|part| *part = part.replace("spec = { containers = [", volumes));
+    }
+}
+
+/// Claims, volumes and classes of storage, and pods that mount them, drawn apart from all else.
+fn storage(c: &mut Choices, parts: &mut Vec<String>) {
+    if !c.once_in(4) {
+        return;
+    }
+    let region = ["eu-west-1", "us-west-2"].into_iter().find(|region| parts[0].contains(region)).unwrap_or("us-east-1");
+    let mode = c.one(&["WaitForFirstConsumer", "WaitForFirstConsumer", "Immediate"]);
+    let provisioner = c.one(&["ebs.csi.aws.com", "ebs.csi.aws.com", "efs.csi.aws.com", "kubernetes.io/no-provisioner"]);
+    let mut text = format!(
+        "[[storageClasses]]\nmetadata = {{ name = \"soak\" }}\nprovisioner = \"{provisioner}\"\nvolumeBindingMode = \"{mode}\"\n"
+    );
+    if c.once_in(3) {
+        let zone = |zone| {
+            format!(
+                "{{ matchLabelExpressions = [{{ key = \"topology.ebs.csi.aws.com/zone\", values = [\"{region}{zone}\"] }}] }}"
+            )
+        };
+        text += &format!("allowedTopologies = [{}, {}]\n", zone("a"), zone("b"));
+    }
+    for number in 0..2 {
+        text += &format!(
+            "[[persistentVolumeClaims]]\nmetadata = {{ name = \"claim-{number}\" }}\nspec = {{ storageClassName = \"soak\" }}\n"
+        );
+    }
+    if c.once_in(2) {
+        text += &format!(
+            "[[persistentVolumes]]\nmetadata = {{ name = \"volume\" }}\nspec = {{ storageClassName = \"soak\", nodeAffinity = {{ required = {{ nodeSelectorTerms = \
+             [{{ matchExpressions = [{{ key = \"topology.kubernetes.io/zone\", operator = \"In\", values = [\"{region}a\"] }}] }}] }} }} }}\n"
+        );
+    }
+    parts.push(text);
+    let claim = |name: &str| format!("{{ name = \"{name}\", persistentVolumeClaim = {{ claimName = \"{name}\" }} }}");
+    let own = "{ name = \"own\", ephemeral = { volumeClaimTemplate = { spec = { storageClassName = \"soak\" } } } }"
+        .to_owned();
+    let (first, second) = (claim("claim-0"), claim("claim-1"));
+    for part in parts.iter_mut() {
+        let mounted = match c.number(0, 5) {
+            0 => first.clone(),
+            1 => format!("{first}, {second}"),
+            2 => format!("{own}, {second}"),
+            3 => own.clone(),
+            4 if c.once_in(4) => claim("no-claim"),
+            _ => continue,
+        };
+        *part = part
+            .replace("volumes = [{ name = \"v\", ephemeral = {} }], ", "")
+            .replace("spec = { containers = [", &format!("spec = {{ volumes = [{mounted}], containers = ["));
     }
 }
 
