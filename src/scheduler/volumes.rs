@@ -46,7 +46,13 @@ impl Claims {
 
     /// Whether the volumes rule the node out (`Filter` of `VolumeBinding`, then of `VolumeZone`).
     #[must_use]
+    #[inline]
     pub fn reject(&self, node: &NodeSpec) -> Option<Rejection> {
+        if self.volumes.is_empty() { None } else { self.reject_unreached(node) }
+    }
+
+    #[cold]
+    fn reject_unreached(&self, node: &NodeSpec) -> Option<Rejection> {
         let unreached = |demand: &Demand| match &demand.reach {
             Reach::Everywhere => false,
             Reach::Terms(terms) => !terms.iter().any(|term| term.matches(&node.labels, &node.name)),

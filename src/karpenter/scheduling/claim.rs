@@ -101,29 +101,31 @@ impl Claim {
             return Err(Refused::for_good(ClaimError::Requirements(super::labels::HOSTNAME.to_owned())));
         }
         let merged = around.arena.sum(self.set, pod.wants.set);
-        let [first, others @ ..] = &pod.state.needs.volume_alternatives[..] else {
-            return self.try_requirements(pod, merged, template, place, around);
-        };
-        let mut answer = self.try_volume_alternative(pod, merged, first, template, place, around);
-        for other in others {
-            let Err(earlier) = answer else { break };
-            let later = self.try_volume_alternative(pod, merged, other, template, place, around);
-            let both = |refused: Refused| Refused { permanent: earlier.permanent && refused.permanent, ..refused };
-            answer = later.map_err(both);
+        let alternatives = &pod.state.needs.volume_alternatives[..];
+        let (mut tried, mut permanent) = (0, true);
+        loop {
+            // Without volumes there is one way to try, and nothing to add to it.
+            let asked = match alternatives.get(tried) {
+                None => Ok(merged),
+                Some(volumes) => self.with_volumes(merged, volumes, around),
+            };
+            tried += 1;
+            match asked.and_then(|set| self.try_requirements(pod, set, template, place, around)) {
+                Err(refused) if tried < alternatives.len() => permanent &= refused.permanent,
+                Err(refused) => return Err(Refused { permanent: permanent && refused.permanent, ..refused }),
+                Ok(addition) => return Ok(addition),
+            }
         }
-        answer
     }
 
-    /// The same with one choice among the places of the pod's volumes (`tryVolumeAlternative`).
-    fn try_volume_alternative(
+    /// What is asked of the node with one choice among the places of the pod's volumes (`tryVolumeAlternative`).
+    #[cold]
+    fn with_volumes(
         &self,
-        pod: &Newcomer<'_>,
         merged: SetId,
         volumes: &VolumeAlternative,
-        template: &mut Template<'_>,
-        place: Place,
         around: &mut Surroundings<'_>,
-    ) -> Result<Addition, Refused> {
+    ) -> Result<SetId, Refused> {
         let reason = |key: &str| ClaimError::Volumes(key.to_owned());
         match around.arena.fit(merged, volumes.set, Undefined::WellKnownAllowed) {
             Fit::Yes => {}
@@ -133,11 +135,11 @@ impl Claim {
         if volumes.host.as_ref().is_some_and(|host| !host.has(around.topology.names.get(self.host))) {
             return Err(Refused::for_good(reason(super::labels::HOSTNAME)));
         }
-        let with_volumes = around.arena.sum(merged, volumes.set);
-        self.try_requirements(pod, with_volumes, template, place, around)
+        Ok(around.arena.sum(merged, volumes.set))
     }
 
     /// What the claim would become with these requirements, as far as topology, instance types and reservations allow.
+    #[inline]
     fn try_requirements(
         &self,
         pod: &Newcomer<'_>,

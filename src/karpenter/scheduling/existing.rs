@@ -6,7 +6,7 @@ use super::host_ports::conflict;
 use super::input::{HostPort, Input};
 use super::knowledge::Common;
 use super::requirements::Undefined;
-use super::shape::{Needs, Wants};
+use super::shape::{Needs, VolumeAlternative, Wants};
 use super::tie::Place;
 use super::topology::{Names, Side, Topology};
 use super::topology_group::Domain;
@@ -115,32 +115,42 @@ impl Existing<'_, '_> {
             Fit::Undefined(_) => return Answer::NotNow,
         }
         let merged = arena.sum(self.set, wants.set);
-        if needs.volume_alternatives.is_empty() {
-            return self.try_requirements(shape, wants, merged, place, topology, arena);
-        }
-        let mut answer = Answer::Never;
-        for volumes in &needs.volume_alternatives {
-            if volumes.host.as_ref().is_some_and(|host| !host.has(self.hostname)) {
-                continue;
-            }
-            let tried = match arena.fit(merged, volumes.set, Undefined::Denied) {
-                Fit::Conflict(_) => Answer::Never,
-                Fit::Undefined(_) => Answer::NotNow,
-                Fit::Yes => {
-                    let with_volumes = arena.sum(merged, volumes.set);
-                    self.try_requirements(shape, wants, with_volumes, place, topology, arena)
-                }
+        let (mut tried, mut answer) = (0, Answer::Never);
+        loop {
+            // Without volumes there is one way to try, and nothing to add to it.
+            let asked = match needs.volume_alternatives.get(tried) {
+                None => Ok(merged),
+                Some(volumes) => self.with_volumes(merged, volumes, arena),
             };
-            match tried {
+            tried += 1;
+            let this =
+                asked.map_or_else(|no| no, |set| self.try_requirements(shape, wants, set, place, topology, arena));
+            match this {
                 Answer::Yes(set) => return Answer::Yes(set),
                 Answer::NotNow => answer = Answer::NotNow,
                 Answer::Never => {}
             }
+            if tried >= needs.volume_alternatives.len() {
+                return answer;
+            }
         }
-        answer
+    }
+
+    /// What is asked of the node with one choice among the places of the pod's volumes (`tryVolumeAlternative`).
+    #[cold]
+    fn with_volumes(&self, merged: SetId, volumes: &VolumeAlternative, arena: &mut Arena) -> Result<SetId, Answer> {
+        if volumes.host.as_ref().is_some_and(|host| !host.has(self.hostname)) {
+            return Err(Answer::Never);
+        }
+        match arena.fit(merged, volumes.set, Undefined::Denied) {
+            Fit::Conflict(_) => Err(Answer::Never),
+            Fit::Undefined(_) => Err(Answer::NotNow),
+            Fit::Yes => Ok(arena.sum(merged, volumes.set)),
+        }
     }
 
     /// Whether topology lets the pod go there with these requirements.
+    #[inline]
     fn try_requirements(
         &mut self,
         shape: usize,
