@@ -256,7 +256,10 @@ fn run_room(given: &Value) -> Value {
     json!({
         "least_allocated": score::least_allocated(allocatable, with),
         "balanced": score::balanced_allocation(allocatable, with),
-        "balanced_improvement": score::balanced_improvement(allocatable, used, with),
+        "balanced_improvement": score::balanced_improvement(
+            score::balanced_allocation(allocatable, used),
+            score::balanced_allocation(allocatable, with),
+        ),
     })
 }
 

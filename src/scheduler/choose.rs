@@ -516,13 +516,11 @@ fn room_score(shape: &Shape, node: &NodeInfo, config: &ChooseConfig) -> i64 {
     if shape.best_effort {
         return room;
     }
-    let without = node.requested_pair();
-    let with = [without[0] + shape.requests.get(Resource::Cpu), without[1] + shape.requests.get(Resource::Memory)];
-    let balance = if config.balanced_improvement {
-        score::balanced_improvement(allocatable, without, with)
-    } else {
-        score::balanced_allocation(allocatable, with)
-    };
+    let [cpu, memory] = node.requested_pair();
+    let with = [cpu + shape.requests.get(Resource::Cpu), memory + shape.requests.get(Resource::Memory)];
+    let balance = score::balanced_allocation(allocatable, with);
+    let balance =
+        if config.balanced_improvement { score::balanced_improvement(node.balance, balance) } else { balance };
     debug_assert!((0..=MAX_SCORE).contains(&balance));
     room + balance
 }

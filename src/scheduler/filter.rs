@@ -158,8 +158,7 @@ pub fn reject_by_description(shape: &Shape, node: &NodeSpec) -> Option<Rejection
 #[must_use]
 pub fn lacking(shape: &Shape, node: &NodeInfo, extra: &Resources) -> u16 {
     shape.wanted.iter().fold(0, |bits, &(resource, want)| {
-        let left = node.spec.allocatable.get(resource) - node.requested.get(resource) - extra.get(resource);
-        bits | u16::from(want > left) << resource as u16
+        bits | u16::from(want > node.left.get(resource) - extra.get(resource)) << resource as u16
     })
 }
 

@@ -6,6 +6,7 @@ use crate::api::meta::{LabelSelector, Labels};
 use crate::api::pod::{Taint, TaintEffect};
 use crate::units::{Resource, Resources};
 
+use super::score::balanced_allocation;
 use super::shape::{HostPort, PodTraits, Shape, ShapeIndex};
 use super::volumes::Claims;
 
@@ -58,6 +59,10 @@ pub struct NodeInfo {
     pub pods: Vec<Placed>,
     /// Σ of their requests.
     pub requested: Resources,
+    /// What they leave of its allocatable; negative where they request more.
+    pub left: Resources,
+    /// How balanced what they request is (`NodeResourcesBalancedAllocation`).
+    pub balance: i64,
     /// Σ of what `LeastAllocated` counts of them: CPU and memory.
     pub scored: [i64; 2],
     /// Ports that they take.
@@ -186,6 +191,8 @@ impl Snapshot {
             spec,
             pods: Vec::new(),
             requested: Resources::ZERO,
+            left: Resources::ZERO,
+            balance: 0,
             scored: [0; 2],
             ports: Vec::new(),
             volumes: 0,
@@ -392,6 +399,7 @@ impl Snapshot {
     }
 
     fn changed(&mut self, slot: Slot) {
+        self.nodes[slot].recount();
         self.versions[slot] = self.versions[slot].wrapping_add(1);
         self.version += 1;
     }
@@ -451,6 +459,12 @@ impl Topology {
 }
 
 impl NodeInfo {
+    /// Works out what follows from its description and what its pods request.
+    fn recount(&mut self) {
+        self.left = self.spec.allocatable - self.requested;
+        self.balance = balanced_allocation(self.allocatable_pair(), self.requested_pair());
+    }
+
     /// CPU and memory that pods may request.
     #[must_use]
     pub fn allocatable_pair(&self) -> [i64; 2] {
