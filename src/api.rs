@@ -3,6 +3,7 @@
 pub mod capacity_buffer;
 pub mod decode;
 pub mod distribution;
+pub mod formula;
 pub mod hpa;
 pub mod karpenter;
 pub mod keda;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use forescale::keda::formula::Formula;
 use forescale::scenario::Options;
 use forescale::scenario::load::load_texts;
 
@@ -110,6 +109,10 @@ fn formula(text: &str) -> String {
     format!("{START}{}formula = \"{text}\"\n", include_str!("data/limits/formula.toml"))
 }
 
+fn expression(text: &str) -> String {
+    format!("{}\n[[series]]\nscaledObject = \"worker\"\nexpression = \"{text}\"\n", formula("t"))
+}
+
 #[test]
 fn formulas_are_limited() {
     let nested = |depth: usize, open: &str, close: &str| format!("{}t{}", open.repeat(depth), close.repeat(depth));
@@ -124,6 +127,7 @@ fn formulas_are_limited() {
     ];
     for text in too_long {
         assert_told(&formula(&text), "", "this formula is too long");
+        assert_told(&expression(&text), "", "this formula is too long");
     }
     assert_told(&formula("len(map(1..100000000, # * 2))"), "", "ranges (`..`) are not simulated");
     for text in ["{a: t}", "len({ 'a' : {b: t} })", "count([t], {/* */b // x\\n: 1})"] {
@@ -147,11 +151,9 @@ fn formulas_are_limited() {
 fn formulas_that_nest_brackets_are_told_at_once() {
     let nested = |depth: usize, open: &str, close: &str| format!("{}t{}", open.repeat(depth), close.repeat(depth));
     for text in ["t[".repeat(30), nested(16, "t[", "]"), "f[t[(if[".repeat(8)] {
-        let texts = BTreeMap::from([("scenario.toml".to_owned(), formula(&text))]);
-        let loaded =
-            load_texts("scenario.toml", texts, &Options::default()).unwrap_or_else(|invalid| panic!("{invalid}"));
-        let compiled = Formula::compile(&loaded.scenario.scaled_objects[0].spec);
-        assert_eq!(compiled.err().as_deref(), Some("the formula nests too many brackets to be read"), "{text}");
+        for scenario in [formula(&text), expression(&text)] {
+            assert_told(&scenario, "", "the formula nests too many brackets to be read");
+        }
     }
 }
 

@@ -1,8 +1,7 @@
 //! `scalingModifiers`: one metric made of all triggers by a formula (`pkg/scaling/modifiers/formula.go`).
 
-use std::num::NonZeroUsize;
-
 use super::fallback::{Health, scaling_modifiers};
+use crate::api::formula;
 use crate::api::keda::{FallbackBehavior, ScaledObjectSpec};
 
 /// Name of the metric that replaces all others (`CompositeMetricName`).
@@ -40,16 +39,7 @@ impl Formula {
         if target.parse::<f64>().ok().is_none_or(|target| target <= 0.0 || !target.is_finite()) {
             return Err("error converting target for scalingModifiers (string->float) to valid target".to_owned());
         }
-        let text = cast_to_float_if_necessary(formula);
-        let formula = Formula { program: parse(&text)? };
-        let mut values = expr::Context::default();
-        for trigger in spec.triggers.iter().filter(|trigger| !matches!(trigger.kind.as_str(), "cpu" | "memory")) {
-            if let Some(name) = &trigger.name {
-                values.insert(name.clone(), -1.0);
-            }
-        }
-        expr::run(&formula.program, &values).map_err(|error| error.to_string())?;
-        Ok(Some(formula))
+        Ok(Some(Formula { program: formula::scaling_modifiers(formula, &spec.triggers)? }))
     }
 
     /// The composite value in thousandths, cut towards zero and not bounded below (`calculateScalingModifiersFormula`).
@@ -71,19 +61,6 @@ impl Formula {
     }
 }
 
-/// Rules of its grammar that the parser may try for one formula. Where a bracket can begin several things, each level of nesting
-/// multiplies what it tries; formulas that people write take some thousands.
-const MOST_PARSER_CALLS: NonZeroUsize = NonZeroUsize::new(1_000_000).expect("above 0");
-
-fn parse(text: &str) -> Result<expr::Program, String> {
-    // Holds for the process, in which nothing else is read by this parser.
-    pest::set_call_limit(Some(MOST_PARSER_CALLS));
-    expr::compile(text).map_err(|error| match error.to_string() {
-        text if text.contains("call limit reached") => "the formula nests too many brackets to be read".to_owned(),
-        text => text,
-    })
-}
-
 /// The value, or nil once the trigger has failed too often under `behavior: scalingModifiers` (`scalingModifierTriggerValue`).
 #[must_use]
 pub fn trigger_value(spec: &ScaledObjectSpec, health: &Health, value: &NamedValue<'_>) -> expr::Value {
@@ -101,16 +78,4 @@ fn fallback_target(spec: &ScaledObjectSpec) -> Result<f64, String> {
     let target = scaling_modifiers(spec).and_then(|modifiers| modifiers.target.as_deref()).unwrap_or_default();
     let target: f64 = target.parse().map_err(|_| format!("target {target:?} is not a valid float"))?;
     Ok(f64::from(fallback.replicas) * target)
-}
-
-/// The formula with its result made a float, or left nil (`castToFloatIfNecessary`).
-fn cast_to_float_if_necessary(formula: &str) -> String {
-    const COMPOSITE: &str = "let _kedaCompositeResult = ";
-    if formula.contains("??") {
-        if formula.starts_with(COMPOSITE) {
-            return formula.to_owned();
-        }
-        return format!("{COMPOSITE}({formula}); _kedaCompositeResult == nil ? nil : float(_kedaCompositeResult)");
-    }
-    if formula.starts_with("float(") { formula.to_owned() } else { format!("float({formula})") }
 }

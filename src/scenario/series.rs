@@ -2,6 +2,7 @@
 
 use super::arrivals::TextFile;
 use super::trace::{self, TraceError};
+use crate::api::formula;
 use crate::object;
 use crate::time::{Duration, Time};
 
@@ -107,7 +108,7 @@ impl SeriesSpec {
 pub fn evaluate(expression: &str, t: f64) -> Result<f64, String> {
     let mut context = expr::Context::default();
     context.insert("t".to_owned(), t);
-    let program = expr::compile(expression).map_err(|error| error.to_string())?;
+    let program = formula::parse(expression)?;
     match expr::run(&program, &context).map_err(|error| error.to_string())? {
         expr::Value::Float(value) => Ok(value),
         expr::Value::Integer(value) => Ok(value as f64),

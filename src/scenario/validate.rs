@@ -4,6 +4,7 @@ mod account;
 mod context;
 mod fargate;
 mod fit;
+mod formulas;
 mod hpa;
 mod keda;
 mod limits;

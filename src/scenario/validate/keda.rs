@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::context::{At, Context};
-use super::{hpa, limits, pods, triggers};
+use super::{formulas, hpa, pods, triggers};
 use crate::api::decode::Problems;
+use crate::api::formula;
 use crate::api::keda::{JobStrategy, ScaledJobSpec, ScaledObject, ScaledObjectSpec, Trigger};
 use crate::api::tree::Span;
 use crate::scenario::kind::Kind;
@@ -226,10 +227,13 @@ fn check_modifiers(spec: &ScaledObjectSpec, at: At<'_>, problems: &mut Problems)
     if modifiers.formula.is_none() && modifiers.target.is_none() {
         return;
     }
-    if modifiers.formula.as_deref().unwrap_or_default().trim().is_empty() {
+    let text = modifiers.formula.as_deref().unwrap_or_default();
+    let span = place.span(&["formula"]);
+    if text.trim().is_empty() {
         problems.error(place.key(&["formula"]), "`scalingModifiers` needs a formula", "no `formula`");
+    } else {
+        formulas::check(text, |text| formula::scaling_modifiers(text, &spec.triggers), span, problems);
     }
-    limits::formula(modifiers.formula.as_deref().unwrap_or_default(), place.span(&["formula"]), problems);
     match modifiers.target.as_deref() {
         None => problems.error(place.key(&["target"]), "`scalingModifiers` needs a target", "no `target`"),
         Some(text) if !text.parse::<f64>().is_ok_and(|target| target > 0.0 && target.is_finite()) => {

@@ -24,10 +24,6 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 const MAX_GROUPS: u64 = 1_000_000;
 /// Most messages that a pod may process at a time.
 const MAX_HANDLERS: u64 = 10_000;
-/// Longest formula, in bytes.
-const MAX_FORMULA_BYTES: usize = 5000;
-/// Most words, numbers and signs of a formula: it is read and evaluated by recursion.
-const MAX_FORMULA_PARTS: usize = 200;
 
 pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
     for (key, value) in cx.root.entries().unwrap_or_default() {
@@ -137,43 +133,4 @@ fn expected_messages(arrivals: &Arrivals, length: Duration) -> f64 {
         }
         _ => 0.0,
     }
-}
-
-/// What is wrong with the size of a formula: it is read and evaluated by recursion, and may make lists.
-pub(super) fn formula(text: &str, span: Span, problems: &mut Problems) {
-    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '#' | '$');
-    let mut parts = 0;
-    let mut in_word = false;
-    for c in text.chars().filter(|c| !c.is_whitespace()) {
-        parts += usize::from(!is_word(c) || !in_word);
-        in_word = is_word(c);
-    }
-    if text.len() > MAX_FORMULA_BYTES || parts > MAX_FORMULA_PARTS {
-        let label = format!(
-            "{} bytes in {parts} words, numbers and signs: at most {MAX_FORMULA_BYTES} and {MAX_FORMULA_PARTS}",
-            text.len()
-        );
-        problems.error(span, "this formula is too long", label);
-    } else if text.contains("..") {
-        problems.error(span, "this formula makes a list of numbers", "ranges (`..`) are not simulated");
-    } else if text.match_indices('{').any(|(at, _)| begins_map(&text[at + 1..])) {
-        problems.error(span, "this formula makes a map", "maps (`{key: value}`) are not simulated");
-    }
-}
-
-/// Whether what follows a brace is a key with its colon, rather than a condition on list entries.
-fn begins_map(after: &str) -> bool {
-    let after = skip_blank(after);
-    let rest = match after.strip_prefix(['"', '\'']) {
-        Some(string) => string.split_once(&after[..1]).map_or("", |(_, rest)| rest),
-        None => after.trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '#' | '$')),
-    };
-    skip_blank(rest).starts_with(':')
-}
-
-/// A formula's text from its next sign on that is neither space nor comment.
-fn skip_blank(text: &str) -> &str {
-    let text = text.trim_start();
-    let comment = |open, close| text.strip_prefix(open).map(|rest| rest.split_once(close).map_or("", |(_, rest)| rest));
-    comment("/*", "*/").or_else(|| comment("//", "\n")).map_or(text, skip_blank)
 }

@@ -329,7 +329,7 @@ fn check_requirement(requirement: &NodeRequirement, at: At<'_>, cx: &Context<'_>
         known_label(requirement, at, cx, problems);
     } else {
         restricted(key, at.span(&["key"]), true, problems);
-        known_values(requirement, at, cx, problems);
+        known_requirement(requirement, at, cx, problems);
     }
 }
 
@@ -373,18 +373,22 @@ fn known_label(requirement: &NodeRequirement, at: At<'_>, cx: &Context<'_>, prob
         }
         return;
     }
-    known_values(requirement, at, cx, problems);
+    known_requirement(requirement, at, cx, problems);
 }
 
-/// Values of `In` that no instance type and no zone has.
-fn known_values(requirement: &NodeRequirement, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
-    let Some(known) = cx.known.filter(|known| !known.types.is_empty()) else { return };
-    if !matches!(requirement.operator, NodeOperator::In | NodeOperator::NotIn) {
-        return;
+/// Values of `In` and `NotIn` that no instance type and no zone has.
+pub(super) fn known_requirement(requirement: &NodeRequirement, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    if matches!(requirement.operator, NodeOperator::In | NodeOperator::NotIn) {
+        known_values(&requirement.key, &requirement.values, at, cx, problems);
     }
-    let key = match requirement.key.as_str() {
+}
+
+/// Values of a node label that no instance type and no zone has.
+pub(super) fn known_values(key: &str, written: &[String], at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    let Some(known) = cx.known.filter(|known| !known.types.is_empty()) else { return };
+    let key = match key {
         "beta.kubernetes.io/instance-type" => "node.kubernetes.io/instance-type",
-        "failure-domain.beta.kubernetes.io/zone" => "topology.kubernetes.io/zone",
+        "failure-domain.beta.kubernetes.io/zone" | "topology.ebs.csi.aws.com/zone" => "topology.kubernetes.io/zone",
         "beta.kubernetes.io/arch" => "kubernetes.io/arch",
         key => key,
     };
@@ -403,7 +407,7 @@ fn known_values(requirement: &NodeRequirement, at: At<'_>, cx: &Context<'_>, pro
     if values.is_empty() {
         return;
     }
-    for (index, value) in requirement.values.iter().enumerate().filter(|(_, value)| !values.contains(&value.as_str())) {
+    for (index, value) in written.iter().enumerate().filter(|(_, value)| !values.contains(&value.as_str())) {
         let help = match closest(value, values.iter().copied()) {
             Some(near) => Some(format!("did you mean `{near}`?")),
             None if values.len() <= 20 => Some(format!("there is {}", listed(&values))),

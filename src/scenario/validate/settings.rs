@@ -1,6 +1,7 @@
 //! The sections that are no objects: simulation, node groups, market, faults, changes, clocks, sweep and tune.
 
 use super::context::{At, Context, listed};
+use super::formulas;
 use super::pods::{check_label, check_taints};
 use super::queues::{after_the_end, number_within};
 use super::triggers::SERIES;
@@ -321,11 +322,8 @@ fn series(cx: &Context<'_>, problems: &mut Problems) {
         }
         match &series.expression {
             Some(expression) => {
-                if let Err(error) = evaluate(expression, 0.0) {
-                    // A syntax error is drawn over several lines, of which the last says what it is.
-                    let label = error.lines().last().unwrap_or_default().trim_start_matches([' ', '=']).to_owned();
-                    problems.error(at.span(&["expression"]), "this expression has no value", label);
-                }
+                let span = at.span(&["expression"]);
+                formulas::check(expression, |text| evaluate(text, 0.0), span, problems);
                 if !series.times.is_empty() || !series.values.is_empty() {
                     let label = "beside `times` and `values`";
                     problems.error(at.key(&["expression"]), "a series is an expression or a list of values", label);

@@ -1,6 +1,7 @@
 //! PersistentVolumeClaims, PersistentVolumes, StorageClasses, and the volumes of pods.
 
 use super::context::{At, Context};
+use super::node_pools::{known_requirement, known_values};
 use super::pods::check_requirements;
 use crate::api::decode::{Problems, closest};
 use crate::api::pod::PodSpec;
@@ -23,6 +24,9 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
         for (index, term) in required.node_selector_terms.iter().enumerate() {
             let at = at.into(&[&index.to_string(), "matchExpressions"]);
             check_requirements(&term.match_expressions, at, false, problems);
+            for (number, requirement) in term.match_expressions.iter().enumerate() {
+                known_requirement(requirement, at.into(&[&number.to_string()]), cx, problems);
+            }
         }
     }
     for (class, at) in cx.elements("storageClasses", &cx.scenario.storage_classes) {
@@ -30,10 +34,11 @@ pub(super) fn check(cx: &Context<'_>, problems: &mut Problems) {
         places(class.allowed_topologies.len(), at, problems);
         for (index, term) in class.allowed_topologies.iter().enumerate() {
             for (number, label) in term.match_label_expressions.iter().enumerate() {
+                let at = at.into(&[&index.to_string(), "matchLabelExpressions", &number.to_string()]);
                 if label.values.is_empty() {
-                    let path = [&index.to_string(), "matchLabelExpressions", &number.to_string(), "values"];
-                    problems.error(at.span(&path), "a topology needs values", "no values");
+                    problems.error(at.span(&["values"]), "a topology needs values", "no values");
                 }
+                known_values(&label.key, &label.values, at, cx, problems);
             }
         }
     }
