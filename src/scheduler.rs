@@ -6,6 +6,7 @@ pub mod controller;
 pub mod diagnosis;
 pub mod filter;
 pub mod hints;
+mod memory;
 pub mod preemption;
 pub mod queue;
 pub mod score;

@@ -3,16 +3,16 @@
 use std::cmp::Ordering;
 use std::ops::{Deref, DerefMut};
 
-use crate::api::pod::TaintEffect;
 use crate::engine::Stream;
 use crate::units::{Resource, Resources};
 
 use super::affinity::{self, PodAffinityState};
 use super::diagnosis::{Diagnosis, Reason};
-use super::filter::{Plugin, Rejection, lacking, reject_by_description, reject_by_room, untolerated_taint};
-use super::score::{self, MAX_SCORE, weight};
+use super::filter::{Plugin, Rejection, lacking, reject_by_room, untolerated_taint};
+use super::memory::{ShapeMemory, decode, encode};
+use super::score::{self, weight};
 use super::shape::{Shape, ShapeIndex};
-use super::snapshot::{NodeInfo, Slot, Snapshot};
+use super::snapshot::{Slot, Snapshot};
 use super::spread::SpreadCounts;
 
 /// How nodes are rated by their room.
@@ -98,48 +98,6 @@ impl DerefMut for Feasible {
     fn deref_mut(&mut self) -> &mut [Candidate] {
         &mut self.places[..self.found]
     }
-}
-
-/// What is known of each node for one shape; an entry holds as long as the node's version does.
-#[derive(Clone, Debug, Default)]
-struct ShapeMemory {
-    described: Vec<Option<u32>>,
-    by_description: Vec<Described>,
-    verdicts: Vec<Verdict>,
-    spread: Option<SpreadCounts>,
-    /// How many shapes were known when pod affinity was last found irrelevant.
-    affinity_free_of: usize,
-    /// The last failure and the snapshot's version then: while nothing changes, the next pod of the shape fails alike.
-    failure: Option<(u64, Diagnosis)>,
-}
-
-/// What a node's own state says for one shape: its score by room if it is feasible, else an encoded rejection.
-#[derive(Clone, Copy, Debug)]
-struct Verdict {
-    /// The node's version that it was found for; `u32::MAX` at first.
-    version: u32,
-    value: i16,
-    /// The resources of which it has too little, a bit each.
-    lacking: u16,
-}
-
-/// What a node's description says for one shape.
-#[derive(Clone, Copy, Debug, Default)]
-struct Described {
-    rejection: Option<Rejection>,
-    soft_taints: u16,
-    preferred: u32,
-}
-
-const RESOLVABLE: i16 = 64;
-
-fn encode(rejection: Rejection) -> i16 {
-    -1 - (rejection.plugin as i16 + if rejection.resolvable { RESOLVABLE } else { 0 })
-}
-
-fn decode(verdict: i16) -> Rejection {
-    let code = -1 - verdict;
-    Rejection { plugin: Plugin::ALL[usize::from(code as u16 % RESOLVABLE as u16)], resolvable: code >= RESOLVABLE }
 }
 
 /// What one attempt needs beside the per-node memory.
@@ -236,18 +194,7 @@ impl Chooser {
             self.memory.resize_with(index + 1, ShapeMemory::default);
         }
         let memory = &mut self.memory[index];
-        if memory.spread.is_none() {
-            memory.spread = Some(SpreadCounts::new(snapshot, id));
-        }
-        let slots = snapshot.slots();
-        memory.described.resize(slots, None);
-        memory.by_description.resize(slots, Described::default());
-        memory.verdicts.resize(slots, Verdict { version: u32::MAX, value: 0, lacking: 0 });
-        if let Some(spread) = &mut memory.spread
-            && (spread.has_hard() || spread.has_soft())
-        {
-            spread.refresh(snapshot, snapshot.shape_of(id));
-        }
+        memory.refresh(snapshot, id, &self.config);
         if memory.affinity_free_of == snapshot.shapes() {
             return None;
         }
@@ -287,19 +234,16 @@ impl Chooser {
         part.len()
     }
 
-    /// The same where a node's own state decides: most attempts of a run, so nothing is looked up twice, and every node is written
-    /// down, to be overwritten by the next one if it is not feasible.
+    /// The same where a node's own state decides: most attempts of a run. Every node is written down, to be overwritten by the next
+    /// one if it is not feasible.
     fn add_own(&mut self, attempt: &Attempt<'_>, part: &[Slot], want: usize) -> usize {
-        let memory = &mut self.memory[attempt.id.0 as usize];
-        let versions = &attempt.snapshot.versions[..];
+        let verdicts = &self.memory[attempt.id.0 as usize].verdicts[..];
         let Feasible { places, found: before } = &mut self.feasible;
         let (places, mut found) = (&mut places[..want], *before);
         let mut examined = 0;
         while examined < part.len() && found < places.len() {
             let slot = part[examined];
-            let known = memory.verdicts[slot];
-            let same = known.version == versions[slot];
-            let verdict = if same { known.value } else { memory.renew(attempt, slot, &self.config).value };
+            let verdict = verdicts[slot];
             places[found] = Candidate { slot, score: i64::from(verdict) };
             found += usize::from(verdict >= 0);
             examined += 1;
@@ -314,17 +258,10 @@ impl Chooser {
         attempt.snapshot.nominations == 0 && attempt.affinity.is_none() && !spread.is_some_and(SpreadCounts::has_hard)
     }
 
-    /// What the node's own state says.
-    fn own_verdict(&mut self, attempt: &Attempt<'_>, slot: Slot) -> Verdict {
-        let memory = &mut self.memory[attempt.id.0 as usize];
-        let known = memory.verdicts[slot];
-        if known.version == attempt.snapshot.versions[slot] { known } else { memory.renew(attempt, slot, &self.config) }
-    }
-
     /// The node's score by room if it is feasible, else an encoded rejection.
-    fn verdict(&mut self, attempt: &Attempt<'_>, slot: Slot) -> i16 {
-        let mut verdict = self.own_verdict(attempt, slot).value;
+    fn verdict(&self, attempt: &Attempt<'_>, slot: Slot) -> i16 {
         let memory = &self.memory[attempt.id.0 as usize];
+        let mut verdict = memory.verdicts[slot];
         if verdict >= 0 && !attempt.snapshot.node(slot).nominated.is_empty() {
             verdict = with_nominated(attempt, slot).map_or(verdict, encode);
         }
@@ -370,7 +307,7 @@ impl Chooser {
 
     fn add_description_scores(&mut self, attempt: &Attempt<'_>) {
         let memory = &self.memory[attempt.id.0 as usize];
-        let described = |candidate: &Candidate| memory.by_description[candidate.slot];
+        let described = |candidate: &Candidate| memory.described[candidate.slot];
         if attempt.snapshot.with_soft_taints > 0 {
             let max = self.feasible.iter().map(|candidate| described(candidate).soft_taints).max().unwrap_or(0);
             for candidate in self.feasible.iter_mut() {
@@ -430,20 +367,20 @@ impl Chooser {
         }
     }
 
-    fn diagnose(&mut self, attempt: &Attempt<'_>) -> Diagnosis {
+    fn diagnose(&self, attempt: &Attempt<'_>) -> Diagnosis {
         let order = attempt.snapshot.last_order();
         let mut diagnosis = Diagnosis { nodes: order.len(), ..Diagnosis::default() };
+        let memory = &self.memory[attempt.id.0 as usize];
         let alone = self.stands_alone(attempt);
         let tainted = encode(Rejection { plugin: Plugin::TaintToleration, resolvable: false });
         // Thousands of nodes reject in a few ways: each way is told once.
         let mut ways: Vec<(i16, u16, u32)> = Vec::new();
         for &slot in order {
-            // Every node was examined just now.
-            let own = self.memory[attempt.id.0 as usize].verdicts[slot];
-            let value = if alone { own.value } else { self.verdict(attempt, slot) };
-            match ways.iter_mut().find(|way| (way.0, way.1) == (value, own.lacking)) {
+            let value = if alone { memory.verdicts[slot] } else { self.verdict(attempt, slot) };
+            let lacking = memory.lacking[slot];
+            match ways.iter_mut().find(|way| (way.0, way.1) == (value, lacking)) {
                 Some((_, _, nodes)) => *nodes += 1,
-                None => ways.push((value, own.lacking, 1)),
+                None => ways.push((value, lacking, 1)),
             }
             if value == tainted {
                 let taint = untolerated_taint(attempt.shape, &attempt.snapshot.node(slot).spec);
@@ -464,67 +401,6 @@ impl Chooser {
     }
 }
 
-impl ShapeMemory {
-    /// Finds out anew what the node's own state says.
-    fn renew(&mut self, attempt: &Attempt<'_>, slot: Slot, config: &ChooseConfig) -> Verdict {
-        let description = Some(attempt.snapshot.described[slot]);
-        let (shape, node) = (attempt.shape, attempt.snapshot.node(slot));
-        if self.described[slot] != description {
-            self.described[slot] = description;
-            self.by_description[slot] = describe(shape, node);
-        }
-        let by_description = self.by_description[slot].rejection;
-        let lacking = lacking(shape, node, &Resources::ZERO);
-        let room = || reject_by_room(shape, node, lacking);
-        let rejection = by_description.or_else(room).or_else(|| shape.traits.claims.reject(&node.spec));
-        let verdict = Verdict {
-            version: attempt.snapshot.versions[slot],
-            value: rejection.map_or_else(|| room_score(shape, node, config) as i16, encode),
-            lacking,
-        };
-        self.verdicts[slot] = verdict;
-        verdict
-    }
-}
-
-fn describe(shape: &Shape, node: &NodeInfo) -> Described {
-    let soft = |t: &&crate::api::pod::Taint| t.effect == TaintEffect::PreferNoSchedule && !shape.tolerates(t);
-    let preferred = shape
-        .traits
-        .spec
-        .affinity
-        .as_ref()
-        .and_then(|a| a.node_affinity.as_ref())
-        .map_or(&[][..], |a| &a.preferred_during_scheduling_ignored_during_execution);
-    let matching =
-        |t: &&crate::api::pod::PreferredSchedulingTerm| t.preference.matches(&node.spec.labels, &node.spec.name);
-    Described {
-        rejection: reject_by_description(shape, &node.spec),
-        soft_taints: node.spec.taints.iter().filter(soft).count() as u16,
-        preferred: preferred.iter().filter(matching).map(|term| term.weight).sum(),
-    }
-}
-
-/// `NodeResourcesFit` and `NodeResourcesBalancedAllocation`, both of weight 1.
-fn room_score(shape: &Shape, node: &NodeInfo, config: &ChooseConfig) -> i64 {
-    let allocatable = node.allocatable_pair();
-    let scored = [node.scored[0] + shape.scored_cpu, node.scored[1] + shape.scored_memory];
-    let room = match config.strategy {
-        ScoringStrategy::LeastAllocated => score::least_allocated(allocatable, scored),
-        ScoringStrategy::MostAllocated => score::most_allocated(allocatable, scored),
-    };
-    if shape.best_effort {
-        return room;
-    }
-    let [cpu, memory] = node.requested_pair();
-    let with = [cpu + shape.requests.get(Resource::Cpu), memory + shape.requests.get(Resource::Memory)];
-    let balance = score::balanced_allocation(allocatable, with);
-    let balance =
-        if config.balanced_improvement { score::balanced_improvement(node.balance, balance) } else { balance };
-    debug_assert!((0..=MAX_SCORE).contains(&balance));
-    room + balance
-}
-
 /// Room counting the pods nominated to the node that the pod must respect: those of at least its priority
 /// (`RunFilterPluginsWithNominatedPods`).
 fn with_nominated(attempt: &Attempt<'_>, slot: Slot) -> Option<Rejection> {
@@ -533,7 +409,7 @@ fn with_nominated(attempt: &Attempt<'_>, slot: Slot) -> Option<Rejection> {
         *pod != attempt.pod && attempt.snapshot.shape_of(*shape).traits.priority >= attempt.shape.traits.priority
     });
     let extra: Resources = respected.map(|(_, shape)| attempt.snapshot.shape_of(*shape).requests).sum();
-    reject_by_room(attempt.shape, node, lacking(attempt.shape, node, &extra))
+    reject_by_room(attempt.shape, node, lacking(attempt.shape, attempt.snapshot.room(slot), &extra))
 }
 
 /// Counts nodes that have too little of these resources.

@@ -4,7 +4,7 @@ use crate::api::pod::{Taint, TaintEffect};
 use crate::units::Resources;
 
 use super::shape::{HostPort, Shape};
-use super::snapshot::{NodeInfo, NodeSpec};
+use super::snapshot::{NodeInfo, NodeSpec, Room};
 
 /// A plugin that can reject a pod, in the order in which filters run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,9 +156,9 @@ pub fn reject_by_description(shape: &Shape, node: &NodeSpec) -> Option<Rejection
 /// The resources of which the node has less than the pod wants, a bit each, with `extra` counted as requested too
 /// (`noderesources/fit.go: fitsRequest`).
 #[must_use]
-pub fn lacking(shape: &Shape, node: &NodeInfo, extra: &Resources) -> u16 {
+pub fn lacking(shape: &Shape, room: &Room, extra: &Resources) -> u16 {
     shape.wanted.iter().fold(0, |bits, &(resource, want)| {
-        bits | u16::from(want > node.left.get(resource) - extra.get(resource)) << resource as u16
+        bits | u16::from(want > room.left.get(resource) - extra.get(resource)) << resource as u16
     })
 }
 
@@ -173,9 +173,9 @@ pub fn reject_by_room(shape: &Shape, node: &NodeInfo, lacking: u16) -> Option<Re
         let beyond = shape.wanted.iter().any(|(resource, want)| *want > node.spec.allocatable.get(*resource));
         return Some(Rejection { plugin: Plugin::NodeResourcesFit, resolvable: !beyond });
     }
-    let limit = node.spec.volume_limit.filter(|_| shape.volumes > 0);
-    let over = limit.is_some_and(|limit| node.volumes + shape.volumes > limit);
-    over.then_some(Rejection { plugin: Plugin::NodeVolumeLimits, resolvable: true })
+    let over = |limit: u32| node.volumes + shape.volumes > limit;
+    (shape.volumes > 0 && node.spec.volume_limit.is_some_and(over))
+        .then_some(Rejection { plugin: Plugin::NodeVolumeLimits, resolvable: true })
 }
 
 /// Whether two ports of one node exclude each other (`framework.HostPortInfo: CheckConflict`).

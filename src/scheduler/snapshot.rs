@@ -59,10 +59,6 @@ pub struct NodeInfo {
     pub pods: Vec<Placed>,
     /// Σ of their requests.
     pub requested: Resources,
-    /// What they leave of its allocatable; negative where they request more.
-    pub left: Resources,
-    /// How balanced what they request is (`NodeResourcesBalancedAllocation`).
-    pub balance: i64,
     /// Σ of what `LeastAllocated` counts of them: CPU and memory.
     pub scored: [i64; 2],
     /// Ports that they take.
@@ -73,6 +69,19 @@ pub struct NodeInfo {
     pub nominated: Vec<(u32, ShapeIndex)>,
     /// Whether the slot holds a node.
     pub alive: bool,
+}
+
+/// What placing asks of a node again and again: a tenth of all that is known of it, so that thousands of nodes stay in a fast cache.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// What its pods leave of its allocatable; negative where they request more.
+    pub left: Resources,
+    /// CPU and memory that pods may request.
+    pub allocatable: [i64; 2],
+    /// Σ of what `LeastAllocated` counts of its pods: CPU and memory.
+    pub scored: [i64; 2],
+    /// How balanced what they request is (`NodeResourcesBalancedAllocation`).
+    pub balance: i64,
 }
 
 /// Index of a [`Group`] in its snapshot.
@@ -107,6 +116,7 @@ pub(super) struct Topology {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     nodes: Vec<NodeInfo>,
+    rooms: Vec<Room>,
     free: Vec<Slot>,
     shapes: Vec<Shape>,
     pub(super) groups: Vec<Group>,
@@ -118,6 +128,12 @@ pub struct Snapshot {
     pub(super) versions: Vec<u32>,
     /// By slot: moves with every change of the node's description.
     pub(super) described: Vec<u32>,
+    /// Slots in the order in which they changed, without those longer ago.
+    changed: Vec<Slot>,
+    /// How many changes are too long ago.
+    forgotten: u64,
+    /// How many changes of descriptions there were.
+    pub(super) descriptions: u64,
     /// How many nominations there are.
     pub(super) nominations: usize,
     /// Moves with every change of any node.
@@ -173,6 +189,12 @@ impl Snapshot {
         &self.nodes[slot]
     }
 
+    /// The room of the node in a slot.
+    #[must_use]
+    pub fn room(&self, slot: Slot) -> &Room {
+        &self.rooms[slot]
+    }
+
     /// How many slots there are, with or without a node.
     #[must_use]
     pub fn slots(&self) -> usize {
@@ -191,8 +213,6 @@ impl Snapshot {
             spec,
             pods: Vec::new(),
             requested: Resources::ZERO,
-            left: Resources::ZERO,
-            balance: 0,
             scored: [0; 2],
             ports: Vec::new(),
             volumes: 0,
@@ -205,6 +225,7 @@ impl Snapshot {
                 slot
             }
             None => {
+                self.rooms.push(Room::of(&info));
                 self.nodes.push(info);
                 self.versions.push(0);
                 self.described.push(0);
@@ -398,14 +419,36 @@ impl Snapshot {
         id
     }
 
+    /// How many changes of nodes there were.
+    pub(super) fn changes(&self) -> u64 {
+        self.forgotten + self.changed.len() as u64
+    }
+
+    /// Slots that may have changed after the first `seen` changes, some more than once.
+    pub(super) fn changed_since(&self, seen: u64) -> impl Iterator<Item = Slot> {
+        let (changed, all) = match seen.checked_sub(self.forgotten) {
+            Some(known) => (&self.changed[known as usize..], 0..0),
+            None => (&[][..], 0..self.nodes.len()),
+        };
+        changed.iter().copied().chain(all)
+    }
+
     fn changed(&mut self, slot: Slot) {
-        self.nodes[slot].recount();
+        self.rooms[slot] = Room::of(&self.nodes[slot]);
         self.versions[slot] = self.versions[slot].wrapping_add(1);
         self.version += 1;
+        // To look at every node is cheaper than at more changes than there are nodes.
+        let most = self.nodes.len();
+        if self.changed.len() >= 2 * most {
+            self.changed.drain(..most);
+            self.forgotten += most as u64;
+        }
+        self.changed.push(slot);
     }
 
     fn description_changed(&mut self, slot: Slot) {
         self.described[slot] = self.described[slot].wrapping_add(1);
+        self.descriptions += 1;
         self.changed(slot);
     }
 
@@ -458,22 +501,21 @@ impl Topology {
     }
 }
 
-impl NodeInfo {
-    /// Works out what follows from its description and what its pods request.
-    fn recount(&mut self) {
-        self.left = self.spec.allocatable - self.requested;
-        self.balance = balanced_allocation(self.allocatable_pair(), self.requested_pair());
-    }
-
-    /// CPU and memory that pods may request.
-    #[must_use]
-    pub fn allocatable_pair(&self) -> [i64; 2] {
-        [self.spec.allocatable.get(Resource::Cpu), self.spec.allocatable.get(Resource::Memory)]
+impl Room {
+    fn of(node: &NodeInfo) -> Room {
+        let pair = |of: &Resources| [of.get(Resource::Cpu), of.get(Resource::Memory)];
+        let allocatable = pair(&node.spec.allocatable);
+        Room {
+            left: node.spec.allocatable - node.requested,
+            allocatable,
+            scored: node.scored,
+            balance: balanced_allocation(allocatable, pair(&node.requested)),
+        }
     }
 
     /// CPU and memory that its pods request.
     #[must_use]
-    pub fn requested_pair(&self) -> [i64; 2] {
-        [self.requested.get(Resource::Cpu), self.requested.get(Resource::Memory)]
+    pub fn requested(&self) -> [i64; 2] {
+        [self.allocatable[0] - self.left.get(Resource::Cpu), self.allocatable[1] - self.left.get(Resource::Memory)]
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct SpreadCounts {
     soft: Vec<Constraint>,
     versions: Vec<Option<u32>>,
     described: Vec<Option<u32>>,
+    /// How many changes of the snapshot are in the counts.
+    seen: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +64,7 @@ impl SpreadCounts {
             soft: soft.iter().map(&mut constraint).collect(),
             versions: Vec::new(),
             described: Vec::new(),
+            seen: 0,
         }
     }
 
@@ -70,7 +73,7 @@ impl SpreadCounts {
         let slots = snapshot.slots();
         self.versions.resize(slots, None);
         self.described.resize(slots, None);
-        for slot in 0..slots {
+        for slot in snapshot.changed_since(self.seen) {
             if self.versions[slot] == Some(snapshot.versions[slot]) {
                 continue;
             }
@@ -102,6 +105,7 @@ impl SpreadCounts {
                 constraint.update(snapshot, slot);
             }
         }
+        self.seen = snapshot.changes();
         for constraint in &mut self.hard {
             constraint.least = constraint.least_of_all();
         }
