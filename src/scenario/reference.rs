@@ -172,4 +172,38 @@ mod tests {
         let differs = committed.lines().zip(made.lines()).find(|(a, b)| a != b);
         assert!(committed == made, "docs/scenario-reference.md is not up to date (UPDATE=1 writes it): {differs:?}");
     }
+
+    /// Words and numbers alone, so that `{ lognormal = { median = "2s", sigma = 0.5 } }` is `lognormal, median 2 s, sigma 0.5`.
+    fn bare(text: &str) -> String {
+        text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect()
+    }
+
+    #[test]
+    fn the_timings_are_what_the_types_say() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/timings.md");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        for section in ["latencies", "clocks"] {
+            let rows = text.split_once(&format!("## `[{section}]`")).map_or("", |(_, rest)| rest);
+            let rows = rows.split("\n## ").next().unwrap_or_default();
+            let rows: Vec<Vec<&str>> = rows
+                .lines()
+                .filter(|line| line.starts_with("| `"))
+                .map(|line| line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect())
+                .collect();
+            let field = Scenario::fields().into_iter().find(|field| field.key == section).expect("a section");
+            let Shape::Object { fields, .. } = innermost((field.shape)()) else { panic!("{section} has no fields") };
+            let fields = fields();
+            assert_eq!(
+                rows.len(),
+                fields.len(),
+                "[{section}] has settings that docs/timings.md has not, or the reverse"
+            );
+            for (row, field) in rows.iter().zip(&fields) {
+                let default = field.default.as_deref().unwrap_or("as the meaning says");
+                assert_eq!(row[0], format!("`{}`", field.key));
+                assert_eq!(bare(row[1]), bare(default), "default of {}", field.key);
+                assert_eq!(row[2], cell(&field.doc), "meaning of {}", field.key);
+            }
+        }
+    }
 }
