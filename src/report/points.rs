@@ -144,10 +144,14 @@ pub fn aligned(rows: &[Vec<String>], left: usize, color: bool) -> String {
     text
 }
 
-/// The last part of a setting's path where that is enough to tell the axes apart.
+/// The last part of a setting's path where that is enough to tell the axes apart; of the `values` of a requirement, its label.
 #[must_use]
 pub fn short_name(axis: &str, all: &[String]) -> String {
-    let last = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
+    let last = |path: &str| {
+        let path = path.strip_suffix(".values").unwrap_or(path);
+        let quoted = path.strip_suffix('"').and_then(|path| path.rsplit('"').next());
+        quoted.or(path.rsplit('.').next()).unwrap_or(path).to_owned()
+    };
     let name = last(axis);
     if all.iter().filter(|other| last(other) == name).count() == 1 { name } else { axis.to_owned() }
 }
@@ -230,5 +234,7 @@ mod tests {
         let axes = ["NodePool/a.limits.cpu".to_owned(), "NodePool/b.limits.cpu".to_owned()];
         assert_eq!(short_name(&axes[0], &axes), axes[0]);
         assert_eq!(short_name(&axes[0], &axes[..1]), "cpu");
+        let label = "NodePool/a.template.spec.requirements.\"kubernetes.io/arch\".values".to_owned();
+        assert_eq!(short_name(&label, std::slice::from_ref(&label)), "kubernetes.io/arch");
     }
 }

@@ -209,10 +209,10 @@ impl Ec2 {
             self.count_reserved(id, false, world);
         }
         let detail = format!(
-            "{} {} in {zone} at {price} an hour, {} instance types asked for",
+            "{} {} in {zone} at {price} an hour, one of {} pools (instance type and zone) asked for",
             instance_type.name,
             capacity_type.as_str(),
-            world.cluster.nodeclaims[id.index()].options.len()
+            call.request.overrides.len()
         );
         Self::log(world, Subject::NodeClaim(id), Action::Launch, Rule::CreateFleet, detail);
         let launched = Launched {
