@@ -28,6 +28,8 @@ pub struct Ticks {
     pub places: Vec<f64>,
     /// Their labels.
     pub labels: Vec<String>,
+    /// Whether they are numbers, between which there is something.
+    pub numbers: bool,
 }
 
 impl Ticks {
@@ -37,7 +39,8 @@ impl Ticks {
         let labels: Vec<String> = axis.values.iter().map(value_text).collect();
         let last = labels.len().saturating_sub(1).max(1) as f64;
         let even = || (0..labels.len()).map(|index| index as f64 / last).collect();
-        let places = match numbers_of(&axis.values).filter(|numbers| numbers.len() > 1) {
+        let numbers = numbers_of(&axis.values).filter(|numbers| numbers.len() > 1);
+        let places = match &numbers {
             Some(numbers) => {
                 let (first, width) = (numbers[0], numbers[numbers.len() - 1] - numbers[0]);
                 let places: Vec<f64> = numbers.iter().map(|number| (number - first) / width).collect();
@@ -46,7 +49,7 @@ impl Ticks {
             }
             None => even(),
         };
-        Ticks { places, labels }
+        Ticks { places, labels, numbers: numbers.is_some() }
     }
 }
 
@@ -128,6 +131,28 @@ impl Graph {
             let path: Vec<_> = points.iter().map(|(x, y, _)| (self.x(*x), self.y(*y))).collect();
             canvas.line(&path, color, 2.0)?;
         }
+        self.dots(canvas, points, color)
+    }
+
+    /// Dots, each with the bar of its interval.
+    pub fn bars<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<'_, B>,
+        points: &[(f64, f64, f64)],
+        color: RGBColor,
+    ) -> Result<(), ChartError> {
+        for (x, y, width) in points {
+            canvas.line(&[(self.x(*x), self.y(y - width)), (self.x(*x), self.y(y + width))], color, 2.0)?;
+        }
+        self.dots(canvas, points, color)
+    }
+
+    fn dots<B: DrawingBackend>(
+        &self,
+        canvas: &Canvas<'_, B>,
+        points: &[(f64, f64, f64)],
+        color: RGBColor,
+    ) -> Result<(), ChartError> {
         points.iter().try_for_each(|(x, y, _)| canvas.dot((self.x(*x), self.y(*y)), 4.0, color))
     }
 }

@@ -1,5 +1,5 @@
 //! What each setting of a sweep does: a measure against its values, averaged over all other settings or one curve for each value of
-//! another one. Bands are 95 % intervals of the mean.
+//! another one. Bands and bars are 95 % intervals of the mean.
 
 use plotters::backend::DrawingBackend;
 
@@ -66,7 +66,7 @@ impl<'a> Response<'a> {
             Row { across, by: None, cells }
         };
         let others = if plan.axes.len() > 1 { "; each curve is averaged over all other settings" } else { "" };
-        let caption = format!("Bands: 95 % intervals of the mean over {} runs{others}", plan.replications);
+        let caption = format!("Bands and bars: 95 % intervals of the mean over {} runs{others}", plan.replications);
         Response { title, plan, rows: (0..plan.axes.len()).map(row).collect(), caption }
     }
 
@@ -159,7 +159,13 @@ impl Response<'_> {
         }
         for (number, (_, points)) in cell.curves.iter().enumerate() {
             let points: Vec<_> = points.iter().map(|(at, e)| (ticks.places[*at], e.mean, width(e))).collect();
-            graph.curve(canvas, &points, CURVES[number % CURVES.len()])?;
+            let color = CURVES[number % CURVES.len()];
+            // Between words there is nothing; curves of two settings are joined all the same, to show whether they are parallel.
+            if ticks.numbers || row.by.is_some() {
+                graph.curve(canvas, &points, color)?;
+            } else {
+                graph.bars(canvas, &points, color)?;
+            }
         }
         let center = ((left + right) / 2.0, graph.bottom + 38.0);
         canvas.text(&canvas.fitted(&axis.path, SMALL, right - left + 80.0), center, SMALL, INK, Align::Center)?;
