@@ -1,5 +1,6 @@
 //! `timeline.csv`: what changed when.
 
+use std::fmt::{Display, Write as _};
 use std::io::Write;
 
 use crate::cluster::catalogue::CapacityType;
@@ -51,18 +52,40 @@ pub fn write(outcome: &Outcome, out: impl Write) -> csv::Result<()> {
     ]);
     writer.write_record(header)?;
     let mut cost = Accumulated::default();
+    let mut row = Row::default();
     for time in rows(end, counts.iter().chain([&rate]).chain(oldest_age.iter().copied()), MAX_ROWS) {
-        let mut record = vec![time.as_secs_f64().to_string()];
-        record.extend(counts.iter().map(|series| series.at(time).to_string()));
+        row.clear();
+        row.push(time.as_secs_f64());
+        counts.iter().for_each(|series| row.push(series.at(time)));
         let age = oldest_age.iter().map(|series| series.at(time)).max().unwrap_or(0);
-        record.push(Duration::from_micros(age).as_secs_f64().to_string());
-        record.push(Usd::from_nano(rate.at(time)).as_f64().to_string());
-        record.push(cost.until(&rate, time).to_string());
-        record.push(limiting_factor(&outcome.queues, time).map_or("", Factor::key).to_owned());
-        writer.write_record(record)?;
+        row.push(Duration::from_micros(age).as_secs_f64());
+        row.push(Usd::from_nano(rate.at(time)).as_f64());
+        row.push(cost.until(&rate, time));
+        row.push(limiting_factor(&outcome.queues, time).map_or("", Factor::key));
+        writer.write_record(&row.record)?;
     }
     writer.flush()?;
     Ok(())
+}
+
+/// A row whose memory serves the next one too.
+#[derive(Default)]
+struct Row {
+    record: csv::StringRecord,
+    text: String,
+}
+
+impl Row {
+    fn clear(&mut self) {
+        self.record.clear();
+    }
+
+    fn push(&mut self, value: impl Display) {
+        self.text.clear();
+        // A text takes all that is written to it.
+        let _ = write!(self.text, "{value}");
+        self.record.push_field(&self.text);
+    }
 }
 
 /// The series of [`COUNTS`], over all queues, consuming workloads and nodes.
