@@ -152,7 +152,7 @@ impl Duration {
 
 /// The nearest integer, halves away from zero; saturates. As `f64::round`, without a call of a library function.
 #[inline]
-fn round_half_away(x: f64) -> i64 {
+pub(crate) fn round_half_away(x: f64) -> i64 {
     let whole = x as i64;
     let rest = x - whole as f64;
     whole.saturating_add(i64::from(rest >= 0.5)).saturating_sub(i64::from(rest <= -0.5))

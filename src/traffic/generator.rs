@@ -9,7 +9,7 @@ use super::{Extra, nanos};
 use crate::engine::{Distribution, Stream};
 use crate::scenario::arrivals::{Arrivals, Batch, Burst, List, Mmpp, OnOff, Spike, Steps, Trace};
 use crate::scenario::trace::{self, Event, Rows};
-use crate::time::Duration;
+use crate::time::{Duration, round_half_away};
 
 const NANOS: f64 = 1e9;
 
@@ -114,7 +114,7 @@ impl Generator {
                 Some(*now)
             }
             Generator::Even { gap, count } => {
-                let at = (*count as f64 * *gap).round() as u64;
+                let at = rounded(*count as f64 * *gap);
                 *count += 1;
                 Some(at)
             }
@@ -143,8 +143,14 @@ impl Generator {
             }
             Generator::List { list, index, sent } => return next_of_list(list, index, sent, extra),
         }?;
-        Some((seconds * NANOS).round() as u64)
+        Some(rounded(seconds * NANOS))
     }
+}
+
+/// The nearest whole number of nanoseconds, none below 0.
+#[inline]
+fn rounded(nanos: f64) -> u64 {
+    round_half_away(nanos).max(0) as u64
 }
 
 fn steps(steps: &Steps) -> Rates {
@@ -308,7 +314,7 @@ fn next_of_events(
     let event = events[*index];
     *index += 1;
     extra.work = (event.work >= 0.0).then_some(-event.work);
-    Some(((*round + event.at) * NANOS).round() as u64)
+    Some(rounded((*round + event.at) * NANOS))
 }
 
 fn next_of_counts(
