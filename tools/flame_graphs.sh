@@ -32,6 +32,6 @@ graph() {
     inferno-flamegraph --title "$6" --nametype "" --countname ns --minwidth 0.2 --width 1100 --fontsize 12 --fontwidth 0.62 --hash >"docs/images/flame-$1.svg"
 }
 
-graph messages "simulation::run" 1499 mm10_like_aws 1 "Messages: M/M/10"
+graph messages "Run::finished" 1499 mm10_like_aws 1 "Messages: M/M/10"
 graph provisioning "scheduling::solver::solve[; ]" 4999 provisioning_10000_pods_100_shapes 10 "A provisioning pass of Karpenter: 10,000 pods of 100 shapes"
 graph scheduler "Placement::place" 4999 scheduler_7064 3 "kube-scheduler: 7,064 pods on 1,200 nodes"
