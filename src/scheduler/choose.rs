@@ -237,13 +237,13 @@ impl Chooser {
     /// The same where a node's own state decides: most attempts of a run. Every node is written down, to be overwritten by the next
     /// one if it is not feasible.
     fn add_own(&mut self, attempt: &Attempt<'_>, part: &[Slot], want: usize) -> usize {
-        let verdicts = &self.memory[attempt.id.0 as usize].verdicts[..];
+        let memory = &mut self.memory[attempt.id.0 as usize];
         let Feasible { places, found: before } = &mut self.feasible;
         let (places, mut found) = (&mut places[..want], *before);
         let mut examined = 0;
         while examined < part.len() && found < places.len() {
             let slot = part[examined];
-            let verdict = verdicts[slot];
+            let verdict = memory.verdict(attempt.snapshot, attempt.shape, slot, &self.config);
             places[found] = Candidate { slot, score: i64::from(verdict) };
             found += usize::from(verdict >= 0);
             examined += 1;
@@ -259,9 +259,9 @@ impl Chooser {
     }
 
     /// The node's score by room if it is feasible, else an encoded rejection.
-    fn verdict(&self, attempt: &Attempt<'_>, slot: Slot) -> i16 {
-        let memory = &self.memory[attempt.id.0 as usize];
-        let mut verdict = memory.verdicts[slot];
+    fn verdict(&mut self, attempt: &Attempt<'_>, slot: Slot) -> i16 {
+        let memory = &mut self.memory[attempt.id.0 as usize];
+        let mut verdict = memory.verdict(attempt.snapshot, attempt.shape, slot, &self.config);
         if verdict >= 0 && !attempt.snapshot.node(slot).nominated.is_empty() {
             verdict = with_nominated(attempt, slot).map_or(verdict, encode);
         }
@@ -367,17 +367,18 @@ impl Chooser {
         }
     }
 
-    fn diagnose(&self, attempt: &Attempt<'_>) -> Diagnosis {
+    fn diagnose(&mut self, attempt: &Attempt<'_>) -> Diagnosis {
         let order = attempt.snapshot.last_order();
         let mut diagnosis = Diagnosis { nodes: order.len(), ..Diagnosis::default() };
-        let memory = &self.memory[attempt.id.0 as usize];
         let alone = self.stands_alone(attempt);
         let tainted = encode(Rejection { plugin: Plugin::TaintToleration, resolvable: false });
         // Thousands of nodes reject in a few ways: each way is told once.
         let mut ways: Vec<(i16, u16, u32)> = Vec::new();
         for &slot in order {
-            let value = if alone { memory.verdicts[slot] } else { self.verdict(attempt, slot) };
-            let lacking = memory.lacking[slot];
+            // Every node was examined just now.
+            let memory = &self.memory[attempt.id.0 as usize];
+            let (own, lacking) = (memory.verdicts[slot], memory.lacking[slot]);
+            let value = if alone { own } else { self.verdict(attempt, slot) };
             match ways.iter_mut().find(|way| (way.0, way.1) == (value, lacking)) {
                 Some((_, _, nodes)) => *nodes += 1,
                 None => ways.push((value, lacking, 1)),

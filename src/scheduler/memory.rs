@@ -14,7 +14,7 @@ use super::spread::SpreadCounts;
 /// What is known of each node for one shape.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ShapeMemory {
-    /// By slot: the score by room of a node whose own state makes it feasible, else an encoded rejection.
+    /// By slot: the score by room of a node whose own state makes it feasible, else an encoded rejection; [`STALE`] if it is not known.
     pub verdicts: Vec<i16>,
     /// By slot: the resources of which the node has too little, a bit each.
     pub lacking: Vec<u16>,
@@ -42,6 +42,8 @@ pub(super) struct Described {
     pub preferred: u32,
 }
 
+/// No verdict: the node is looked at when it is asked for.
+pub(super) const STALE: i16 = i16::MIN;
 const RESOLVABLE: i16 = 64;
 
 pub(super) fn encode(rejection: Rejection) -> i16 {
@@ -54,14 +56,14 @@ pub(super) fn decode(verdict: i16) -> Rejection {
 }
 
 impl ShapeMemory {
-    /// Brings verdicts and spread up to date with the nodes that changed.
+    /// Brings what is known up to date with the nodes that changed.
     pub fn refresh(&mut self, snapshot: &mut Snapshot, id: ShapeIndex, config: &ChooseConfig) {
         let spread = self.spread.get_or_insert_with(|| SpreadCounts::new(snapshot, id));
         let (slots, shape) = (snapshot.slots(), snapshot.shape_of(id));
         if spread.has_hard() || spread.has_soft() {
             spread.refresh(snapshot, shape);
         }
-        self.verdicts.resize(slots, 0);
+        self.verdicts.resize(slots, STALE);
         self.lacking.resize(slots, 0);
         self.rejected.resize(slots, 0);
         self.described.resize(slots, Described::default());
@@ -73,22 +75,41 @@ impl ShapeMemory {
                 }
             }
         }
-        for slot in snapshot.changed_since(self.changes) {
-            self.verdicts[slot] = self.verdict(snapshot, shape, slot, config);
+        // Where few nodes changed, all of them are looked at now: whether the next one is stale is what a processor cannot foresee. Of
+        // many, not all may be asked for.
+        let changed = snapshot.changed_since(self.changes);
+        if snapshot.changes() - self.changes <= slots as u64 / 2 {
+            changed.for_each(|slot| {
+                if self.verdicts[slot] != STALE {
+                    self.renew(snapshot, shape, slot, config);
+                }
+            });
+        } else {
+            changed.for_each(|slot| self.verdicts[slot] = STALE);
         }
         self.changes = snapshot.changes();
     }
 
+    /// What the node's own state says.
+    #[inline]
+    pub fn verdict(&mut self, snapshot: &Snapshot, shape: &Shape, slot: Slot, config: &ChooseConfig) -> i16 {
+        let known = self.verdicts[slot];
+        if known == STALE { self.renew(snapshot, shape, slot, config) } else { known }
+    }
+
     /// Finds out anew what the node's own state says.
-    fn verdict(&mut self, snapshot: &Snapshot, shape: &Shape, slot: Slot, config: &ChooseConfig) -> i16 {
+    fn renew(&mut self, snapshot: &Snapshot, shape: &Shape, slot: Slot, config: &ChooseConfig) -> i16 {
         let (node, room) = (snapshot.node(slot), snapshot.room(slot));
         let lacking = lacking(shape, room, &Resources::ZERO);
         self.lacking[slot] = lacking;
-        if self.rejected[slot] != 0 {
-            return self.rejected[slot];
-        }
-        let rejection = reject_by_room(shape, node, lacking).or_else(|| shape.traits.claims.reject(&node.spec));
-        rejection.map_or_else(|| room_score(shape, room, config) as i16, encode)
+        let verdict = if self.rejected[slot] != 0 {
+            self.rejected[slot]
+        } else {
+            let rejection = reject_by_room(shape, node, lacking).or_else(|| shape.traits.claims.reject(&node.spec));
+            rejection.map_or_else(|| room_score(shape, room, config) as i16, encode)
+        };
+        self.verdicts[slot] = verdict;
+        verdict
     }
 
     /// Finds out anew what the node's description says.
