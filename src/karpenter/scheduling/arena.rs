@@ -16,8 +16,8 @@ pub(super) struct SetId(u32);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     Yes,
-    /// A label is not defined on the node side. Another pod may define it later by narrowing it.
-    Undefined(String),
+    /// A label is not defined on the node side, or is there and ought not to be. Another pod may change that by narrowing it.
+    NotYet(String),
     /// A label has no common value, and never will.
     Conflict(String),
 }
@@ -76,8 +76,8 @@ impl Arena {
         self.fits.entry((node, pod, undefined)).or_insert_with(|| {
             let (node, pod) = (&sets[node.0 as usize], &sets[pod.0 as usize]);
             match (node.intersect(pod), node.compatible(pod, undefined)) {
-                (Err(key), _) => Fit::Conflict(key.to_owned()),
-                (Ok(()), Err(key)) => Fit::Undefined(key.to_owned()),
+                (Err(key), _) if node.conflicts_for_good(pod) => Fit::Conflict(key.to_owned()),
+                (Err(key), _) | (Ok(()), Err(key)) => Fit::NotYet(key.to_owned()),
                 (Ok(()), Ok(())) => Fit::Yes,
             }
         })

@@ -95,7 +95,7 @@ impl Claim {
         match around.arena.fit(self.set, pod.wants.set, Undefined::WellKnownAllowed) {
             Fit::Yes => {}
             Fit::Conflict(key) => return Err(Refused::for_good(ClaimError::Requirements(key.clone()))),
-            Fit::Undefined(key) => return Err(Refused::for_now(ClaimError::Requirements(key.clone()))),
+            Fit::NotYet(key) => return Err(Refused::for_now(ClaimError::Requirements(key.clone()))),
         }
         if pod.wants.host.as_ref().is_some_and(|host| !host.has(around.topology.names.get(self.host))) {
             return Err(Refused::for_good(ClaimError::Requirements(super::labels::HOSTNAME.to_owned())));
@@ -130,7 +130,7 @@ impl Claim {
         match around.arena.fit(merged, volumes.set, Undefined::WellKnownAllowed) {
             Fit::Yes => {}
             Fit::Conflict(key) => return Err(Refused::for_good(reason(key))),
-            Fit::Undefined(key) => return Err(Refused::for_now(reason(key))),
+            Fit::NotYet(key) => return Err(Refused::for_now(reason(key))),
         }
         if volumes.host.as_ref().is_some_and(|host| !host.has(around.topology.names.get(self.host))) {
             return Err(Refused::for_good(reason(super::labels::HOSTNAME)));
@@ -177,7 +177,7 @@ impl Claim {
             .map_err(|refusal| Refused { reason: ClaimError::Topology(refusal.key), permanent: refusal.permanent })?;
         match around.arena.fit(merged, narrowed, Undefined::WellKnownAllowed) {
             Fit::Yes => Ok(narrowed),
-            Fit::Conflict(key) | Fit::Undefined(key) => Err(Refused::for_now(ClaimError::Topology(key.clone()))),
+            Fit::Conflict(key) | Fit::NotYet(key) => Err(Refused::for_now(ClaimError::Topology(key.clone()))),
         }
     }
 

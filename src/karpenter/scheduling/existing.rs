@@ -112,7 +112,7 @@ impl Existing<'_, '_> {
         match arena.fit(self.set, wants.set, Undefined::Denied) {
             Fit::Yes => {}
             Fit::Conflict(_) => return Answer::Never,
-            Fit::Undefined(_) => return Answer::NotNow,
+            Fit::NotYet(_) => return Answer::NotNow,
         }
         let merged = arena.sum(self.set, wants.set);
         let (mut tried, mut answer) = (0, Answer::Never);
@@ -144,7 +144,7 @@ impl Existing<'_, '_> {
         }
         match arena.fit(merged, volumes.set, Undefined::Denied) {
             Fit::Conflict(_) => Err(Answer::Never),
-            Fit::Undefined(_) => Err(Answer::NotNow),
+            Fit::NotYet(_) => Err(Answer::NotNow),
             Fit::Yes => Ok(arena.sum(merged, volumes.set)),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::labels;
-use super::requirement::Requirement;
+use super::requirement::{Effect, Requirement};
 use crate::api::meta::Labels;
 use crate::api::pod::NodeRequirement;
 
@@ -121,6 +121,18 @@ impl Requirements {
             }
         }
         Ok(())
+    }
+
+    /// Whether the other's labels do not intersect and never will, however these requirements narrow: labels that exist here for pods
+    /// that want them absent (or with none of some values) may come to lack a value, which upstream takes for absent.
+    pub(super) fn conflicts_for_good(&self, other: &Requirements) -> bool {
+        other.0.iter().any(|(key, incoming)| {
+            self.0.get(key).is_some_and(|existing| {
+                !existing.intersects(incoming)
+                    && !(incoming.allows_absence()
+                        && (existing.allows_absence() || existing.effect() == Effect::Exists))
+            })
+        })
     }
 }
 
