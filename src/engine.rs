@@ -13,7 +13,7 @@ pub mod xoshiro;
 
 pub use agenda::Agenda;
 pub use bucket::TokenBucket;
-pub use calendar::{Calendar, Ticket};
+pub use calendar::Calendar;
 pub use cron::Schedule;
 pub use distribution::Distribution;
 pub use histogram::Durations;

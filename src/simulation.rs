@@ -32,7 +32,7 @@ const CHECKED_PER_SAMPLE: usize = 500;
 /// Most changes that may follow from one event: more is a loop among controllers.
 const MAX_CHANGES_PER_EVENT: usize = 10_000_000;
 
-/// How often it is looked whether the queues hold too many messages.
+/// How often, at least, it is looked whether the queues hold too many messages.
 const GUARD: Duration = Duration::from_secs(10);
 
 /// How a scenario is run.
@@ -158,20 +158,18 @@ impl<'a> Run<'a> {
 
     /// Does all that happens before `until`, unless something ends the run earlier.
     fn advance(&mut self, until: Time) -> Result<Ended, Box<Broken>> {
-        let mut guard = Time::ZERO;
         loop {
+            if self.data.plane.sqs().most_messages() as u64 > MAX_AT_ONCE {
+                return Ok(Ended::TooManyAtOnce);
+            }
             let next = self.calendar.next_time().unwrap_or(until).min(until);
-            let looked_at = next.min(guard);
+            let looked_at = next.min(self.data.plane.now() + GUARD);
             if let Some(notice) = self.advance_data(looked_at) {
                 data::tell(notice, &mut self.cluster);
                 self.settle(notice.at);
                 continue;
             }
             if looked_at < next {
-                guard += GUARD;
-                if self.data.plane.sqs().most_messages() as u64 > MAX_AT_ONCE {
-                    return Ok(Ended::TooManyAtOnce);
-                }
                 continue;
             }
             if next >= until {

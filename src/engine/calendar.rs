@@ -5,19 +5,21 @@ use std::collections::BinaryHeap;
 
 use crate::time::Time;
 
-/// Names one scheduled event, to cancel it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
-
 struct Entry<E> {
-    at: Time,
-    number: u64,
+    /// Its instant in microseconds, then its number in the low 64 bits.
+    key: u128,
     event: E,
+}
+
+impl<E> Entry<E> {
+    fn at(&self) -> Time {
+        Time::from_micros((self.key >> 64) as u64)
+    }
 }
 
 impl<E> PartialEq for Entry<E> {
     fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
+        self.key == other.key
     }
 }
 impl<E> Eq for Entry<E> {}
@@ -29,56 +31,60 @@ impl<E> PartialOrd for Entry<E> {
 /// Reversed, since `BinaryHeap` gives its greatest entry first. Changing this order changes results.
 impl<E> Ord for Entry<E> {
     fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.number).cmp(&(self.at, self.number))
+        other.key.cmp(&self.key)
     }
 }
 
 /// Pending events. Of two events at the same instant the one scheduled first comes first.
+///
+/// An event that is taken stays on top of the heap until the next one is scheduled, which then takes its place: most events schedule
+/// one other, and one rearrangement of the heap is cheaper than two.
 pub struct Calendar<E> {
     heap: BinaryHeap<Entry<E>>,
-    cancelled: rustc_hash::FxHashSet<u64>,
     next_number: u64,
     now: Time,
+    /// Whether the top of the heap has been taken.
+    taken: bool,
 }
 
 impl<E> Default for Calendar<E> {
     fn default() -> Self {
-        Calendar {
-            heap: BinaryHeap::new(),
-            cancelled: rustc_hash::FxHashSet::default(),
-            next_number: 0,
-            now: Time::ZERO,
-        }
+        Calendar { heap: BinaryHeap::new(), next_number: 0, now: Time::ZERO, taken: false }
     }
 }
 
-impl<E> Calendar<E> {
+impl<E: Copy> Calendar<E> {
     /// Adds an event. An instant before the last event taken counts as that instant: time never goes back.
-    pub fn schedule(&mut self, at: Time, event: E) -> Ticket {
-        let number = self.next_number;
+    pub fn schedule(&mut self, at: Time, event: E) {
+        let at = at.max(self.now);
+        let entry = Entry { key: u128::from(at.as_micros()) << 64 | u128::from(self.next_number), event };
         self.next_number += 1;
-        self.heap.push(Entry { at: at.max(self.now), number, event });
-        Ticket(number)
-    }
-
-    /// Removes a pending event in O(1); the ticket of an event already taken or cancelled must not be used again.
-    pub fn cancel(&mut self, ticket: Ticket) {
-        self.cancelled.insert(ticket.0);
+        if self.taken
+            && let Some(mut top) = self.heap.peek_mut()
+        {
+            self.taken = false;
+            *top = entry;
+        } else {
+            self.heap.push(entry);
+        }
     }
 
     /// The instant of the next event.
     pub fn next_time(&mut self) -> Option<Time> {
-        self.drop_cancelled();
-        self.heap.peek().map(|entry| entry.at)
+        if self.taken {
+            self.taken = false;
+            self.heap.pop();
+        }
+        self.heap.peek().map(Entry::at)
     }
 
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(Time, E)> {
-        self.drop_cancelled();
-        let entry = self.heap.pop()?;
-        debug_assert!(entry.at >= self.now, "the calendar went back from {} to {}", self.now, entry.at);
-        self.now = entry.at;
-        Some((entry.at, entry.event))
+        let at = self.next_time()?;
+        debug_assert!(at >= self.now, "the calendar went back from {} to {at}", self.now);
+        self.now = at;
+        self.taken = true;
+        self.heap.peek().map(|entry| (at, entry.event))
     }
 
     /// The instant of the last event taken.
@@ -91,18 +97,6 @@ impl<E> Calendar<E> {
     #[must_use]
     pub fn scheduled(&self) -> u64 {
         self.next_number
-    }
-
-    fn drop_cancelled(&mut self) {
-        if self.cancelled.is_empty() {
-            return;
-        }
-        while let Some(entry) = self.heap.peek() {
-            if !self.cancelled.remove(&entry.number) {
-                break;
-            }
-            self.heap.pop();
-        }
     }
 }
 
@@ -121,13 +115,17 @@ mod tests {
     }
 
     #[test]
-    fn cancelled_events_do_not_come() {
+    fn an_event_scheduled_after_one_was_taken_comes_in_its_turn() {
         let mut calendar = Calendar::default();
-        let first = calendar.schedule(Time::from_micros(1), 'a');
-        calendar.schedule(Time::from_micros(2), 'b');
-        calendar.cancel(first);
-        assert_eq!(calendar.next_time(), Some(Time::from_micros(2)));
-        assert_eq!(calendar.pop(), Some((Time::from_micros(2), 'b')));
-        assert_eq!(calendar.pop(), None);
+        calendar.schedule(Time::from_micros(1), 'a');
+        calendar.schedule(Time::from_micros(4), 'c');
+        assert_eq!(calendar.pop(), Some((Time::from_micros(1), 'a')));
+        // Takes the place of the one taken, and the past counts as the present.
+        calendar.schedule(Time::from_micros(6), 'd');
+        calendar.schedule(Time::ZERO, 'b');
+        assert_eq!(calendar.next_time(), Some(Time::from_micros(1)));
+        let order: Vec<char> = std::iter::from_fn(|| calendar.pop().map(|(_, event)| event)).collect();
+        assert_eq!(order, ['b', 'c', 'd']);
+        assert_eq!((calendar.next_time(), calendar.now()), (None, Time::from_micros(6)));
     }
 }

@@ -71,16 +71,13 @@ impl Distribution {
     }
 
     /// One draw.
-    #[inline]
+    #[inline(always)]
     pub fn sample(&self, stream: &mut Stream) -> Duration {
-        match self {
-            Distribution::Constant(value) => *value,
-            Distribution::Exponential { mean } => Duration::from_secs_f64(stream.exponential() * mean.as_secs_f64()),
-            other => other.sample_other(stream),
-        }
+        // Much of what is drawn for each message is constant: that costs no call.
+        if let Distribution::Constant(value) = self { *value } else { self.sample_random(stream) }
     }
 
-    fn sample_other(&self, stream: &mut Stream) -> Duration {
+    fn sample_random(&self, stream: &mut Stream) -> Duration {
         let seconds = match self {
             Distribution::Constant(value) => return *value,
             Distribution::Exponential { mean } => stream.exponential() * mean.as_secs_f64(),
@@ -99,6 +96,33 @@ impl Distribution {
             Distribution::Shifted { offset, of, max } => return (*offset + of.sample(stream)).min(*max),
         };
         Duration::from_secs_f64(seconds)
+    }
+
+    /// Leaves the stream as one draw would, for callers to whom the value makes no difference.
+    pub fn skip(&self, stream: &mut Stream) {
+        match self {
+            Distribution::Constant(_) => {}
+            Distribution::Lognormal { .. } => _ = Distribution::standard_normal(stream),
+            Distribution::Shifted { of, .. } => of.skip(stream),
+            other => _ = other.sample(stream),
+        }
+    }
+
+    /// The most that a draw can be; `Duration::MAX` = there is no bound.
+    #[must_use]
+    pub fn max(&self) -> Duration {
+        match self {
+            Distribution::Constant(value) | Distribution::Uniform { max: value, .. } => *value,
+            Distribution::Empirical(values) => values.iter().copied().max().unwrap_or(Duration::ZERO),
+            Distribution::Shifted { offset, of, max } => {
+                if of.max() < Duration::MAX {
+                    (*offset + of.max()).min(*max)
+                } else {
+                    *max
+                }
+            }
+            _ => Duration::MAX,
+        }
     }
 
     /// The mean. For a cut distribution the mean before the cut.
@@ -148,6 +172,7 @@ impl Distribution {
     }
 
     /// Normal with mean 0 and standard deviation 1.
+    #[inline]
     #[must_use]
     pub fn standard_normal(stream: &mut Stream) -> f64 {
         StandardNormal.sample(stream.generator())
@@ -229,6 +254,33 @@ mod tests {
         let listed = Distribution::Empirical([3, 1, 2].map(Duration::from_secs).to_vec().into());
         assert_eq!(listed.quantile(0.99), Duration::from_secs(3));
         assert_eq!(Distribution::Constant(second).quantile(0.99), second);
+    }
+
+    #[test]
+    fn a_skipped_draw_leaves_the_stream_as_a_draw_does_and_none_is_above_the_most() {
+        let second = Duration::from_secs(1);
+        let lognormal = Distribution::Lognormal { median: second, sigma: 0.5 };
+        let shifted = |of| Distribution::Shifted { offset: second, of: Box::new(of), max: second * 3 };
+        for (distribution, most) in [
+            (Distribution::Constant(second), second),
+            (Distribution::Exponential { mean: second }, Duration::MAX),
+            (Distribution::Uniform { min: second, max: second * 2 }, second * 2),
+            (lognormal.clone(), Duration::MAX),
+            (Distribution::Gamma { mean: second, shape: 2.5 }, Duration::MAX),
+            (Distribution::Weibull { scale: second, shape: 1.5 }, Duration::MAX),
+            (Distribution::Empirical([3, 1, 2].map(Duration::from_secs).to_vec().into()), second * 3),
+            (shifted(lognormal), second * 3),
+            (shifted(Distribution::Constant(second)), second * 2),
+        ] {
+            assert_eq!(distribution.max(), most, "{distribution:?}");
+            let mut drawn = Streams::new(7, 0).open("distribution", 0);
+            let mut skipped = drawn.clone();
+            for _ in 0..1000 {
+                assert!(distribution.sample(&mut drawn) <= most, "{distribution:?}");
+                distribution.skip(&mut skipped);
+            }
+            assert_eq!(drawn.bits(), skipped.bits(), "{distribution:?}");
+        }
     }
 
     #[test]

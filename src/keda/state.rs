@@ -142,6 +142,7 @@ pub fn get_scaled_object_state(
     mut query: impl FnMut(usize) -> QueryResult,
 ) -> ObjectState {
     let mut state = ObjectState::default();
+    let composite = scaling_modifiers(context.spec).is_some();
     let mut values: Vec<NamedValue<'_>> = Vec::new();
     let mut substitutes: Vec<i64> = Vec::new();
     for (index, trigger, metric) in cache.external() {
@@ -175,7 +176,9 @@ pub fn get_scaled_object_state(
                     state.active_triggers.push(metric.name.clone());
                 }
                 state.values.push((metric.name.clone(), value_milli));
-                values.push(NamedValue { trigger: &trigger.name, metric: &metric.name, value_milli });
+                if composite {
+                    values.push(NamedValue { trigger: &trigger.name, metric: &metric.name, value_milli });
+                }
             }
         }
     }

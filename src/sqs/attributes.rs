@@ -5,7 +5,6 @@ use super::order::Order;
 use super::queue::Queue;
 use super::statistics::PARTS;
 use super::{QueueId, Sqs, SqsError};
-use crate::engine::{Distribution, Stream};
 use crate::time::{Duration, Time};
 
 /// How long phantom messages show.
@@ -45,13 +44,22 @@ impl Sqs {
         let exact = QueueAttributes { visible: depth.visible, not_visible: depth.in_flight, delayed: depth.delayed };
         let Some(lag) = &queue.settings.counter_lag else { return Ok(exact) };
         let stream = &mut queue.attributes_stream;
-        let [visible, not_visible, delayed] = [0; 3].map(|_| past(now, lag, stream));
-        let phantom = if depth.total() == 0 { phantom(queue, now) } else { 0 };
-        Ok(QueueAttributes {
-            visible: queue.counts.at(visible).visible + phantom,
-            not_visible: queue.counts.at(not_visible).in_flight,
-            delayed: queue.counts.at(delayed).delayed,
-        })
+        let mut seen = exact;
+        if queue.counts.steady_since(now - lag.max()) {
+            // However old what is seen: the same counts.
+            (0..3).for_each(|_| lag.skip(stream));
+        } else {
+            let [visible, not_visible, delayed] = [0; 3].map(|_| queue.counts.at(now - lag.sample(stream)));
+            seen = QueueAttributes {
+                visible: visible.visible,
+                not_visible: not_visible.in_flight,
+                delayed: delayed.delayed,
+            };
+        }
+        if depth.total() == 0 {
+            seen.visible += phantom(queue, now);
+        }
+        Ok(seen)
     }
 
     /// ApproximateAgeOfOldestMessage at `now`; zero without messages that count (standard: those received less than three times).
@@ -75,10 +83,6 @@ impl Sqs {
             _ => 0,
         }
     }
-}
-
-fn past(now: Time, lag: &Distribution, stream: &mut Stream) -> Time {
-    now - lag.sample(stream)
 }
 
 /// Phantom messages on an idle queue.

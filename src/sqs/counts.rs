@@ -210,6 +210,11 @@ impl Counts {
         }
     }
 
+    /// Whether [`Counts::at`] gives the present counts for `at` and every later instant.
+    pub(crate) fn steady_since(&self, at: Time) -> bool {
+        self.history.as_ref().is_none_or(|history| at >= history.began)
+    }
+
     /// The counts as they were at `at` (to the nearest 0.1 s, at most a minute back).
     pub(crate) fn at(&self, at: Time) -> Depth {
         self.history.as_ref().and_then(|history| history.at(at)).unwrap_or(self.depth)
@@ -277,6 +282,7 @@ mod tests {
         assert_eq!(counts.take_window(at(31)).visible, Extremes::at(at(30), 0));
         assert_eq!(counts.at(at(12)).visible, 4);
         assert_eq!(counts.at(at(9)).visible, 0);
+        assert!(counts.steady_since(at(27)) && !counts.steady_since(at(26)));
     }
 
     /// Twenty million messages for a fortnight are more message-microseconds than 64 bits hold.

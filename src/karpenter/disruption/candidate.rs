@@ -226,13 +226,18 @@ pub fn accepts(observed: &Observed<'_>, candidate: &Candidate, method: Method) -
     }
 }
 
+/// All candidates of a class, in the order of the nodes, for whatever method.
+#[must_use]
+pub fn of_class(observed: &Observed<'_>, class: Class, now: Time) -> Vec<Candidate> {
+    (0..observed.nodes.len()).filter_map(|i| candidate(observed, NodeIndex(i), class, now).ok()).collect()
+}
+
 /// All candidates of a method, in the order of the nodes (`GetCandidates`).
 #[must_use]
 pub fn candidates(observed: &Observed<'_>, method: Method, now: Time) -> Vec<Candidate> {
-    (0..observed.nodes.len())
-        .filter_map(|i| candidate(observed, NodeIndex(i), method.class(), now).ok())
-        .filter(|candidate| accepts(observed, candidate, method).is_ok())
-        .collect()
+    let mut all = of_class(observed, method.class(), now);
+    all.retain(|candidate| accepts(observed, candidate, method).is_ok());
+    all
 }
 
 /// Orders consolidation candidates: highest price per unit of disruption first, or lowest disruption cost first before 1.14

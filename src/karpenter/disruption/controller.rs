@@ -194,17 +194,17 @@ impl Disruption {
 
     /// A pass begins (`Controller.Reconcile`).
     fn begin(&mut self, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
+        if let Some(unchanged) = &self.unchanged
+            && unchanged.holds(world.cluster.version(), &mut self.memory.state, world.now)
+        {
+            self.journal.blocked(&unchanged.rejections, world.now, world.cluster);
+            return self.conclude(Step::Idle, Duration::ZERO, world, agenda);
+        }
+        self.unchanged = None;
         if !state::synced(world.cluster) {
             return self.again_after(UNSYNCED_PERIOD, world, agenda);
         }
         self.commands.heal(world.cluster);
-        if let Some(unchanged) = self.unchanged.take()
-            && unchanged.holds(world.cluster.version(), &mut self.memory.state, world.now)
-        {
-            self.journal.blocked(&unchanged.rejections, world.now, world.cluster);
-            self.unchanged = Some(unchanged);
-            return self.conclude(Step::Idle, Duration::ZERO, world, agenda);
-        }
         self.compute(None, world, agenda);
     }
 
@@ -224,7 +224,11 @@ impl Disruption {
     /// Acts on what a search of that cost led to, when it is over.
     fn conclude(&mut self, step: Step, cost: Duration, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         let cost = cost + world.scenario.latencies.disruption_pass;
-        if cost > Duration::ZERO {
+        if matches!(step, Step::Idle) {
+            // Nothing is written when it is over, so the next pass is all that there is to come.
+            self.failures = 0;
+            self.again_after(cost + world.scenario.clocks.disruption_poll, world, agenda);
+        } else if cost > Duration::ZERO {
             self.searching = Some(step);
             agenda.at(world.now + cost, Event::Searched(self.turn));
         } else {
@@ -234,10 +238,7 @@ impl Disruption {
 
     fn act(&mut self, step: Step, world: &mut World<'_>, agenda: &mut Agenda<Event>) {
         match step {
-            Step::Idle => {
-                self.failures = 0;
-                self.again_after(world.scenario.clocks.disruption_poll, world, agenda);
-            }
+            Step::Idle => {}
             Step::Validate(command) => {
                 self.validating = Some(command);
                 let at = world.now + world.scenario.clocks.disruption_validation;
