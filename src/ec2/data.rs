@@ -151,6 +151,15 @@ pub fn types_of(region: &str) -> &'static [RegionalType] {
     regions.binary_search_by(|other| other.name.cmp(region)).map_or(&[], |i| &regions[i].types)
 }
 
+/// The types of a family in `region`. They stand together, because their names are the family's, a dot and the size.
+#[must_use]
+pub fn family_of(region: &str, family: &str) -> &'static [RegionalType] {
+    let types = types_of(region);
+    let first = types.partition_point(|other| other.row.name.bytes().lt(family.bytes().chain(*b".")));
+    let own = types[first..].iter().take_while(|other| other.row.family == family).count();
+    &types[first..first + own]
+}
+
 /// What `region` says about the type of that name.
 #[must_use]
 pub fn find(region: &str, name: &str) -> Option<&'static RegionalType> {
@@ -214,6 +223,8 @@ pub fn parse_type(line: &'static str) -> Option<TypeRow> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -224,6 +235,18 @@ mod tests {
         let priced: usize = regions.iter().map(|region| types_of(region).len()).sum();
         assert_eq!(priced, 12_707);
         assert!(types_of("moon-1").is_empty());
+    }
+
+    #[test]
+    fn the_types_of_a_family_stand_together() {
+        for region in regions() {
+            let types = types_of(region);
+            for family in types.iter().map(|regional| regional.row.family).collect::<BTreeSet<_>>() {
+                let own = types.iter().filter(|regional| regional.row.family == family).map(|regional| regional.index);
+                assert!(own.eq(family_of(region, family).iter().map(|regional| regional.index)), "{region} {family}");
+            }
+        }
+        assert!(family_of("us-east-1", "m5x").is_empty() && family_of("us-east-1", "zzz").is_empty());
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Pools {
 
     /// Highest reclaim rate of a family's pools, per hour.
     fn family_rate(&self, family: &str) -> f64 {
-        let own = data::types_of(&self.region).iter().filter(|regional| regional.row.family == family);
+        let own = data::family_of(&self.region, family).iter();
         let rates = own.map(|regional| self.reclaim_rate(self.scarcity(CapacityType::Spot, regional.row)));
         rates.fold(0.0, f64::max)
     }

@@ -32,6 +32,8 @@ struct Noise {
     stream: Stream,
     step: u64,
     log: f64,
+    /// `exp(log)`.
+    factor: f64,
 }
 
 impl Prices {
@@ -82,14 +84,18 @@ impl Prices {
         let noise = types[regional.index].get_or_insert_with(|| {
             let mut stream = self.streams.open("spot price", fnv1a([regional.row.name, "/", zone]));
             let log = sigma * Distribution::standard_normal(&mut stream);
-            Noise { stream, step: 0, log }
+            Noise { stream, step: 0, log, factor: log.exp() }
         });
-        while noise.step < now.as_micros() / length {
-            let fresh = sigma * Distribution::standard_normal(&mut noise.stream);
-            noise.log = self.kept * noise.log + self.fresh * fresh;
-            noise.step += 1;
+        let step = now.as_micros() / length;
+        if noise.step < step {
+            while noise.step < step {
+                let fresh = sigma * Distribution::standard_normal(&mut noise.stream);
+                noise.log = self.kept * noise.log + self.fresh * fresh;
+                noise.step += 1;
+            }
+            noise.factor = noise.log.exp();
         }
-        noise.log.exp()
+        noise.factor
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a catalogue offers under a set of requirements: matching types, offerings and prices.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -40,6 +41,13 @@ fn values_of<'a>(
     hint: &mut usize,
     into: &mut Vec<&'a str>,
 ) -> bool {
+    let all = &instance_type.labels;
+    if let Some((label, values)) = all.get(*hint)
+        && label == key
+    {
+        into.extend(values.iter().map(String::as_str));
+        return true;
+    }
     match key {
         labels::ZONE => {
             let reached = instance_type.offerings.iter().filter(|o| !catalogue.without_subnet.contains(&o.zone));
@@ -51,16 +59,13 @@ fn values_of<'a>(
             into.extend(reserved.filter_map(|id| reservation_label(catalogue, id, key)));
         }
         key => {
-            let all = &instance_type.labels;
-            if all.get(*hint).is_none_or(|(label, _)| label != key) {
-                // Types have almost the same labels: it stands close by, if anywhere.
-                *hint = (*hint).min(all.len());
-                while *hint > 0 && all[*hint - 1].0.as_str() >= key {
-                    *hint -= 1;
-                }
-                while all.get(*hint).is_some_and(|(label, _)| label.as_str() < key) {
-                    *hint += 1;
-                }
+            // Types have almost the same labels: it stands close by, if anywhere.
+            *hint = (*hint).min(all.len());
+            while *hint > 0 && all[*hint - 1].0.as_str() >= key {
+                *hint -= 1;
+            }
+            while all.get(*hint).is_some_and(|(label, _)| label.as_str() < key) {
+                *hint += 1;
             }
             let Some((_, values)) = all.get(*hint).filter(|(label, _)| label == key) else { return false };
             into.extend(values.iter().map(String::as_str));
@@ -166,11 +171,14 @@ fn available(catalogue: &Catalogue) -> Vec<Sold> {
     let count = catalogue.types.len();
     let mut sold: Vec<Sold> = Vec::new();
     for (i, instance_type) in catalogue.types.iter().enumerate() {
-        for offering in &instance_type.offerings {
+        for (place, offering) in instance_type.offerings.iter().enumerate() {
             let Offering { zone, capacity_type, reservation, .. } = *offering;
-            let kind = (zone, capacity_type, reservation);
-            let known = sold.iter().position(|known| (known.zone, known.capacity_type, known.reservation) == kind);
-            let known = known.unwrap_or_else(|| {
+            let is_it = |known: &Sold| {
+                (known.zone, known.capacity_type, known.reservation) == (zone, capacity_type, reservation)
+            };
+            // Types have almost the same offerings: its kind mostly has the place that it has in the type.
+            let same_place = sold.get(place).is_some_and(is_it).then_some(place);
+            let known = same_place.or_else(|| sold.iter().position(is_it)).unwrap_or_else(|| {
                 sold.push(Sold { zone, capacity_type, reservation, types: TypeSet::select(count, |_| false) });
                 sold.len() - 1
             });
@@ -197,7 +205,8 @@ struct LabelIndex {
 pub(super) struct Offers {
     pub(super) catalogue: Arc<Catalogue>,
     labels: FxHashMap<String, LabelIndex>,
-    available: Vec<Sold>,
+    /// Found out when it is asked for: no pool may use the catalogue.
+    available: OnceCell<Vec<Sold>>,
     meeting: FxHashMap<SetId, Arc<TypeSet>>,
     offered: FxHashMap<SetId, Arc<TypeSet>>,
     viable: FxHashMap<SetId, Arc<TypeSet>>,
@@ -210,7 +219,7 @@ impl Offers {
         Offers {
             catalogue: Arc::clone(catalogue),
             labels: FxHashMap::default(),
-            available: available(catalogue),
+            available: OnceCell::new(),
             meeting: FxHashMap::default(),
             offered: FxHashMap::default(),
             viable: FxHashMap::default(),
@@ -228,7 +237,7 @@ impl Offers {
             return true;
         }
         self.catalogue = Arc::clone(catalogue);
-        self.available = available(catalogue);
+        self.available = OnceCell::new();
         self.offered.clear();
         self.viable.clear();
         self.launchable.clear();
@@ -275,7 +284,7 @@ impl Offers {
         let requirements = arena.get(set);
         let has = |key: &str, value: &str| requirements.get(key).is_none_or(|requirement| requirement.has(value));
         let mut types = TypeSet::select(self.catalogue.types.len(), |_| false);
-        for sold in &self.available {
+        for sold in self.available() {
             if has(labels::ZONE, self.catalogue.zone(sold.zone))
                 && has(labels::CAPACITY_TYPE, sold.capacity_type.as_str())
                 && reservation_allowed(&self.catalogue, sold.reservation, requirements)
@@ -288,9 +297,13 @@ impl Offers {
         types
     }
 
+    fn available(&self) -> &[Sold] {
+        self.available.get_or_init(|| available(&self.catalogue))
+    }
+
     /// Whether some type sells reserved capacity now.
     pub(super) fn has_reserved(&self) -> bool {
-        self.available.iter().any(|sold| sold.capacity_type == CapacityType::Reserved && !sold.types.is_empty())
+        self.available().iter().any(|sold| sold.capacity_type == CapacityType::Reserved && !sold.types.is_empty())
     }
 
     /// What the types say of a label, each distinct answer once.
@@ -322,32 +335,30 @@ impl Offers {
         let count = self.catalogue.types.len();
         // Types are grouped by the bare values: a requirement is made once a group, not once a type.
         let mut known: FxHashMap<Vec<&str>, usize> = FxHashMap::default();
-        let mut groups: Vec<(Requirement, Vec<usize>)> = Vec::new();
-        let mut silent = vec![false; count];
-        let (mut values, mut hint) = (Vec::new(), 0);
+        let mut groups: Vec<(Requirement, TypeSet)> = Vec::new();
+        let none = TypeSet::select(count, |_| false);
+        let mut silent = none.clone();
+        let (mut values, mut before, mut hint, mut group) = (Vec::new(), Vec::new(), 0, 0);
         for (i, instance_type) in self.catalogue.types.iter().enumerate() {
             values.clear();
             if !values_of(&self.catalogue, instance_type, key, &mut hint, &mut values) {
-                silent[i] = true;
+                silent.insert(i);
                 continue;
             }
-            values.sort_unstable();
-            values.dedup();
-            let group = known.get(values.as_slice()).copied().unwrap_or_else(|| {
-                groups.push((Requirement::one_of(values.iter().map(|value| (*value).to_owned())), Vec::new()));
-                known.insert(values.clone(), groups.len() - 1);
-                groups.len() - 1
-            });
-            groups[group].1.push(i);
+            // Mostly those of the type before.
+            if groups.is_empty() || values != before {
+                std::mem::swap(&mut before, &mut values);
+                let mut distinct = before.clone();
+                distinct.sort_unstable();
+                distinct.dedup();
+                group = *known.entry(distinct).or_insert_with_key(|distinct| {
+                    let requirement = Requirement::one_of(distinct.iter().map(|value| (*value).to_owned()));
+                    groups.push((requirement, none.clone()));
+                    groups.len() - 1
+                });
+            }
+            groups[group].1.insert(i);
         }
-        let set_of = |members: &[usize]| {
-            let mut flags = vec![false; count];
-            members.iter().for_each(|i| flags[*i] = true);
-            TypeSet::select(count, |i| flags[i])
-        };
-        LabelIndex {
-            silent: TypeSet::select(count, |i| silent[i]),
-            groups: groups.iter().map(|(requirement, members)| (requirement.clone(), set_of(members))).collect(),
-        }
+        LabelIndex { silent, groups }
     }
 }
