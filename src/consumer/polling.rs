@@ -163,7 +163,9 @@ impl DataPlane {
             attempt: None,
             armed: false,
         };
-        if want == 1 && !consumer.fifo {
+        // Where there is but one message, more cannot be received.
+        let at_most_one = want == 1 || self.sqs.queue(queue).counts().depth().visible == 1;
+        if at_most_one && !consumer.fifo {
             let mut message = Received::NONE;
             return match self.sqs.receive_one(now, queue, &call, &mut message) {
                 Ok(true) => self.take_in(now, worker, std::slice::from_ref(&message)),

@@ -1,6 +1,6 @@
 //! The calls that producers and consumers make.
 
-use super::message::{Message, Messages, NO_GROUP, NONE, State};
+use super::message::{BLANK, Message, Messages, NO_GROUP, NONE, State};
 use super::order::Order;
 use super::price::share_of_call;
 use super::queue::Queue;
@@ -59,17 +59,18 @@ impl Sqs {
         }
         counters.sent += 1;
         queue.statistics.last_sent = Some(now);
-        let slot = messages.allocate();
-        let message = &mut messages[slot];
-        message.id = queue.next_id;
-        message.sent = now;
-        message.aged_from = now;
-        message.size = size;
-        message.work = send.work;
-        message.group = group;
-        message.poison = send.poison;
+        let message_id = queue.next_id;
         queue.next_id += 1;
-        let message_id = message.id;
+        let slot = messages.add(Message {
+            id: message_id,
+            sent: now,
+            aged_from: now,
+            size,
+            work: send.work,
+            group,
+            poison: send.poison,
+            ..BLANK
+        });
         queue.enqueue(messages, &mut self.timers, now, slot, delay);
         watch_oldest(queue, messages, now, &mut self.timers);
         Sent::Enqueued(message_id)

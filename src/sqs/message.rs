@@ -64,7 +64,8 @@ pub(crate) struct Message {
     pub own_retention: bool,
 }
 
-const BLANK: Message = Message {
+/// No message: what a new one does not say is as here.
+pub(crate) const BLANK: Message = Message {
     id: u64::MAX,
     sequence: 0,
     sent: Time::ZERO,
@@ -103,19 +104,18 @@ impl Default for Messages {
 }
 
 impl Messages {
-    /// A place for a message: blank but for its generation. The caller sets its state.
-    #[inline]
-    pub fn allocate(&mut self) -> u32 {
+    /// Gives a message a place and, in it, a generation.
+    #[inline(always)]
+    pub fn add(&mut self, message: Message) -> u32 {
         if self.free != NONE {
             let slot = self.free;
-            let place = &mut self[slot];
-            let (next, generation) = (place.next, place.generation);
-            *place = Message { generation: generation.wrapping_add(1), ..BLANK };
-            self.free = next;
+            let place = &mut self.places[slot as usize];
+            self.free = place.next;
+            *place = Message { generation: place.generation.wrapping_add(1), ..message };
             return slot;
         }
         assert!(self.places.len() < NONE as usize, "more than four billion messages at once");
-        self.places.push(BLANK);
+        self.places.push(message);
         (self.places.len() - 1) as u32
     }
 
