@@ -16,7 +16,6 @@ use std::path::Path;
 
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::drawing::IntoDrawingArea;
-use plotters::style::WHITE;
 
 use crate::telemetry::Outcome;
 
@@ -63,7 +62,7 @@ pub fn picture(drawing: &impl Drawing, path: &Path) -> Result<(), ChartError> {
 fn draw<B: DrawingBackend>(backend: B, scale: f64, drawing: &impl Drawing) -> Result<(), ChartError> {
     let area = backend.into_drawing_area();
     let canvas = Canvas::new(&area, scale);
-    canvas.clear(WHITE)?;
+    canvas.clear(palette::PAPER)?;
     drawing.draw(&canvas)?;
     area.present().map_err(|error| ChartError(format!("{error:?}")))
 }

@@ -43,7 +43,7 @@ pub(super) struct Described {
 }
 
 /// No verdict: the node is looked at when it is asked for.
-pub(super) const STALE: i16 = i16::MIN;
+const STALE: i16 = i16::MIN;
 const RESOLVABLE: i16 = 64;
 
 pub(super) fn encode(rejection: Rejection) -> i16 {
