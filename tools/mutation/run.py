@@ -4,7 +4,7 @@
 `cargo mutants` builds the package once for each mutant, which takes hours here. This asks it for its list of mutants, writes each function as
 a choice between its mutated bodies by the variable FORESCALE_MUTANT, builds that once, and runs the tests once for each mutant.
 
-    python3 tools/mutation/run.py [--folders hpa,keda,karpenter,sqs] [--only TEXT] [--every N] [--missed] [--jobs N] [--build-only | --no-build]
+    python3 tools/mutation/run.py [--folders hpa,keda,karpenter,sqs] [--only TEXT] [--every N] [--from N] [--missed] [--jobs N] [--build-only | --no-build]
 
 Results: output/mutation/results.tsv (mutant, outcome, by which test) and a table per file on the screen.
 """
@@ -86,6 +86,7 @@ def main():
     parser.add_argument("--only", default="", help="only mutants whose name contains this")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="only each so many-th mutant")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them, from 0")
     parser.add_argument("--missed", action="store_true", help="what former runs missed, by the vectors as they are now and by slower tests")
     parser.add_argument("--build-only", action="store_true")
     parser.add_argument("--no-build", action="store_true", help="use the tree and the programs of the last build")
@@ -99,7 +100,8 @@ def main():
         carry_over(former["mutants"], built["mutants"])
         BUILT.write_text(json.dumps(built))
     if not arguments.build_only:
-        wanted = [mutant for mutant in built["mutants"] if arguments.only in mutant["name"]][:: arguments.every]
+        wanted = [mutant for mutant in built["mutants"] if arguments.only in mutant["name"]]
+        wanted = wanted[arguments.first :: arguments.every]
         if arguments.missed:
             known = results()
             wanted = [mutant for mutant in wanted if known.get(mutant["name"], ("",))[0] == "missed"]
