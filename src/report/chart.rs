@@ -16,6 +16,7 @@ use std::path::Path;
 
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::drawing::IntoDrawingArea;
+use plotters::style::WHITE;
 
 use crate::telemetry::Outcome;
 
@@ -62,7 +63,7 @@ pub fn picture(drawing: &impl Drawing, path: &Path) -> Result<(), ChartError> {
 fn draw<B: DrawingBackend>(backend: B, scale: f64, drawing: &impl Drawing) -> Result<(), ChartError> {
     let area = backend.into_drawing_area();
     let canvas = Canvas::new(&area, scale);
-    canvas.clear(palette::PAPER)?;
+    canvas.clear(WHITE)?;
     drawing.draw(&canvas)?;
     area.present().map_err(|error| ChartError(format!("{error:?}")))
 }

@@ -4,8 +4,6 @@ use plotters::style::RGBColor;
 
 use crate::telemetry::{Factor, MarkKind};
 
-/// What is drawn on.
-pub const PAPER: RGBColor = RGBColor(0xff, 0xff, 0xff);
 /// Text and lines.
 pub const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 /// Secondary text.

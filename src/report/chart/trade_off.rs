@@ -9,7 +9,7 @@ use super::Drawing;
 use super::axis;
 use super::canvas::{Align, Canvas, ChartError};
 use super::graph::label;
-use super::palette::{BLUE, FRAME, GRID, INK, LIGHT, MUTED, ORANGE, PAPER, SKY, VERMILLION};
+use super::palette::{BLUE, FRAME, GRID, INK, LIGHT, MUTED, ORANGE, SKY, VERMILLION};
 
 const SIZE: (f64, f64) = (1000.0, 640.0);
 const LEFT: f64 = 90.0;
@@ -146,27 +146,24 @@ impl TradeOff<'_> {
             canvas.line(&[at((wait - of_wait).max(0.0), *cost), at(wait + of_wait, *cost)], SKY, 2.0)?;
             canvas.line(&[at(*wait, (cost - of_cost).max(0.0)), at(*wait, cost + of_cost)], SKY, 2.0)?;
         }
-        for place in &path {
-            canvas.dot(*place, 6.0, BLUE)?;
-        }
         let bend = front_knee(&front.iter().map(|(wait, cost, _)| (*wait, *cost)).collect::<Vec<_>>());
         // The knee's label first, so that it is never the one left out.
         let mut order: Vec<usize> = (0..front.len()).collect();
         order.sort_by_key(|index| (Some(*index) != bend, *index));
         for index in order {
             let (place, (_, _, point)) = (path[index], &front[index]);
+            canvas.dot(place, 6.0, BLUE)?;
             let knee = if Some(index) == bend { "knee: " } else { "" };
             let text = canvas.fitted(&format!("{knee}{}", point.settings.join(", ")), 13.0, 420.0);
             let width = canvas.width(&text, 13.0);
             let is_right = place.0 + width + 20.0 > RIGHT;
             let (align, left) =
                 if is_right { (Align::Right, place.0 - 10.0 - width) } else { (Align::Left, place.0 + 10.0) };
-            let y = place.1 - 12.0;
+            // The front falls to the right: it leaves these two corners free.
+            let y = if is_right { place.1 + 14.0 } else { place.1 - 12.0 };
             let is_free = taken.iter().all(|(a, b, other)| (y - other).abs() > APART || left + width < *a || left > *b);
             if is_free {
                 let x = if is_right { place.0 - 10.0 } else { place.0 + 10.0 };
-                // Lines that pass behind it stay faint.
-                canvas.rectangle((left - 2.0, y - 8.0), (left + width + 2.0, y + 8.0), PAPER, 0.85)?;
                 canvas.text(&text, (x, y), 13.0, INK, align)?;
                 taken.push((left, left + width, y));
             }
