@@ -53,7 +53,6 @@ fn replacement(
     candidates: &[Candidate],
 ) -> Result<Replacement, Unconsolidatable> {
     let price = candidates.iter().map(|candidate| candidate.price).fold(0.0, |sum, price| sum + price);
-    claim.order_by_price(observed.catalogue);
     let all_spot = candidates.iter().all(|candidate| candidate.capacity_type == Some(CapacityType::Spot));
     if all_spot && claim.capacity_types.spot {
         return spot_to_spot(observed, claim, price, candidates.len() == 1);
@@ -62,6 +61,8 @@ fn replacement(
     if claim.types.is_empty() {
         return Err(Unconsolidatable::NoCheaperNode);
     }
+    // Upstream does this first; in this order only what is left is sorted.
+    claim.order_by_price(observed.catalogue);
     if claim.capacity_types.spot && claim.capacity_types.on_demand {
         claim.capacity_types = CapacitySet::only(CapacityType::Spot);
     }
@@ -79,6 +80,7 @@ fn spot_to_spot(
     if !observed.rules.spot_to_spot {
         return Err(Unconsolidatable::SpotToSpotDisabled);
     }
+    claim.order_by_price(observed.catalogue);
     claim.capacity_types = CapacitySet::only(CapacityType::Spot);
     claim.keep_compatible(observed.catalogue);
     claim.keep_cheaper_than(price, observed.catalogue).map_err(Unconsolidatable::MinValues)?;
