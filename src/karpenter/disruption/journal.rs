@@ -161,3 +161,20 @@ pub fn failed(claims: &[NodeClaimId], failure: Failure, at: Time, cluster: &mut 
         cluster.decide(entry(at, *first, Action::Abandon, Rule::CommandFailed, detail.to_owned()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_kind_of_event_of_one_object_is_told_again_when_its_time_is_over() {
+        let mut journal = Journal::default();
+        let mut tell = |claim: u32, rule: Rule, second: i64| {
+            journal.may_tell(NodeClaimId(claim), rule, BLOCKED_DEDUPE, Time::ZERO + Duration::from_secs(second))
+        };
+        assert!(tell(1, Rule::DisruptionBlocked, 0));
+        assert!(!tell(1, Rule::DisruptionBlocked, 1) && !tell(1, Rule::DisruptionBlocked, 119));
+        assert!(tell(2, Rule::DisruptionBlocked, 1) && tell(1, Rule::Budget, 1));
+        assert!(tell(1, Rule::DisruptionBlocked, 120));
+    }
+}

@@ -239,3 +239,67 @@ fn label_values<'a>(catalogue: &'a Catalogue, instance_type: &'a InstanceType, k
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::catalogue::Offering;
+    use crate::units::Resources;
+
+    fn instance_type() -> InstanceType {
+        let sold = |zone: u16, capacity_type, price, available| Offering {
+            zone: ZoneId(zone),
+            capacity_type,
+            price,
+            available,
+            reservation: None,
+        };
+        InstanceType {
+            name: "m5.large".to_owned(),
+            labels: [("kubernetes.io/arch".to_owned(), vec!["amd64".to_owned()])].to_vec().into(),
+            capacity: Resources::ZERO,
+            allocatable: Resources::ZERO,
+            offerings: vec![
+                sold(0, CapacityType::Spot, 0.01, false),
+                sold(1, CapacityType::Spot, 0.02, true),
+                sold(0, CapacityType::OnDemand, 0.10, true),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_zone_named_twice_is_in_the_set() {
+        let zones = ZoneSet::of([0, 2, 0].map(ZoneId));
+        assert_eq!([0, 1, 2].map(|zone| zones.contains(ZoneId(zone))), [true, false, true]);
+    }
+
+    #[test]
+    fn the_cheapest_price_is_of_what_is_to_be_had_and_allowed() {
+        let mut replacement = Replacement {
+            pool: PoolIndex(0),
+            types: Vec::new(),
+            zones: ZoneSet::ALL,
+            capacity_types: CapacitySet::ALL,
+            reservations: Vec::new(),
+            min_values: Vec::new(),
+            plan: None,
+        };
+        assert_eq!(replacement.cheapest_price(&instance_type()), 0.02);
+        replacement.zones = ZoneSet::of([ZoneId(0)]);
+        assert_eq!(replacement.cheapest_price(&instance_type()), 0.10);
+        replacement.capacity_types = CapacitySet::only(CapacityType::Spot);
+        assert_eq!(replacement.cheapest_price(&instance_type()), f64::INFINITY);
+    }
+
+    #[test]
+    fn values_of_labels_are_those_of_type_and_offerings() {
+        let catalogue = Catalogue { zones: vec!["a".to_owned(), "b".to_owned()], ..Catalogue::default() };
+        let instance_type = instance_type();
+        let values = |key: &str| label_values(&catalogue, &instance_type, key);
+        assert_eq!(values("node.kubernetes.io/instance-type"), ["m5.large"]);
+        assert_eq!(values("topology.kubernetes.io/zone"), ["a", "b", "a"]);
+        assert_eq!(values("karpenter.sh/capacity-type"), ["spot", "spot", "on-demand"]);
+        assert_eq!(values("kubernetes.io/arch"), ["amd64"]);
+        assert!(values("team").is_empty());
+    }
+}

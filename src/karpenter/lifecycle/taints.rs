@@ -56,3 +56,27 @@ pub fn is_known_ephemeral(taint: &Taint) -> bool {
         key => key.starts_with("readiness.k8s.io/"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_taints_with_their_effects_are_those_of_a_start() {
+        let ephemeral = |key: &str, value: &str, effect: TaintEffect| {
+            is_known_ephemeral(&Taint { key: key.to_owned(), value: value.to_owned(), effect })
+        };
+        let (schedule, execute) = (TaintEffect::NoSchedule, TaintEffect::NoExecute);
+        assert!(ephemeral("node.kubernetes.io/not-ready", "", schedule));
+        assert!(ephemeral("node.kubernetes.io/not-ready", "", execute));
+        assert!(!ephemeral("node.kubernetes.io/not-ready", "", TaintEffect::PreferNoSchedule));
+        assert!(ephemeral("node.kubernetes.io/unreachable", "", schedule));
+        assert!(!ephemeral("node.kubernetes.io/unreachable", "", execute));
+        assert!(ephemeral("node.cloudprovider.kubernetes.io/uninitialized", "true", schedule));
+        assert!(!ephemeral("node.cloudprovider.kubernetes.io/uninitialized", "", schedule));
+        assert!(!ephemeral("node.cloudprovider.kubernetes.io/uninitialized", "true", execute));
+        assert!(ephemeral(UNREGISTERED, "", execute) && !ephemeral(UNREGISTERED, "", schedule));
+        assert!(ephemeral("readiness.k8s.io/network", "", schedule));
+        assert!(!ephemeral("team", "", schedule));
+    }
+}

@@ -27,3 +27,46 @@ pub fn conflict(wanted: &[HostPort], used: &[HostPort]) -> bool {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::decode::defaults;
+    use crate::api::pod::{Container, ContainerPort};
+
+    fn port(ip: &str, port: u16, protocol: &str) -> HostPort {
+        HostPort { ip: ip.to_owned(), port, protocol: protocol.to_owned() }
+    }
+
+    #[test]
+    fn host_ports_have_the_defaults_of_the_api_and_zero_is_none() {
+        let published = |host_port: Option<u16>, ip: &str, protocol: &str| ContainerPort {
+            host_port,
+            host_ip: Some(ip.to_owned()),
+            protocol: Some(protocol.to_owned()),
+            ..defaults()
+        };
+        let ports = vec![
+            published(None, "", ""),
+            published(Some(0), "", ""),
+            published(Some(80), "", ""),
+            published(Some(53), "10.0.0.1", "UDP"),
+        ];
+        let mut pod: PodSpec = defaults();
+        pod.containers = vec![Container { ports, ..defaults() }];
+        assert_eq!(of(&pod), [port("0.0.0.0", 80, "TCP"), port("10.0.0.1", 53, "UDP")]);
+    }
+
+    #[test]
+    fn ports_conflict_on_one_address_and_on_all() {
+        let meet = |a: HostPort, b: HostPort| conflict(&[a], &[b]);
+        assert!(meet(port("10.0.0.1", 80, "TCP"), port("10.0.0.1", 80, "TCP")));
+        assert!(!meet(port("10.0.0.1", 80, "TCP"), port("10.0.0.2", 80, "TCP")));
+        assert!(!meet(port("10.0.0.1", 80, "TCP"), port("10.0.0.1", 80, "UDP")));
+        assert!(!meet(port("0.0.0.0", 80, "TCP"), port("0.0.0.0", 81, "TCP")));
+        for everywhere in ["0.0.0.0", "::"] {
+            assert!(meet(port(everywhere, 80, "TCP"), port("10.0.0.1", 80, "TCP")));
+            assert!(meet(port("10.0.0.1", 80, "TCP"), port(everywhere, 80, "TCP")));
+        }
+    }
+}
