@@ -212,6 +212,8 @@ mod tests {
     use super::*;
     use crate::api::decode::defaults;
     use crate::api::pod::{NodeOperator, NodeRequirement};
+    use crate::cluster::catalogue::{InstanceType, Offering, ZoneId};
+    use crate::units::Resources;
 
     fn pool(change: impl FnOnce(&mut NodePoolSpec)) -> NodePoolSpec {
         let mut spec = NodePoolSpec {
@@ -255,5 +257,51 @@ mod tests {
         let with = |zone| pool(|spec| spec.template.spec.requirements.push(zone_is(zone)));
         assert_eq!(of_pool(&before, &labels, &with("a")), None);
         assert_eq!(of_pool(&before, &labels, &with("b")), Some(Drift::RequirementsDrifted));
+    }
+
+    /// Spot in zone a, on demand in zone b, and a reservation there.
+    fn catalogue() -> Catalogue {
+        let sold = |zone: u16, capacity_type, reservation| Offering {
+            zone: ZoneId(zone),
+            capacity_type,
+            price: 1.0,
+            available: false,
+            reservation,
+        };
+        let m5 = InstanceType {
+            name: "m5.large".to_owned(),
+            labels: Vec::new().into(),
+            capacity: Resources::ZERO,
+            allocatable: Resources::ZERO,
+            offerings: vec![
+                sold(0, CapacityType::Spot, None),
+                sold(1, CapacityType::OnDemand, None),
+                sold(1, CapacityType::Reserved, Some(ReservationId(0))),
+            ],
+        };
+        Catalogue { zones: vec!["a".to_owned(), "b".to_owned()], types: vec![m5], ..Catalogue::default() }
+    }
+
+    #[test]
+    fn an_instance_type_is_not_found_where_nothing_is_sold_under_the_labels_of_the_node() {
+        let gone = |name: &str, zone: Option<&str>, capacity_type: Option<&str>| {
+            let mut own: Labels = [(labels::INSTANCE_TYPE.to_owned(), name.to_owned())].into();
+            own.extend(zone.map(|zone| (labels::ZONE.to_owned(), zone.to_owned())));
+            own.extend(capacity_type.map(|kind| (labels::CAPACITY_TYPE.to_owned(), kind.to_owned())));
+            instance_type_not_found(&catalogue(), &own)
+        };
+        assert!(!gone("m5.large", Some("a"), Some("spot")) && gone("m5.large", Some("b"), Some("spot")));
+        assert!(!gone("m5.large", Some("b"), Some("on-demand")) && gone("m5.large", Some("a"), Some("on-demand")));
+        // May turn on-demand, but not Spot.
+        assert!(!gone("m5.large", Some("b"), Some("reserved")) && gone("m5.large", Some("a"), Some("reserved")));
+        assert!(!gone("m5.large", None, None) && !gone("m5.large", Some("a"), None));
+        assert!(gone("m5.large", Some("c"), None) && gone("m5.large", Some("a"), Some("borrowed")));
+        assert!(gone("m6.large", Some("a"), Some("spot")));
+    }
+
+    #[test]
+    fn an_instance_drifts_from_a_reservation_that_is_no_longer_selected() {
+        assert_eq!(of_reservation(ReservationId(0), &catalogue()), None);
+        assert_eq!(of_reservation(ReservationId(1), &catalogue()), Some(Drift::CapacityReservationDrift));
     }
 }

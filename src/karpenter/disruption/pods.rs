@@ -115,4 +115,15 @@ mod tests {
         assert!(!PodView { unready: true, ..pod }.is_pdb_blocked(Time::ZERO));
         assert!(pod.is_currently_reschedulable(Time::ZERO));
     }
+
+    #[test]
+    fn a_drain_evicts_what_is_active_unprotected_and_not_the_nodes_own() {
+        let evicted = |pod: PodView| pod.is_evictable(Time::ZERO);
+        assert!(evicted(PodView::default()));
+        assert!(!evicted(PodView { terminating: true, ..PodView::default() }));
+        assert!(!evicted(PodView { tolerates_disrupted: true, ..PodView::default() }));
+        assert!(!evicted(PodView { owner: Owner::Node, ..PodView::default() }));
+        assert!(!evicted(PodView { do_not_disrupt: DoNotDisrupt::Always, ..PodView::default() }));
+        assert!(!evicted(PodView { terminating: true, owner: Owner::Node, ..PodView::default() }));
+    }
 }

@@ -166,3 +166,31 @@ fn canonical(selector: Option<&LabelSelector>, match_label_keys: &[String], labe
     selector.match_expressions.dedup_by_key(|expression| order(expression));
     Some(selector)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::decode::defaults;
+    use crate::api::pod::TaintEffect;
+
+    #[test]
+    fn members_that_are_equal_cancel_each_other_in_pairs() {
+        assert!(same_hash(&[1, 2], &[2, 1]));
+        assert!(same_hash(&[1, 1, 2], &[2]));
+        assert!(same_hash::<u8>(&[], &[]));
+        assert!(!same_hash(&[1], &[2]));
+        assert!(!same_hash(&[1, 1], &[1]));
+    }
+
+    #[test]
+    fn taints_exclude_nodes_only_where_the_policy_honors_them() {
+        let taint = Taint { key: "team".to_owned(), value: "a".to_owned(), effect: TaintEffect::NoSchedule };
+        let mut pod: PodSpec = defaults();
+        let passes =
+            |pod: &PodSpec, policy| NodeFilter::new(pod, NodeInclusionPolicy::Honor, policy).taints_pass(&[&taint]);
+        assert!(passes(&pod, NodeInclusionPolicy::Ignore));
+        assert!(!passes(&pod, NodeInclusionPolicy::Honor));
+        pod.tolerations = vec![Toleration { key: Some("team".to_owned()), value: "a".to_owned(), ..defaults() }];
+        assert!(passes(&pod, NodeInclusionPolicy::Honor) && passes(&pod, NodeInclusionPolicy::Ignore));
+    }
+}

@@ -89,3 +89,78 @@ pub fn tolerate_prefer_no_schedule(pod: &mut PodSpec) -> bool {
     pod.tolerations.push(toleration);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::decode::{Decode, Problems};
+    use crate::scenario::toml;
+
+    const POD: &str = "
+        containers = [{ name = 'c', image = 'c:1' }]
+        topologySpreadConstraints = [
+            { maxSkew = 1, topologyKey = 'first', whenUnsatisfiable = 'ScheduleAnyway' },
+            { maxSkew = 1, topologyKey = 'second', whenUnsatisfiable = 'DoNotSchedule' },
+            { maxSkew = 1, topologyKey = 'third', whenUnsatisfiable = 'DoNotSchedule' },
+        ]
+        [affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution]
+        nodeSelectorTerms = [
+            { matchExpressions = [{ key = 'first', operator = 'Exists' }] },
+            { matchExpressions = [{ key = 'last', operator = 'Exists' }] },
+        ]
+        [[affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution]]
+        weight = 1
+        preference = { matchExpressions = [{ key = 'team', operator = 'Exists' }] }
+        [[affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution]]
+        weight = 10
+        podAffinityTerm = { topologyKey = 'light' }
+        [[affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution]]
+        weight = 50
+        podAffinityTerm = { topologyKey = 'heavy' }
+        [[affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution]]
+        weight = 1
+        podAffinityTerm = { topologyKey = 'zone' }
+    ";
+
+    /// What is left: required terms, preferred affinities by their keys, preferred anti-affinities, preferred node terms, constraints.
+    fn left(pod: &PodSpec) -> (usize, Vec<&str>, usize, usize, Vec<&str>) {
+        let affinity = pod.affinity.as_ref().expect("affinity");
+        let node = affinity.node_affinity.as_ref().expect("node affinity");
+        let required = node.required_during_scheduling_ignored_during_execution.as_ref().expect("required terms");
+        let pods = affinity.pod_affinity.as_ref().expect("pod affinity");
+        let preferred = &pods.preferred_during_scheduling_ignored_during_execution;
+        let anti = affinity.pod_anti_affinity.as_ref().expect("pod anti-affinity");
+        (
+            required.node_selector_terms.len(),
+            preferred.iter().map(|term| term.pod_affinity_term.topology_key.as_str()).collect(),
+            anti.preferred_during_scheduling_ignored_during_execution.len(),
+            node.preferred_during_scheduling_ignored_during_execution.len(),
+            pod.topology_spread_constraints.iter().map(|constraint| constraint.topology_key.as_str()).collect(),
+        )
+    }
+
+    #[test]
+    fn preferences_are_given_up_one_by_one_in_the_order_of_upstream() {
+        let mut problems = Problems::default();
+        let node = toml::parse(POD, 0, &mut problems);
+        let mut pod = PodSpec::decode(&node, &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
+        let spread = || vec!["first", "second", "third"];
+        for expected in [
+            (1, vec!["light", "heavy"], 1, 1, spread()),
+            (1, vec!["light"], 1, 1, spread()),
+            (1, vec![], 1, 1, spread()),
+            (1, vec![], 0, 1, spread()),
+            (1, vec![], 0, 0, spread()),
+            // The last takes the place of the one that is dropped.
+            (1, vec![], 0, 0, vec!["third", "second"]),
+        ] {
+            assert!(relax(&mut pod, false));
+            assert_eq!(left(&pod), expected);
+        }
+        assert!(!relax(&mut pod, false) && pod.tolerations.is_empty());
+        assert!(relax(&mut pod, true) && pod.tolerations.len() == 1);
+        assert!(!relax(&mut pod, true), "it has this toleration");
+        pod.tolerations[0].effect = Some(TaintEffect::NoSchedule);
+        assert!(relax(&mut pod, true), "one for another effect is another one");
+    }
+}

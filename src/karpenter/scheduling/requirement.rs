@@ -255,4 +255,16 @@ mod tests {
         let over = Requirement::new(NodeOperator::Gt, &[i64::MAX.to_string()], None);
         assert_eq!(over.effect(), Effect::DoesNotExist);
     }
+
+    #[test]
+    fn only_a_requirement_of_one_value_has_a_single_one() {
+        let of = |operator, values: &[&str]| {
+            let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+            Requirement::new(operator, &values, None).single().map(str::to_owned)
+        };
+        assert_eq!(of(NodeOperator::In, &["a"]), Some("a".to_owned()));
+        assert_eq!(of(NodeOperator::In, &["a", "b"]), None);
+        assert_eq!(of(NodeOperator::NotIn, &["a"]), None);
+        assert_eq!((of(NodeOperator::Exists, &[]), of(NodeOperator::DoesNotExist, &[])), (None, None));
+    }
 }
