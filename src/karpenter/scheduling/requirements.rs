@@ -123,8 +123,9 @@ impl Requirements {
         Ok(())
     }
 
-    /// Whether the other's labels do not intersect (`scheduling/requirements.go: Intersects`) and never will, however these requirements narrow: labels that exist here for pods
-    /// that want them absent (or with none of some values) may come to lack a value, which upstream takes for absent.
+    /// Whether the other's labels do not intersect (`scheduling/requirements.go: Intersects`) and never will, however these
+    /// requirements narrow: labels that exist here for pods that want them absent (or with none of some values) may come to lack a
+    /// value, which upstream takes for absent.
     pub(super) fn conflicts_for_good(&self, other: &Requirements) -> bool {
         other.0.iter().any(|(key, incoming)| {
             self.0.get(key).is_some_and(|existing| {
