@@ -1,5 +1,6 @@
 //! Sources of messages: when each of the arrival patterns of a scenario sends its next message, and what that message carries.
 
+mod ahead;
 mod generator;
 mod groups;
 mod rates;
@@ -10,6 +11,7 @@ use crate::engine::{Stream, Streams};
 use crate::scenario::arrivals::{Arrivals, Common};
 use crate::sqs::{QueueId, SendMessage};
 use crate::time::{Duration, Time};
+use ahead::Ahead;
 use generator::Generator;
 use groups::Groups;
 
@@ -18,6 +20,7 @@ use groups::Groups;
 pub struct Source {
     queue: QueueId,
     generator: Generator,
+    ahead: Ahead,
     common: Common,
     groups: Groups,
     start_nanos: u64,
@@ -50,6 +53,7 @@ impl Source {
         let mut source = Source {
             queue,
             generator: Generator::new(arrivals),
+            ahead: Ahead::default(),
             groups: Groups::new(common.first_group, common.groups, common.group_skew),
             start_nanos: nanos(common.start),
             end: common.end.map_or(Time::MAX, |end| Time::ZERO + end),
@@ -119,13 +123,23 @@ impl Source {
 
     #[inline(always)]
     fn step(&mut self) {
-        self.next = match self.generator.next(&mut self.arrivals_stream, &mut self.extra) {
+        let instant = match self.ahead.take() {
+            Some(nanos) => Some(nanos),
+            None => self.draw(),
+        };
+        self.next = match instant {
             Some(nanos) => {
                 let at = Time::from_micros(self.start_nanos.saturating_add(nanos) / 1000);
                 if at < self.end { at } else { Time::MAX }
             }
             None => Time::MAX,
         };
+    }
+
+    #[inline(never)]
+    fn draw(&mut self) -> Option<u64> {
+        self.generator.draw(&mut self.arrivals_stream, &mut self.extra, &mut self.ahead);
+        self.ahead.take()
     }
 }
 

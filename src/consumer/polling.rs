@@ -14,14 +14,24 @@ const NEXT_POLL: Duration = Duration::from_millis(1);
 
 impl DataPlane {
     /// Hands what a queue can deliver to those who wait for it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn dispatch(&mut self, now: Time, queue: QueueId) {
-        while self.sqs.deliverable(queue) {
+        // Mostly nothing is left for those who wait: that costs no call.
+        if self.sqs.deliverable(queue) {
+            self.hand_out(now, queue);
+        }
+    }
+
+    fn hand_out(&mut self, now: Time, queue: QueueId) {
+        loop {
             let Some(worker) = self.pick_waiting(now, queue) else { break };
             if self.workers[worker].orphan {
                 self.answer_nobody(now, worker);
             } else {
                 self.poll(now, worker);
+            }
+            if !self.sqs.deliverable(queue) {
+                return;
             }
         }
         if !self.waiting[usize::from(queue.0)].cycling.is_empty() {
@@ -65,9 +75,6 @@ impl DataPlane {
 
     /// Makes sure that the next poll of each kind of pausing consumer happens, if it would get something.
     fn call_next_cycling(&mut self, now: Time, queue: QueueId) {
-        if !self.sqs.deliverable(queue) {
-            return;
-        }
         for index in 0..self.waiting[usize::from(queue.0)].cycling.len() {
             let kind = self.waiting[usize::from(queue.0)].cycling[index];
             self.schedule_tick(kind, now);
@@ -117,24 +124,9 @@ impl DataPlane {
     }
 
     /// Receives until the worker is full or there is nothing more; then it waits.
+    #[inline]
     pub(super) fn poll(&mut self, now: Time, worker: u32) {
-        loop {
-            let state = &self.workers[worker];
-            if (state.stopping && !state.last_poll) || !state.alive || state.poll != Poll::No {
-                return;
-            }
-            let consumer = &self.consumers[usize::from(state.consumer)];
-            let settings = &consumer.settings;
-            let left = settings.max_messages.map_or(u32::MAX, |max| max.saturating_sub(state.taken));
-            let want = settings.batch.min(consumer.capacity - state.held).min(left);
-            if want == 0 || (settings.poll_mode == PollMode::AfterBatch && state.held > 0) {
-                return;
-            }
-            let queue = settings.queue;
-            if !self.sqs.deliverable(queue) && self.sqs.queue(queue).exists() {
-                self.go_idle(now, worker, now, now + NEXT_INSTANT);
-                return;
-            }
+        while let Some((queue, want)) = self.wanted(now, worker) {
             let outcome = self.receive(now, worker, queue, want);
             if self.workers[worker].last_poll {
                 self.last_poll_answered(now, worker);
@@ -146,8 +138,30 @@ impl DataPlane {
         }
     }
 
-    /// One receive call; tells whether the loop may call again at once.
+    /// What a worker asks for next, and how many; `None` = it does not ask, or waits since nothing is there.
     #[inline]
+    fn wanted(&mut self, now: Time, worker: u32) -> Option<(QueueId, u32)> {
+        let state = &self.workers[worker];
+        if (state.stopping && !state.last_poll) || !state.alive || state.poll != Poll::No {
+            return None;
+        }
+        let consumer = &self.consumers[usize::from(state.consumer)];
+        let settings = &consumer.settings;
+        let left = settings.max_messages.map_or(u32::MAX, |max| max.saturating_sub(state.taken));
+        let want = settings.batch.min(consumer.capacity - state.held).min(left);
+        if want == 0 || (settings.poll_mode == PollMode::AfterBatch && state.held > 0) {
+            return None;
+        }
+        let queue = settings.queue;
+        if !self.sqs.deliverable(queue) && self.sqs.queue(queue).exists() {
+            self.go_idle(now, worker, now, now + NEXT_INSTANT);
+            return None;
+        }
+        Some((queue, want))
+    }
+
+    /// One receive call; tells whether the loop may call again at once.
+    #[inline(never)]
     fn receive(&mut self, now: Time, worker: u32, queue: QueueId, want: u32) -> Outcome {
         let kind = usize::from(self.workers[worker].consumer);
         let consumer = &mut self.consumers[kind];

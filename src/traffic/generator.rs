@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::rates::{Piece, Rates, unit_exponential};
 use super::sine::SineProcess;
 use super::trace::pieces;
+use super::ahead::Ahead;
 use super::{Extra, nanos};
 use crate::engine::{Distribution, Stream};
 use crate::scenario::arrivals::{Arrivals, Batch, Burst, List, Mmpp, OnOff, Spike, Steps, Trace};
@@ -104,29 +105,34 @@ impl Generator {
         }
     }
 
-    /// When the next message comes, in nanoseconds after the source's start; `None` = no more. What is special about it goes to
-    /// `extra`, which patterns without such messages leave alone.
-    #[inline]
-    pub fn next(&mut self, stream: &mut Stream, extra: &mut Extra) -> Option<u64> {
+    /// Draws when the next messages come, in nanoseconds after the source's start; none = no more come. What is special about a
+    /// message goes to `extra`: only one is drawn where there is such a thing, and where the next may be far.
+    pub fn draw(&mut self, stream: &mut Stream, extra: &mut Extra, ahead: &mut Ahead) {
         match self {
-            Generator::Poisson { mean, now } => {
+            Generator::Poisson { mean, now } => ahead.fill(|| {
                 *now += (stream.exponential() * *mean + 0.5) as u64;
                 Some(*now)
-            }
-            Generator::Even { gap, count } => {
+            }),
+            Generator::Even { gap, count } => ahead.fill(|| {
                 let at = rounded(*count as f64 * *gap);
                 *count += 1;
                 Some(at)
-            }
-            other => other.next_other(stream, extra),
+            }),
+            Generator::Sine(process) if process.is_silent() => ahead.set(None),
+            Generator::Sine(process) => loop {
+                ahead.fill(|| process.next_in_segment(stream).map(|seconds| rounded(seconds * NANOS)));
+                if !ahead.is_empty() {
+                    break;
+                }
+            },
+            other => ahead.set(other.next(stream, extra)),
         }
     }
 
-    fn next_other(&mut self, stream: &mut Stream, extra: &mut Extra) -> Option<u64> {
+    fn next(&mut self, stream: &mut Stream, extra: &mut Extra) -> Option<u64> {
         let seconds = match self {
-            Generator::Silent | Generator::Poisson { .. } | Generator::Even { .. } => None,
+            Generator::Silent | Generator::Poisson { .. } | Generator::Even { .. } | Generator::Sine(_) => None,
             Generator::Rates(rates) => rates.next(stream),
-            Generator::Sine(process) => process.next(stream),
             Generator::Spike { rise, risen, decay } => {
                 let rising = if *risen { None } else { rise.next(stream) };
                 *risen = rising.is_none();
@@ -374,7 +380,14 @@ mod tests {
         let arrivals = Arrivals::decode(&node, &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
         let mut generator = Generator::new(&arrivals);
         let mut stream = Streams::new(5, 0).open("generator", 0);
-        std::iter::from_fn(|| generator.next(&mut stream, &mut Extra::default()))
+        let mut ahead = Ahead::default();
+        let mut next = || {
+            if ahead.is_empty() {
+                generator.draw(&mut stream, &mut Extra::default(), &mut ahead);
+            }
+            ahead.take()
+        };
+        std::iter::from_fn(&mut next)
             .map(|nanos| nanos as f64 / NANOS)
             .take_while(|at| *at < until)
             .collect()

@@ -41,18 +41,21 @@ impl SineProcess {
         process
     }
 
-    /// When the next event comes.
-    pub fn next(&mut self, stream: &mut Stream) -> Option<f64> {
-        if self.mean + self.swing.abs() <= 0.0 {
-            return None;
-        }
+    /// Whether no event ever comes.
+    pub fn is_silent(&self) -> bool {
+        self.mean + self.swing.abs() <= 0.0
+    }
+
+    /// The next event in the present segment; `None` = it is over, and the next one has begun.
+    #[inline]
+    pub fn next_in_segment(&mut self, stream: &mut Stream) -> Option<f64> {
+        let Segment { end, lowest, highest } = self.segment;
         loop {
-            let Segment { end, lowest, highest } = self.segment;
             let at = self.now + if highest > 0.0 { unit_exponential(stream) / highest } else { f64::INFINITY };
             if at >= end {
                 self.now = end;
                 self.segment = self.segment_from(end);
-                continue;
+                return None;
             }
             self.now = at;
             let level = stream.unit() * highest;
@@ -111,7 +114,12 @@ mod tests {
     fn half_a_period_yields_the_integral_of_the_rate() {
         let mut process = process(200.0, 100.0);
         let mut stream = Streams::new(4, 0).open("sine", 0);
-        let times: Vec<f64> = std::iter::from_fn(|| process.next(&mut stream)).take_while(|at| *at < 1000.0).collect();
+        let times: Vec<f64> = std::iter::from_fn(|| loop {
+            if let Some(at) = process.next_in_segment(&mut stream) {
+                return Some(at);
+            }
+        })
+        .take_while(|at| *at < 1000.0).collect();
         let rising = times.iter().filter(|at| **at % 100.0 < 50.0).count() as f64;
         // 200 / s over 500 s and twice the amplitude over the angular speed in each of ten periods.
         let expected = 100_000.0 + 10.0 * 2.0 * 100.0 / (std::f64::consts::TAU / 100.0);

@@ -1,0 +1,43 @@
+//! Instants drawn before their messages are sent: many in one loop cost less than one at a time.
+
+/// Most instants drawn at once.
+const MOST: usize = 32;
+
+/// Instants to come, in nanoseconds after the source's start.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ahead {
+    instants: [u64; MOST],
+    taken: usize,
+    drawn: usize,
+}
+
+impl Ahead {
+    pub fn is_empty(&self) -> bool {
+        self.taken == self.drawn
+    }
+
+    /// The next of the instants drawn.
+    #[inline]
+    pub fn take(&mut self) -> Option<u64> {
+        let next = self.instants[..self.drawn].get(self.taken).copied();
+        self.taken += usize::from(next.is_some());
+        next
+    }
+
+    /// Replaces the instants, all of which have been taken, by those that `draw` gives one by one until it gives none.
+    #[inline]
+    pub fn fill(&mut self, mut draw: impl FnMut() -> Option<u64>) {
+        (self.taken, self.drawn) = (0, 0);
+        for place in &mut self.instants {
+            let Some(instant) = draw() else { break };
+            *place = instant;
+            self.drawn += 1;
+        }
+    }
+
+    /// Replaces the instants, all of which have been taken, by one, or none.
+    pub fn set(&mut self, instant: Option<u64>) {
+        (self.taken, self.drawn) = (0, usize::from(instant.is_some()));
+        self.instants[0] = instant.unwrap_or(0);
+    }
+}
