@@ -153,6 +153,13 @@ impl Duration {
 /// The nearest integer, halves away from zero; saturates. As `f64::round`, without a call of a library function.
 #[inline]
 pub(crate) fn round_half_away(x: f64) -> i64 {
+    /// From here on doubles are whole: a sum with it is rounded to the nearest integer, halves to even.
+    const WHOLE: f64 = (1_u64 << 52) as f64;
+    if (0.0..WHOLE / 2.0).contains(&x) {
+        let sum = x + WHOLE;
+        let half_went_down = x - (sum - WHOLE) == 0.5;
+        return sum.to_bits().wrapping_sub(WHOLE.to_bits()).wrapping_add(u64::from(half_went_down)) as i64;
+    }
     let whole = x as i64;
     let rest = x - whole as f64;
     whole.saturating_add(i64::from(rest >= 0.5)).saturating_sub(i64::from(rest <= -0.5))

@@ -385,6 +385,11 @@ impl DataPlane {
 
     #[inline]
     fn find_next_source(&mut self) {
+        // Most scenarios have one.
+        if let [source] = &self.sources[..] {
+            self.next_source = (source.next(), 0);
+            return;
+        }
         let mut next = (Time::MAX, 0);
         for (index, source) in self.sources.iter().enumerate() {
             if source.next() < next.0 {

@@ -16,8 +16,10 @@ impl DataPlane {
     /// Hands what a queue can deliver to those who wait for it.
     #[inline(always)]
     pub(super) fn dispatch(&mut self, now: Time, queue: QueueId) {
-        // Mostly nothing is left for those who wait: that costs no call.
-        if self.sqs.deliverable(queue) {
+        // Mostly nobody waits, or nothing is left for those who do: that costs no call.
+        let waiting = &self.waiting[usize::from(queue.0)];
+        let somebody_waits = !waiting.workers.is_empty() || !waiting.cycling.is_empty();
+        if somebody_waits && self.sqs.deliverable(queue) {
             self.hand_out(now, queue);
         }
     }
@@ -187,9 +189,15 @@ impl DataPlane {
                 Err(error) => self.refused(now, worker, error),
             };
         }
+        self.receive_many(now, worker, queue, &call)
+    }
+
+    /// A receive call that may get several messages.
+    #[inline(never)]
+    fn receive_many(&mut self, now: Time, worker: u32, queue: QueueId, call: &ReceiveMessage) -> Outcome {
         let mut received = std::mem::take(&mut self.received);
         received.clear();
-        let outcome = match self.sqs.receive(now, queue, &call, &mut received) {
+        let outcome = match self.sqs.receive(now, queue, call, &mut received) {
             Ok(0) => self.get_nothing(now, worker),
             Ok(_) => self.take_in(now, worker, &received),
             Err(error) => self.refused(now, worker, error),
@@ -199,7 +207,7 @@ impl DataPlane {
     }
 
     /// Takes received messages into a worker.
-    #[inline]
+    #[inline(always)]
     fn take_in(&mut self, now: Time, worker: u32, received: &[Received]) -> Outcome {
         let state = &mut self.workers[worker];
         let consumer = &mut self.consumers[usize::from(state.consumer)];
@@ -233,6 +241,7 @@ impl DataPlane {
 
     /// An empty answer though there was something: a short poll asked the wrong servers, or the rest went to the dead-letter
     /// queue. The service has counted this one.
+    #[inline(never)]
     fn get_nothing(&mut self, now: Time, worker: u32) -> Outcome {
         let consumer = &self.consumers[usize::from(self.workers[worker].consumer)];
         if consumer.settings.always_waits() {
@@ -245,6 +254,7 @@ impl DataPlane {
     }
 
     /// An error for an answer.
+    #[inline(never)]
     fn refused(&mut self, now: Time, worker: u32, error: SqsError) -> Outcome {
         let pause = match error {
             SqsError::Throttled(until) => until.since(now).max(ERROR_PAUSE),
@@ -256,6 +266,7 @@ impl DataPlane {
 
     /// The service fails until `until`: what the worker asks meanwhile fails too, so its next call that can succeed is the first
     /// one from there on.
+    #[inline(never)]
     fn fail_receive(&mut self, now: Time, worker: u32, until: Time) -> Outcome {
         if until < Time::MAX {
             let settings = &self.consumers[usize::from(self.workers[worker].consumer)].settings;
@@ -267,6 +278,7 @@ impl DataPlane {
     }
 
     /// Schedules the next receive of a worker that still has room once an answer has arrived.
+    #[inline(never)]
     fn poll_after(&mut self, at: Time, worker: u32) -> Outcome {
         let state = &self.workers[worker];
         let consumer = &self.consumers[usize::from(state.consumer)];
@@ -338,19 +350,22 @@ impl DataPlane {
     }
 
     /// Counts the empty polls of a wait that ends.
-    #[inline]
+    #[inline(always)]
     fn count_polls(&mut self, now: Time, worker: u32, cut: bool) {
         let state = &self.workers[worker];
         let consumer = &self.consumers[usize::from(state.consumer)];
-        if now >= state.idle_from {
-            let elapsed = now.since(state.idle_from);
-            // Most waits are short: spare them the division.
-            let over = if elapsed < consumer.cycle { 0 } else { elapsed.as_micros() / consumer.cycle.as_micros() };
-            let count = over as u64 + u64::from(cut);
-            if count > 0 {
-                self.sqs.count_empty_receives(consumer.settings.queue, count);
-            }
+        // Most waits are short, and none of their polls was empty.
+        if now >= state.idle_from && (cut || now.since(state.idle_from) >= consumer.cycle) {
+            self.count_empty_polls(now, worker, cut);
         }
+    }
+
+    fn count_empty_polls(&mut self, now: Time, worker: u32, cut: bool) {
+        let state = &self.workers[worker];
+        let consumer = &self.consumers[usize::from(state.consumer)];
+        let elapsed = now.since(state.idle_from).as_micros();
+        let count = (elapsed / consumer.cycle.as_micros()) as u64 + u64::from(cut);
+        self.sqs.count_empty_receives(consumer.settings.queue, count);
     }
 
     /// Hands messages to a worker that is no more: they wait out their timeout.

@@ -15,7 +15,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 impl DataPlane {
     /// Takes a received message into a worker, where it arrives at `ready`: the first free slot processes it. Since messages
     /// start in the order of their arrival, start and end are known at once.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&mut self, now: Time, ready: Time, worker: u32, message: &Received) {
         let state = &mut self.workers[worker];
         let first_slot = state.slots as usize;
@@ -24,7 +24,7 @@ impl DataPlane {
         let service = if message.work < 0.0 {
             Duration::from_secs_f64(f64::from(-message.work))
         } else {
-            let drawn = settings.processing.sample(&mut consumer.service.member(message.receipt.message_id()));
+            let drawn = settings.processing.sample_member(&consumer.service, message.receipt.message_id());
             if message.work == 1.0 { drawn } else { scaled(drawn, message.work) }
         };
         let slots = &mut self.slots[first_slot..first_slot + settings.slots as usize];
@@ -160,10 +160,7 @@ impl DataPlane {
             self.deliveries.free(index);
         }
         // Those who wait already come before the worker that is free only now.
-        let waiting = &self.waiting[usize::from(queue.0)];
-        if !waiting.workers.is_empty() || !waiting.cycling.is_empty() {
-            self.dispatch(now, queue);
-        }
+        self.dispatch(now, queue);
         self.after_completion(now, worker);
     }
 
@@ -279,6 +276,7 @@ impl DataPlane {
 }
 
 /// The deadline in force at `until` of a message that is processed from its start on, with the heartbeats that came before.
+#[inline]
 pub(super) fn deadline_at(heartbeat: Option<&Heartbeat>, delivery: &Delivery, until: Time) -> Time {
     let Some(Heartbeat { every, to }) = heartbeat else { return delivery.deadline };
     let (every, to) = ((*every).max(Duration::from_millis(1)), *to);
@@ -310,8 +308,8 @@ fn scaled(duration: Duration, factor: f32) -> Duration {
 #[inline]
 fn earliest(slots: &[Time]) -> usize {
     let mut first = 0;
-    for (index, at) in slots.iter().enumerate().skip(1) {
-        if *at < slots[first] {
+    for index in 1..slots.len() {
+        if slots[index] < slots[first] {
             first = index;
         }
     }

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use rand_distr::{Distribution as _, Gamma, LogNormal, StandardNormal, Weibull};
+use rand::Rng;
+use rand_distr::{Distribution as _, Exp1, Gamma, LogNormal, StandardNormal, Weibull};
 
-use super::stream::Stream;
+use super::stream::{Family, Stream, below, unit};
 use crate::time::Duration;
 
 /// Standard normal quantile at 0.99, which turns (p50, p99) into a lognormal's sigma.
@@ -78,24 +79,54 @@ impl Distribution {
     }
 
     fn sample_random(&self, stream: &mut Stream) -> Duration {
+        self.sample_by(stream.generator())
+    }
+
+    /// One draw from the stream of a member of a family, as [`Distribution::sample`] from [`Family::member`].
+    #[inline(always)]
+    pub fn sample_member(&self, family: &Family, number: u64) -> Duration {
+        if let Distribution::Constant(value) = self { *value } else { self.sample_random_member(family, number) }
+    }
+
+    fn sample_random_member(&self, family: &Family, number: u64) -> Duration {
+        self.sample_by(&mut family.opening(number))
+    }
+
+    #[inline(always)]
+    fn sample_by(&self, generator: &mut impl Rng) -> Duration {
         let seconds = match self {
             Distribution::Constant(value) => return *value,
-            Distribution::Exponential { mean } => stream.exponential() * mean.as_secs_f64(),
-            Distribution::Uniform { min, max } => min.as_secs_f64() + stream.unit() * (*max - *min).as_secs_f64(),
+            Distribution::Exponential { mean } => {
+                let exponential: f64 = Exp1.sample(generator);
+                exponential * mean.as_secs_f64()
+            }
+            Distribution::Uniform { min, max } => min.as_secs_f64() + unit(generator) * (*max - *min).as_secs_f64(),
             Distribution::Lognormal { median, sigma } => {
-                let normal = Distribution::standard_normal(stream);
+                let normal: f64 = StandardNormal.sample(generator);
                 median.as_secs_f64() * (sigma * normal).exp()
             }
-            Distribution::Gamma { mean, shape } => Gamma::new(*shape, mean.as_secs_f64() / shape)
-                .map_or(mean.as_secs_f64(), |gamma| gamma.sample(stream.generator())),
-            Distribution::Weibull { scale, shape } => Weibull::new(scale.as_secs_f64(), *shape)
-                .map_or(scale.as_secs_f64(), |weibull| weibull.sample(stream.generator())),
-            Distribution::Empirical(values) => {
-                return if values.is_empty() { Duration::ZERO } else { values[stream.below(values.len())] };
-            }
-            Distribution::Shifted { offset, of, max } => return (*offset + of.sample(stream)).min(*max),
+            other => return other.sample_rarely(generator),
         };
         Duration::from_secs_f64(seconds)
+    }
+
+    fn sample_rarely(&self, generator: &mut impl Rng) -> Duration {
+        let seconds = match self {
+            Distribution::Gamma { mean, shape } => Gamma::new(*shape, mean.as_secs_f64() / shape)
+                .map_or(mean.as_secs_f64(), |gamma| gamma.sample(generator)),
+            Distribution::Weibull { scale, shape } => Weibull::new(scale.as_secs_f64(), *shape)
+                .map_or(scale.as_secs_f64(), |weibull| weibull.sample(generator)),
+            Distribution::Empirical(values) => {
+                return if values.is_empty() { Duration::ZERO } else { values[below(generator, values.len())] };
+            }
+            Distribution::Shifted { offset, of, max } => return (*offset + of.sample_nested(generator)).min(*max),
+            other => return other.sample_by(generator),
+        };
+        Duration::from_secs_f64(seconds)
+    }
+
+    fn sample_nested(&self, generator: &mut impl Rng) -> Duration {
+        self.sample_by(generator)
     }
 
     /// Leaves the stream as one draw would, for callers to whom the value makes no difference.

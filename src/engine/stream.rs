@@ -1,5 +1,9 @@
 //! Named random streams: one per purpose and entity, so that changing one setting leaves the randomness of all else alone.
 
+use std::convert::Infallible;
+
+use rand::{Rng, TryRng};
+
 use super::xoshiro::Xoshiro256PlusPlus;
 
 /// One random stream (xoshiro256++). Its numbers are frozen by tests: a change is value-breaking.
@@ -53,7 +57,65 @@ impl Family {
     #[inline]
     #[must_use]
     pub fn member(&self, number: u64) -> Stream {
-        Stream(Xoshiro256PlusPlus::seed_from_u64(self.0 ^ split_mix(number)))
+        Stream(Xoshiro256PlusPlus::seed_from_u64(self.seed_of(number)))
+    }
+
+    /// The same numbers as those of [`Family::member`], for callers that mostly draw only the first.
+    #[inline]
+    pub(super) fn opening(&self, number: u64) -> Opening {
+        Opening { seed: self.seed_of(number), after_first: None }
+    }
+
+    #[inline]
+    fn seed_of(&self, number: u64) -> u64 {
+        self.0 ^ split_mix(number)
+    }
+}
+
+/// A generator whose first number is made without the rest of its state.
+#[derive(Debug)]
+pub(super) struct Opening {
+    seed: u64,
+    /// The generator once the first number has been drawn, if a second one was asked for.
+    after_first: Option<Option<Xoshiro256PlusPlus>>,
+}
+
+impl Opening {
+    fn next_number(&mut self) -> u64 {
+        match &mut self.after_first {
+            None => {
+                self.after_first = Some(None);
+                Xoshiro256PlusPlus::first_of_seed(self.seed)
+            }
+            Some(rest) => {
+                let seed = self.seed;
+                let opened = || {
+                    let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed);
+                    generator.next_u64();
+                    generator
+                };
+                rest.get_or_insert_with(opened).next_u64()
+            }
+        }
+    }
+}
+
+impl TryRng for Opening {
+    type Error = Infallible;
+
+    #[inline]
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok((self.next_number() >> 32) as u32)
+    }
+
+    #[inline]
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.next_number())
+    }
+
+    fn try_fill_bytes(&mut self, into: &mut [u8]) -> Result<(), Infallible> {
+        super::xoshiro::fill(into, || self.next_number());
+        Ok(())
     }
 }
 
@@ -67,13 +129,13 @@ impl Stream {
     /// Uniform in [0, 1) with 53 bits.
     #[inline]
     pub fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+        unit(&mut self.0)
     }
 
     /// Uniform in 0..`n` without bias beyond 2⁻⁶⁴·n. `n` must be positive.
     #[inline]
     pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.bits()) * n as u128) >> 64) as usize
+        below(&mut self.0, n)
     }
 
     /// Exponential with mean 1. Round what is made of it to an integer tick at once.
@@ -100,6 +162,18 @@ impl Stream {
     pub(crate) fn generator(&mut self) -> &mut Xoshiro256PlusPlus {
         &mut self.0
     }
+}
+
+/// See [`Stream::unit`].
+#[inline]
+pub(super) fn unit(generator: &mut impl Rng) -> f64 {
+    (generator.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+}
+
+/// See [`Stream::below`].
+#[inline]
+pub(super) fn below(generator: &mut impl Rng, n: usize) -> usize {
+    ((u128::from(generator.next_u64()) * n as u128) >> 64) as usize
 }
 
 /// The FNV-1a hash of texts one after the other, the same on every machine.
@@ -145,6 +219,16 @@ mod tests {
         ];
         assert_eq!(found, [4364446003864779060, 12536619583528132071, 17657060535249599452, 16408958433664167236]);
         assert_eq!(streams.open_named("arrivals", "orders").bits(), 5683418890569517402);
+    }
+
+    #[test]
+    fn an_opening_has_the_numbers_of_its_member() {
+        let family = Streams::new(1, 0).family("test", "queue");
+        for number in [0, 1, 77, u64::MAX] {
+            let (mut member, mut opening) = (family.member(number), family.opening(number));
+            (0..10).for_each(|_| assert_eq!(opening.next_u64(), member.bits()));
+            assert_eq!(unit(&mut opening), member.unit());
+        }
     }
 
     #[test]

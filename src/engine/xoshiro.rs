@@ -20,6 +20,14 @@ impl Xoshiro256PlusPlus {
         Xoshiro256PlusPlus([word(0), word(1), word(2), word(3)])
     }
 
+    /// The first number of the generator with this seed.
+    #[inline]
+    #[must_use]
+    pub fn first_of_seed(seed: u64) -> u64 {
+        let Xoshiro256PlusPlus([a, _, _, d]) = Self::seed_from_u64(seed);
+        a.wrapping_add(d).rotate_left(23).wrapping_add(a)
+    }
+
     /// Uniform 64 bits.
     #[inline]
     pub fn next_u64(&mut self) -> u64 {
@@ -46,10 +54,15 @@ impl TryRng for Xoshiro256PlusPlus {
     }
 
     fn try_fill_bytes(&mut self, into: &mut [u8]) -> Result<(), Infallible> {
-        for chunk in into.chunks_mut(8) {
-            chunk.copy_from_slice(&self.next_u64().to_le_bytes()[..chunk.len()]);
-        }
+        fill(into, || self.next_u64());
         Ok(())
+    }
+}
+
+/// Fills bytes with the numbers of a generator.
+pub(super) fn fill(into: &mut [u8], mut number: impl FnMut() -> u64) {
+    for chunk in into.chunks_mut(8) {
+        chunk.copy_from_slice(&number().to_le_bytes()[..chunk.len()]);
     }
 }
 
@@ -62,6 +75,7 @@ mod tests {
     fn it_is_the_generator_of_the_published_crate() {
         for seed in [0, 1, 42, u64::MAX, 0x9e37_79b9_7f4a_7c15] {
             let mut own = Xoshiro256PlusPlus::seed_from_u64(seed);
+            assert_eq!(Xoshiro256PlusPlus::first_of_seed(seed), own.clone().next_u64());
             let mut published = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(seed);
             for _ in 0..1000 {
                 assert_eq!(own.next_u64(), Rng::next_u64(&mut published));

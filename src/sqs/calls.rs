@@ -81,7 +81,7 @@ impl Sqs {
     ///
     /// # Errors
     /// `NonExistentQueue`, `OverLimit`.
-    #[inline]
+    #[inline(always)]
     pub fn receive_one(
         &mut self,
         now: Time,
@@ -425,7 +425,7 @@ impl Delivery<'_> {
     }
 
     /// Delivers one message of a queue that is not FIFO, if there is one.
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, limit: u32, asked: u64, exhausted: &mut u32, received: &mut Received) -> bool {
         loop {
             let slot = match &mut self.queue.order {

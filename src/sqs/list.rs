@@ -47,7 +47,8 @@ impl Links for Age {
     }
 }
 
-/// A list of messages.
+/// A list of messages. The link of its first message to one before it means nothing: to keep it would touch one more message each
+/// time that the first is taken.
 #[derive(Debug)]
 pub(crate) struct List<L> {
     pub head: u32,
@@ -70,23 +71,36 @@ impl<L: Links> List<L> {
 
     #[inline]
     pub fn push_back(&mut self, messages: &mut Messages, slot: u32) {
-        let message = &mut messages[slot];
-        L::set_previous(message, self.tail);
+        let before = self.extend(&mut messages[slot], slot);
+        Self::follow(messages, before, slot);
+    }
+
+    /// The first half of [`List::push_back`], which touches only the message: [`List::follow`] must come next with the message
+    /// before it, which is the result.
+    #[inline]
+    pub fn extend(&mut self, message: &mut Message, slot: u32) -> u32 {
+        let before = self.tail;
+        L::set_previous(message, before);
         L::set_next(message, NONE);
-        if self.tail == NONE {
+        if before == NONE {
             self.head = slot;
-        } else {
-            L::set_next(&mut messages[self.tail], slot);
         }
         self.tail = slot;
         self.len += 1;
+        before
+    }
+
+    /// The second half of [`List::push_back`].
+    #[inline]
+    pub fn follow(messages: &mut Messages, before: u32, slot: u32) {
+        if before != NONE {
+            L::set_next(&mut messages[before], slot);
+        }
     }
 
     #[inline]
     pub fn push_front(&mut self, messages: &mut Messages, slot: u32) {
-        let message = &mut messages[slot];
-        L::set_previous(message, NONE);
-        L::set_next(message, self.head);
+        L::set_next(&mut messages[slot], self.head);
         if self.head == NONE {
             self.tail = slot;
         } else {
@@ -99,17 +113,28 @@ impl<L: Links> List<L> {
     #[inline]
     pub fn remove(&mut self, messages: &mut Messages, slot: u32) {
         let (previous, next) = L::get(&messages[slot]);
-        if previous == NONE {
+        self.len -= 1;
+        let is_first = self.head == slot;
+        if is_first {
             self.head = next;
         } else {
             L::set_next(&mut messages[previous], next);
         }
         if next == NONE {
-            self.tail = previous;
-        } else {
+            self.tail = if is_first { NONE } else { previous };
+        } else if !is_first {
             L::set_previous(&mut messages[next], previous);
         }
+    }
+
+    /// Takes the first message, which `first` is, out of the list.
+    #[inline]
+    pub fn remove_first(&mut self, first: &Message) {
         self.len -= 1;
+        self.head = L::get(first).1;
+        if self.head == NONE {
+            self.tail = NONE;
+        }
     }
 
     /// The message after `slot`, or `NONE`.

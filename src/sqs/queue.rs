@@ -195,19 +195,20 @@ impl Queue {
         message.sequence = self.next_sequence;
         message.queue = self.id.0;
         self.next_sequence += 1;
-        self.age.push_back(messages, slot);
+        let older = self.age.extend(message, slot);
         if delay > Duration::ZERO {
-            let message = &mut messages[slot];
             message.state = State::Delayed;
             message.deadline = now + delay;
             timers.add(now + delay, Timer::Visible { slot, generation: message.generation });
             self.counts.change(now, |depth| depth.delayed += 1);
+            List::<Age>::follow(messages, older, slot);
             if let Order::Fifo(groups) = &mut self.order {
                 groups.append(messages, &self.age, slot);
             }
         } else {
-            messages[slot].state = State::Visible;
+            message.state = State::Visible;
             self.counts.appear(now);
+            List::<Age>::follow(messages, older, slot);
             self.show(messages, slot);
         }
     }
@@ -248,7 +249,8 @@ impl Queue {
     /// Takes a message, whatever its state, out of the order, the counts and the age list. The place stays allocated.
     #[inline(always)]
     pub(crate) fn take_out(&mut self, messages: &mut Messages, now: Time, slot: u32) {
-        let state = messages[slot].state;
+        let message = &messages[slot];
+        let (state, group) = (message.state, message.group);
         match state {
             State::InFlight => self.counts.finish(now),
             State::Visible => self.counts.change(now, |depth| depth.visible -= 1),
@@ -261,16 +263,15 @@ impl Queue {
                     shards.remove(messages, slot);
                 }
             }
-            Order::Fair(tenants) => {
-                let (group, held) = (messages[slot].group, now.since(messages[slot].received));
-                match state {
-                    State::Visible => tenants.remove(messages, slot),
-                    State::InFlight => tenants.count_back(messages, now, group, held),
-                    _ => {}
+            Order::Fair(tenants) => match state {
+                State::Visible => tenants.remove(messages, slot),
+                State::InFlight => {
+                    let held = now.since(message.received);
+                    tenants.count_back(messages, now, group, held);
                 }
-            }
+                _ => {}
+            },
             Order::Fifo(groups) => {
-                let group = messages[slot].group;
                 if state == State::InFlight {
                     groups.count_in_flight(group, false);
                 }

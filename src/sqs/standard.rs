@@ -47,8 +47,10 @@ impl Shards {
     #[inline(always)]
     pub fn append(&mut self, messages: &mut Messages, slot: u32, stream: &mut Stream) {
         let shard = if self.shards.len() == 1 { 0 } else { self.next_shard(stream) };
-        messages[slot].shard = shard as u8;
-        self.shards[shard].waiting.push_back(messages, slot);
+        let message = &mut messages[slot];
+        message.shard = shard as u8;
+        let before = self.shards[shard].waiting.extend(message, slot);
+        List::<Place>::follow(messages, before, slot);
         self.filled |= 1 << shard;
     }
 
@@ -141,7 +143,7 @@ impl Shards {
             return None;
         }
         let slot = shard.waiting.head;
-        shard.waiting.remove(messages, slot);
+        shard.waiting.remove_first(&messages[slot]);
         if shard.waiting.is_empty() && shard.returned.is_empty() {
             self.filled &= !(1 << index);
         }

@@ -12,6 +12,7 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.taken == self.drawn
     }
@@ -19,9 +20,12 @@ impl Ahead {
     /// The next of the instants drawn.
     #[inline]
     pub fn take(&mut self) -> Option<u64> {
-        let next = self.instants[..self.drawn].get(self.taken).copied();
-        self.taken += usize::from(next.is_some());
-        next
+        if self.is_empty() {
+            return None;
+        }
+        let next = self.instants[self.taken];
+        self.taken += 1;
+        Some(next)
     }
 
     /// Replaces the instants, all of which have been taken, by those that `draw` gives one by one until it gives none.
