@@ -17,5 +17,6 @@ pub use calendar::Calendar;
 pub use cron::Schedule;
 pub use distribution::Distribution;
 pub use histogram::Durations;
+pub(crate) use histogram::count_one;
 pub use stream::{Family, Stream, Streams};
 pub use table::Table;

@@ -176,9 +176,26 @@ impl Add<Duration> for Time {
     type Output = Time;
     #[inline]
     fn add(self, rhs: Duration) -> Time {
-        let sum = (self.0.get() as i64).saturating_add(rhs.0).max(1);
-        Time(NonZeroU64::new(sum as u64).unwrap_or(NonZeroU64::MIN))
+        // Spelled out so that what never happens costs a jump that is not taken, rather than a choice between numbers.
+        match (self.0.get() as i64).checked_add(rhs.0) {
+            Some(sum) if sum > 0 => Time(NonZeroU64::new(sum as u64).unwrap_or(NonZeroU64::MIN)),
+            _ => beyond(rhs),
+        }
     }
+}
+
+/// Where an instant ends up that would leave the range of instants.
+#[cold]
+#[inline(never)]
+fn beyond(span: Duration) -> Time {
+    if span.0 > 0 { Time::MAX } else { Time::ZERO }
+}
+
+/// The span at the end of the range, in the direction of `span`.
+#[cold]
+#[inline(never)]
+fn longest(span: Duration) -> Duration {
+    Duration(if span.0 > 0 { i64::MAX } else { i64::MIN })
 }
 
 impl AddAssign<Duration> for Time {
@@ -208,7 +225,7 @@ impl Add for Duration {
     type Output = Duration;
     #[inline]
     fn add(self, rhs: Duration) -> Duration {
-        Duration(self.0.saturating_add(rhs.0))
+        self.0.checked_add(rhs.0).map_or_else(|| longest(rhs), Duration)
     }
 }
 

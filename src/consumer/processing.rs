@@ -3,6 +3,7 @@
 use super::event::{Kind, NO_EVENT};
 use super::plane::{DataPlane, WorkerEventKind};
 use super::worker::{Delivery, Fate, NONE};
+use crate::engine::count_one;
 use crate::scenario::consumers::{Ack, Backoff, Heartbeat, OnError, PollMode};
 use crate::sqs::{Deleted, MAX_VISIBILITY, Received, SqsError};
 use crate::time::{Duration, Time};
@@ -142,9 +143,9 @@ impl DataPlane {
                 // Another consumer got it meanwhile, or has even deleted it.
                 Ok(Deleted::Kept | Deleted::Nothing) | Err(_) => wasted = true,
             }
-            consumer.processed += 1;
+            count_one(&mut consumer.processed);
         } else if !batched {
-            consumer.processed += 1;
+            count_one(&mut consumer.processed);
         }
         if self.log.is_some() {
             let step = if fate == Fate::Failed { WorkerEventKind::Error } else { WorkerEventKind::Done };

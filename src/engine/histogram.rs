@@ -24,10 +24,17 @@ impl Default for Durations {
     }
 }
 
+/// Counts one more, without the check that other sums have: a count that grows by ones does not reach its end in centuries.
+#[inline(always)]
+pub(crate) fn count_one(count: &mut u64) {
+    *count = count.wrapping_add(1);
+}
+
 /// The bucket of a number of microseconds.
 #[inline]
 fn bucket_of(micros: u64) -> usize {
-    let shift = (u64::BITS - micros.leading_zeros()).saturating_sub(KEPT_BITS);
+    // With the kept bits set no value is shorter than these.
+    let shift = u64::BITS - KEPT_BITS - (micros | ((1 << KEPT_BITS) - 1)).leading_zeros();
     shift as usize * HALF + (micros >> shift) as usize
 }
 
@@ -44,8 +51,8 @@ impl Durations {
     pub fn record(&mut self, value: Duration) {
         let value = value.max_zero();
         let micros = value.as_micros().unsigned_abs();
-        *self.bucket_mut(micros) += 1;
-        self.count += 1;
+        count_one(self.bucket_mut(micros));
+        count_one(&mut self.count);
         self.sum += i128::from(micros);
         self.min = self.min.min(value);
         self.max = self.max.max(value);

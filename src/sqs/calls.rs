@@ -8,6 +8,7 @@ use super::statistics::PARTS;
 use super::throughput::Action;
 use super::timers::{Timer, Timers};
 use super::{Deleted, MAX_VISIBILITY, QueueId, Receipt, ReceiveMessage, Received, SendMessage, Sent, Sqs, SqsError};
+use crate::engine::count_one;
 use crate::time::{Duration, Time};
 
 impl Sqs {
@@ -57,10 +58,10 @@ impl Sqs {
             counters.deduplicated += 1;
             return Sent::Duplicate;
         }
-        counters.sent += 1;
+        count_one(&mut counters.sent);
         queue.statistics.last_sent = Some(now);
         let message_id = queue.next_id;
-        queue.next_id += 1;
+        count_one(&mut queue.next_id);
         let slot = messages.add(Message {
             id: message_id,
             sent: now,
@@ -238,7 +239,7 @@ impl Sqs {
             queue.statistics.counters.late_deletes += 1;
             return Ok(if present { Deleted::Kept } else { Deleted::Nothing });
         }
-        queue.statistics.counters.deleted += 1;
+        count_one(&mut queue.statistics.counters.deleted);
         queue.statistics.first_deleted.get_or_insert(now);
         queue.statistics.last_deleted = Some(now);
         if !message.copy && message.sent >= queue.statistics.measured_from {
@@ -489,7 +490,7 @@ impl Delivery<'_> {
             self.timers.add(message.deadline, Timer::Visible { slot, generation: message.generation });
         }
         let statistics = &mut self.queue.statistics;
-        statistics.counters.received += 1;
+        count_one(&mut statistics.counters.received);
         if count == 1 {
             if sent >= statistics.measured_from {
                 statistics.wait.record(self.now.since(sent));

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::engine::count_one;
 use crate::time::{Duration, Time};
 
 /// Resolution of the memory of past counts.
@@ -162,7 +163,7 @@ impl Counts {
     pub(crate) fn appear(&mut self, now: Time) {
         self.keep(now);
         self.visible_area.rise(now);
-        self.depth.visible += 1;
+        count_one(&mut self.depth.visible);
         self.window.visible.rise(now, self.depth.visible);
     }
 
@@ -173,7 +174,7 @@ impl Counts {
         self.visible_area.fall(now);
         self.in_flight_area.rise(now);
         self.depth.visible -= 1;
-        self.depth.in_flight += 1;
+        count_one(&mut self.depth.in_flight);
         self.window.visible.fall(now, self.depth.visible);
         self.window.in_flight.rise(now, self.depth.in_flight);
     }

@@ -1,6 +1,7 @@
 //! Doubly linked lists threaded through the message store, so that moving a message allocates nothing.
 
 use super::message::{Message, Messages, NONE};
+use crate::engine::count_one;
 
 /// Which of a message's two pairs of links a list uses.
 pub(crate) trait Links {
@@ -86,7 +87,7 @@ impl<L: Links> List<L> {
             self.head = slot;
         }
         self.tail = slot;
-        self.len += 1;
+        count_one(&mut self.len);
         before
     }
 
@@ -107,7 +108,7 @@ impl<L: Links> List<L> {
             L::set_previous(&mut messages[self.head], slot);
         }
         self.head = slot;
-        self.len += 1;
+        count_one(&mut self.len);
     }
 
     #[inline]

@@ -11,7 +11,7 @@ use super::statistics::Statistics;
 use super::throughput::Throughput;
 use super::timers::{Timer, Timers};
 use super::{QueueId, attributes::Phantom};
-use crate::engine::{Distribution, Stream, Streams};
+use crate::engine::{Distribution, Stream, Streams, count_one};
 use crate::time::{Duration, Time};
 
 /// A queue. Its messages live in the common store.
@@ -194,7 +194,7 @@ impl Queue {
         let message = &mut messages[slot];
         message.sequence = self.next_sequence;
         message.queue = self.id.0;
-        self.next_sequence += 1;
+        count_one(&mut self.next_sequence);
         let older = self.age.extend(message, slot);
         if delay > Duration::ZERO {
             message.state = State::Delayed;
