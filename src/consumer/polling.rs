@@ -126,22 +126,30 @@ impl DataPlane {
     }
 
     /// Receives until the worker is full or there is nothing more; then it waits.
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll(&mut self, now: Time, worker: u32) {
-        while let Some((queue, want)) = self.wanted(now, worker) {
+        if let Some((queue, want)) = self.wanted(now, worker) {
+            self.receive_all(now, worker, queue, want);
+        }
+    }
+
+    #[inline(never)]
+    fn receive_all(&mut self, now: Time, worker: u32, mut queue: QueueId, mut want: u32) {
+        loop {
             let outcome = self.receive(now, worker, queue, want);
             if self.workers[worker].last_poll {
-                self.last_poll_answered(now, worker);
-                return;
+                return self.last_poll_answered(now, worker);
             }
             if outcome == Outcome::Over {
                 return;
             }
+            let Some(next) = self.wanted(now, worker) else { return };
+            (queue, want) = next;
         }
     }
 
     /// What a worker asks for next, and how many; `None` = it does not ask, or waits since nothing is there.
-    #[inline]
+    #[inline(always)]
     fn wanted(&mut self, now: Time, worker: u32) -> Option<(QueueId, u32)> {
         let state = &self.workers[worker];
         if (state.stopping && !state.last_poll) || !state.alive || state.poll != Poll::No {
@@ -163,7 +171,7 @@ impl DataPlane {
     }
 
     /// One receive call; tells whether the loop may call again at once.
-    #[inline(never)]
+    #[inline(always)]
     fn receive(&mut self, now: Time, worker: u32, queue: QueueId, want: u32) -> Outcome {
         let kind = usize::from(self.workers[worker].consumer);
         let consumer = &mut self.consumers[kind];
@@ -299,12 +307,12 @@ impl DataPlane {
     /// Lets a worker wait for messages: its polls from `from` on, of which those that find nothing are counted later.
     fn go_idle(&mut self, now: Time, worker: u32, from: Time, not_before: Time) {
         let state = &mut self.workers[worker];
-        let (kind, held) = (usize::from(state.consumer), state.held);
         state.idle_from = from;
         state.not_before = not_before;
-        let consumer = &mut self.consumers[kind];
+        let consumer = &mut self.consumers[usize::from(state.consumer)];
         let settings = &consumer.settings;
-        if settings.always_waits() {
+        let always_waits = settings.always_waits();
+        if always_waits {
             let waiting = &mut self.waiting[usize::from(settings.queue.0)].workers;
             state.poll = Poll::Waiting;
             state.wait_index = waiting.len() as u32;
@@ -313,17 +321,19 @@ impl DataPlane {
             state.poll = Poll::Cycling;
             consumer.idle.insert(from, worker);
         }
-        let queue = settings.queue;
         let patience =
             if settings.job { Some(settings.idle_exit.unwrap_or(settings.wait)) } else { settings.idle_exit };
         if let Some(patience) = patience
-            && held == 0
+            && state.held == 0
             && state.give_up_event == NO_EVENT
         {
             state.give_up_event = self.events.add(now + patience, Kind::GiveUp, worker);
         }
-        if self.workers[worker].poll == Poll::Cycling && self.sqs.deliverable(queue) {
-            self.schedule_tick(kind as u16, now + NEXT_INSTANT);
+        if !always_waits {
+            let (kind, queue) = (state.consumer, settings.queue);
+            if self.sqs.deliverable(queue) {
+                self.schedule_tick(kind, now + NEXT_INSTANT);
+            }
         }
     }
 
