@@ -51,8 +51,8 @@ pub(crate) const NO_EVENT: EventNumber = 0;
 
 /// Pending events.
 ///
-/// An event that is taken stays on top of the heap until the next one is added, which then takes its place: the end of one message
-/// is mostly the start of the next, and one rearrangement of the heap is cheaper than two.
+/// An event that is taken stays on top of the heap until another is added, which then takes its place, or taken: the end of one
+/// message is mostly followed by the start of another, and one rearrangement of the heap is cheaper than two.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     heap: BinaryHeap<Reverse<u128>>,
@@ -64,14 +64,12 @@ pub(crate) struct Events {
 impl Events {
     /// The instant of the next event; `Time::MAX` = none.
     #[inline]
-    pub fn next(&mut self) -> Time {
-        if self.taken {
-            self.taken = false;
-            self.heap.pop();
-        }
-        match self.heap.peek() {
-            Some(Reverse(key)) => Time::from_micros((key >> (NUMBER_BITS + 32)) as u64),
-            None => Time::MAX,
+    pub fn next(&self) -> Time {
+        match (self.heap.as_slice(), self.taken) {
+            ([first, ..], false) | ([_, first], true) => at(first),
+            // The least but one of a heap is one of the two below the top.
+            ([_, one, other, ..], true) => at(one).min(at(other)),
+            _ => Time::MAX,
         }
     }
 
@@ -96,13 +94,17 @@ impl Events {
         number as u32
     }
 
-    /// Takes the next event. Call [`Events::next`] before each call.
+    /// Takes the next event.
     #[inline]
     pub fn take(&mut self) -> Option<(Time, EventNumber, Kind, u32)> {
-        debug_assert!(!self.taken, "the event on top has been taken");
-        let Reverse(key) = *self.heap.peek()?;
+        if self.taken {
+            self.taken = false;
+            self.heap.pop();
+        }
+        let top = self.heap.peek()?;
         self.taken = true;
-        let at = Time::from_micros((key >> (NUMBER_BITS + 32)) as u64);
+        let at = at(top);
+        let Reverse(key) = *top;
         let number = (key >> 32) as u32;
         let low = key as u32;
         Some((at, number, KINDS[(low >> INDEX_BITS) as usize], low & ((1 << INDEX_BITS) - 1)))
@@ -112,6 +114,12 @@ impl Events {
     pub fn made(&self) -> u64 {
         self.number
     }
+}
+
+/// The instant of an event.
+#[inline]
+fn at(Reverse(key): &Reverse<u128>) -> Time {
+    Time::from_micros((key >> (NUMBER_BITS + 32)) as u64)
 }
 
 #[cfg(test)]

@@ -81,22 +81,24 @@ pub(super) struct Opening {
 }
 
 impl Opening {
+    #[inline]
     fn next_number(&mut self) -> u64 {
-        match &mut self.after_first {
-            None => {
-                self.after_first = Some(None);
-                Xoshiro256PlusPlus::first_of_seed(self.seed)
-            }
-            Some(rest) => {
-                let seed = self.seed;
-                let opened = || {
-                    let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed);
-                    generator.next_u64();
-                    generator
-                };
-                rest.get_or_insert_with(opened).next_u64()
-            }
+        if self.after_first.is_some() {
+            return self.next_after_first();
         }
+        self.after_first = Some(None);
+        Xoshiro256PlusPlus::first_of_seed(self.seed)
+    }
+
+    #[cold]
+    fn next_after_first(&mut self) -> u64 {
+        let seed = self.seed;
+        let opened = || {
+            let mut generator = Xoshiro256PlusPlus::seed_from_u64(seed);
+            generator.next_u64();
+            generator
+        };
+        self.after_first.get_or_insert(None).get_or_insert_with(opened).next_u64()
     }
 }
 
