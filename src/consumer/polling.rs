@@ -179,7 +179,7 @@ impl DataPlane {
             return self.fail_receive(now, worker, until);
         }
         let settings = &consumer.settings;
-        let call = ReceiveMessage {
+        let call = || ReceiveMessage {
             max: want,
             long: settings.wait > Duration::ZERO,
             visibility: settings.visibility,
@@ -191,12 +191,13 @@ impl DataPlane {
         let at_most_one = want == 1 || self.sqs.queue(queue).counts().depth().visible == 1;
         if at_most_one && !consumer.fifo {
             let mut message = Received::NONE;
-            return match self.sqs.receive_one(now, queue, &call, &mut message) {
+            return match self.sqs.receive_one(now, queue, &call(), &mut message) {
                 Ok(true) => self.take_in(now, worker, std::slice::from_ref(&message)),
                 Ok(false) => self.get_nothing(now, worker),
                 Err(error) => self.refused(now, worker, error),
             };
         }
+        let call = call();
         self.receive_many(now, worker, queue, &call)
     }
 

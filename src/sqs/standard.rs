@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::list::{List, Place};
-use super::message::{Messages, State};
+use super::message::{Messages, NONE, State};
 use crate::engine::Stream;
 
 /// One server's share of the visible messages.
@@ -23,6 +23,8 @@ pub(crate) struct Shards {
     shards: Vec<Shard>,
     /// Bit s is set when shard s may have a message.
     filled: u64,
+    /// The message of a queue with just one, which is mostly received before the next one comes: it is in no shard yet.
+    single: u32,
     sampling: f64,
     /// The shards in the order in which messages are dealt to them, shuffled anew in each round, so that shares stay even.
     deal: Vec<u8>,
@@ -37,6 +39,7 @@ impl Shards {
         Shards {
             shards: (0..shards).map(|_| Shard::default()).collect(),
             filled: 0,
+            single: NONE,
             sampling,
             deal: (0..shards as u8).collect(),
             dealt: 0,
@@ -47,11 +50,24 @@ impl Shards {
     #[inline(always)]
     pub fn append(&mut self, messages: &mut Messages, slot: u32, stream: &mut Stream) {
         let shard = if self.shards.len() == 1 { 0 } else { self.next_shard(stream) };
-        let message = &mut messages[slot];
-        message.shard = shard as u8;
-        let before = self.shards[shard].waiting.extend(message, slot);
-        List::<Place>::follow(messages, before, slot);
+        messages[slot].shard = shard as u8;
+        if self.filled == 0 {
+            self.single = slot;
+        } else {
+            self.put_single(messages);
+            self.shards[shard].waiting.push_back(messages, slot);
+        }
         self.filled |= 1 << shard;
+    }
+
+    /// Puts the single message into its shard: it is not alone any more.
+    #[inline]
+    fn put_single(&mut self, messages: &mut Messages) {
+        if self.single != NONE {
+            let shard = messages[self.single].shard;
+            self.shards[usize::from(shard)].waiting.push_back(messages, self.single);
+            self.single = NONE;
+        }
     }
 
     /// One step of a Fisher-Yates shuffle of the round.
@@ -72,6 +88,7 @@ impl Shards {
 
     /// Puts a message back to its place by the order of sends.
     pub fn reinsert(&mut self, messages: &mut Messages, slot: u32) {
+        self.put_single(messages);
         let message = &mut messages[slot];
         let shard = message.shard & !RETURNED;
         message.shard |= RETURNED;
@@ -82,7 +99,9 @@ impl Shards {
     /// Takes a visible message out of its place.
     pub fn remove(&mut self, messages: &mut Messages, slot: u32) {
         let shard = messages[slot].shard;
-        if shard & RETURNED == 0 {
+        if slot == self.single {
+            self.single = NONE;
+        } else if shard & RETURNED == 0 {
             self.shards[usize::from(shard)].waiting.remove(messages, slot);
         } else {
             // The heap entry is skipped once the message is no longer visible under this generation.
@@ -102,6 +121,15 @@ impl Shards {
     /// Takes the next message of the servers asked.
     #[inline(always)]
     pub fn take(&mut self, messages: &mut Messages, asked: u64, stream: &mut Stream) -> Option<u32> {
+        if self.single == NONE || self.filled & asked == 0 {
+            return self.take_of_shards(messages, asked, stream);
+        }
+        self.filled = 0;
+        Some(std::mem::replace(&mut self.single, NONE))
+    }
+
+    #[inline(never)]
+    fn take_of_shards(&mut self, messages: &mut Messages, asked: u64, stream: &mut Stream) -> Option<u32> {
         loop {
             let candidates = self.filled & asked;
             if candidates == 0 {
@@ -120,7 +148,7 @@ impl Shards {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn take_from(&mut self, messages: &mut Messages, index: usize) -> Option<u32> {
         let shard = &mut self.shards[index];
         while let Some(Reverse((sequence, slot, generation))) = shard.returned.peek().copied() {
