@@ -12,13 +12,13 @@ use super::requirements::Undefined;
 use super::reservations::Reservations;
 use super::results::ClaimError;
 use super::shape::{Needs, ShapeState, VolumeAlternative, Wants};
-use super::template::{Template, floor};
+use super::template::Template;
 use super::tie::Place;
 use super::topology::{Side, Topology};
 use super::topology_group::Domain;
 use super::type_set::TypeSet;
 use crate::cluster::catalogue::ReservationId;
-use crate::units::Resources;
+use crate::units::{Resource, Resources};
 
 /// A claim that is being built.
 #[derive(Clone)]
@@ -242,8 +242,15 @@ impl Claim {
         if total.fits(&self.floor) {
             return (options, self.floor);
         }
-        Arc::make_mut(&mut options).retain(|id| total.fits(&template.room[id]));
-        let least = floor(&template.room, &options);
+        let mut least = Resources([i64::MAX; Resource::COUNT]);
+        Arc::make_mut(&mut options).retain(|id| {
+            let room = &template.room[id];
+            let fits = total.fits(room);
+            if fits {
+                least = least.min(*room);
+            }
+            fits
+        });
         (options, least)
     }
 
