@@ -152,6 +152,8 @@ impl Stage {
             }
             self.take(&mut agenda);
         }
+        let told = self.cluster.take_decisions().map(|decision| format!("told {}", decision.rule.name()));
+        self.log.extend(told.map(|line| (now.as_secs_f64(), line)));
     }
 
     fn claim_name(&self, id: NodeClaimId) -> String {
@@ -265,7 +267,15 @@ impl Stage {
             "delete" => self.cluster.delete_nodeclaim(now, self.claim(step), "Manual"),
             "deleteNode" => self.cluster.delete_node(now, self.node_of(step)),
             "notice" => self.cluster.announce(Change::SpotInterruptionWarning(self.instance(step))),
+            "reclaim" => self.cluster.announce(Change::ReservationInterruptionWarning(self.instance(step))),
             "recommend" => self.cluster.announce(Change::RebalanceRecommendation(self.instance(step))),
+            "poolSpec" => self.cluster.announce(Change::NodePoolSpec(NodePoolId(0))),
+            "attach" => {
+                self.cluster.attached.insert((self.node_of(step), self.pod_of(step)));
+            }
+            "detach" => {
+                self.cluster.attached.remove(&(self.node_of(step), self.pod_of(step)));
+            }
             "lose" => {
                 let instance = self.instance(step);
                 self.cluster.set_instance_state(now, instance, InstanceState::ShuttingDown);
