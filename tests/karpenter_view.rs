@@ -5,13 +5,13 @@ use std::sync::Arc;
 use forescale::api::capacity_buffer::CapacityBufferSpec;
 use forescale::api::decode::{Decode, Problems};
 use forescale::api::meta::Labels;
-use forescale::api::pod::PodSpec;
+use forescale::api::pod::{PodSpec, Taint, TaintEffect};
 use forescale::api::workload::PodDisruptionBudget;
 use forescale::cluster::node::Node;
 use forescale::cluster::nodeclaim::NodeClaim;
 use forescale::cluster::pod::{EndReason, Owner, PodShape};
 use forescale::cluster::storage::Storage;
-use forescale::cluster::{Cluster, DeploymentId, NodeId, NodePoolId, PodId, ShapeId, workload};
+use forescale::cluster::{Cluster, DaemonSetId, DeploymentId, NodeId, NodePoolId, PodId, ShapeId, workload};
 use forescale::engine::Streams;
 use forescale::karpenter::disruption::cost;
 use forescale::karpenter::disruption::model::{DoNotDisrupt, NodeView, PdbState, Phase, PodView, PoolIndex};
@@ -255,6 +255,61 @@ fn a_nodeclaim_stands_in_for_its_node_until_that_is_up() {
     assert_eq!(own.capacity(&cluster), size(3900, 10));
     cluster.initialize_nodeclaim(NOW, claim);
     assert_eq!((own.capacity(&cluster), own.allocatable(&cluster)), (size(3900, 0), size(3800, 0)));
+}
+
+/// `StateNode.Taints`: what a node loses by itself while it starts keeps no pod from being planned onto it.
+#[test]
+fn taints_of_a_start_do_not_count_until_a_node_is_initialized() {
+    let mut cluster = cluster();
+    let taint = |key: &str| Taint { key: key.to_owned(), value: String::new(), effect: TaintEffect::NoSchedule };
+    let keys = |cluster: &Cluster, node: StateNode| -> Vec<String> {
+        node.taints(cluster).iter().map(|taint| taint.key.clone()).collect()
+    };
+    let claim = cluster.create_nodeclaim(NodeClaim {
+        launched: Some(NOW),
+        taints: vec![taint("team")],
+        startup_taints: vec![taint("network")],
+        ..NodeClaim::new("claim".to_owned(), NodePoolId(0), NOW)
+    });
+    assert_eq!(keys(&cluster, state::state_nodes(&cluster)[0]), ["team"]);
+    cluster.create_node(Node {
+        nodeclaim: Some(claim),
+        taints: vec![taint("node.kubernetes.io/not-ready"), taint("network"), taint("late")],
+        ..Node::new("node".to_owned(), NOW)
+    });
+    let own = state::state_nodes(&cluster)[0];
+    assert_eq!(keys(&cluster, own), ["team"], "not registered: the NodeClaim speaks");
+    cluster.register_nodeclaim(NOW, claim);
+    assert_eq!(keys(&cluster, own), ["late"]);
+    cluster.initialize_nodeclaim(NOW, claim);
+    assert_eq!(keys(&cluster, own), ["node.kubernetes.io/not-ready", "network", "late"]);
+}
+
+/// `NewExistingNode`: what DaemonSets still need of a node is what those that run there do not hold yet.
+#[test]
+fn pods_of_daemonsets_and_volumes_on_a_node_are_counted() {
+    let mut cluster = cluster();
+    let id = node(&mut cluster);
+    cluster.nodes[id.index()].volume_limit = Some(9);
+    let volume = |name: &str| {
+        format!("{{name: {name}, ephemeral: {{volumeClaimTemplate: {{spec: {{storageClassName: gp3}}}}}}}}")
+    };
+    let volumes = format!("volumes: [{}, {}]", volume("v"), volume("w"));
+    let [agent, app] = ["agent", "app"].map(|app| shape(&mut cluster, app, &[]));
+    for shape in [agent, app] {
+        let record = &mut cluster.shapes[shape.index()];
+        record.requests = Resources::new(Cpu::from_milli(100), Memory::from_mib(64));
+        record.spec = Arc::new(decode(&format!("{{containers: [{{name: c}}], {volumes}}}")));
+    }
+    let daemon = Owner::DaemonSet(DaemonSetId(0));
+    let pods = [(agent, daemon), (agent, daemon), (app, Owner::None), (app, Owner::None)]
+        .map(|(shape, owner)| cluster.create_pod(NOW, shape, owner));
+    pods.iter().for_each(|pod| cluster.bind(NOW, *pod, id));
+    cluster.finish_pod(NOW, pods[3], forescale::cluster::pod::Phase::Succeeded, EndReason::ScaledDown);
+    let existing = &state::observe(&cluster, Options::default()).input.nodes[0];
+    assert_eq!(existing.daemon_requests, Resources::new(Cpu::from_milli(200), Memory::from_mib(128)));
+    assert_eq!(existing.available.get(Resource::Cpu), 4000 - 300);
+    assert_eq!(existing.free_volumes, Some(3), "two each of the three that have not ended");
 }
 
 /// Pods that have ended hold nothing; those that terminate repel others and attract none.
