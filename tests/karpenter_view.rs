@@ -12,9 +12,11 @@ use forescale::cluster::nodeclaim::NodeClaim;
 use forescale::cluster::pod::{EndReason, Owner, PodShape};
 use forescale::cluster::storage::Storage;
 use forescale::cluster::{Cluster, DaemonSetId, DeploymentId, NodeId, NodePoolId, PodId, ShapeId, workload};
-use forescale::engine::Streams;
+use forescale::engine::{Agenda, Streams};
 use forescale::karpenter::disruption::cost;
 use forescale::karpenter::disruption::model::{DoNotDisrupt, NodeView, PdbState, Phase, PodView, PoolIndex};
+use forescale::karpenter::lifecycle::controller::{Event, Lifecycle};
+use forescale::karpenter::lifecycle::garbage;
 use forescale::karpenter::scheduling::{BoundPods, Options};
 use forescale::karpenter::state::{self, Ignored, StateNode, bound_pods, pdb_state, pod_view, validate};
 use forescale::karpenter::static_capacity::{Counts, Step, decide, drift_headroom};
@@ -287,7 +289,7 @@ fn taints_of_a_start_do_not_count_until_a_node_is_initialized() {
 
 /// `NewExistingNode`: what DaemonSets still need of a node is what those that run there do not hold yet.
 #[test]
-fn pods_of_daemonsets_and_volumes_on_a_node_are_counted() {
+fn pods_of_daemonsets_volumes_and_ports_on_a_node_are_counted() {
     let mut cluster = cluster();
     let id = node(&mut cluster);
     cluster.nodes[id.index()].volume_limit = Some(9);
@@ -299,7 +301,9 @@ fn pods_of_daemonsets_and_volumes_on_a_node_are_counted() {
     for shape in [agent, app] {
         let record = &mut cluster.shapes[shape.index()];
         record.requests = Resources::new(Cpu::from_milli(100), Memory::from_mib(64));
-        record.spec = Arc::new(decode(&format!("{{containers: [{{name: c}}], {volumes}}}")));
+        record.spec = Arc::new(decode(&format!(
+            "{{containers: [{{name: c, ports: [{{containerPort: 80, hostPort: 8080}}]}}], {volumes}}}"
+        )));
     }
     let daemon = Owner::DaemonSet(DaemonSetId(0));
     let pods = [(agent, daemon), (agent, daemon), (app, Owner::None), (app, Owner::None)]
@@ -309,7 +313,24 @@ fn pods_of_daemonsets_and_volumes_on_a_node_are_counted() {
     let existing = &state::observe(&cluster, Options::default()).input.nodes[0];
     assert_eq!(existing.daemon_requests, Resources::new(Cpu::from_milli(200), Memory::from_mib(128)));
     assert_eq!(existing.available.get(Resource::Cpu), 4000 - 300);
+    assert_eq!(existing.host_ports.len(), 3);
     assert_eq!(existing.free_volumes, Some(3), "two each of the three that have not ended");
+}
+
+/// Both collectors come up each two minutes, from an instant of their own on.
+#[test]
+fn collectors_begin_somewhere_in_their_period() {
+    let first = |replication: u64| {
+        let mut agenda = Agenda::default();
+        Lifecycle::new(Streams::new(1, replication)).start(&mut agenda);
+        let events: Vec<(Time, Event)> = agenda.drain().collect();
+        assert!(matches!(events[..], [(_, Event::CollectClaims), (_, Event::CollectInstances)]), "{events:?}");
+        [events[0].0, events[1].0]
+    };
+    let all: Vec<Time> = (0..20).flat_map(first).collect();
+    assert!(all.iter().all(|at| *at < Time::ZERO + garbage::PERIOD), "{all:?}");
+    let early = all.iter().filter(|at| **at < Time::ZERO + garbage::PERIOD / 2).count();
+    assert!((10..=30).contains(&early), "{all:?}");
 }
 
 /// Pods that have ended hold nothing; those that terminate repel others and attract none.

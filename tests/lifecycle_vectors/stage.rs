@@ -20,6 +20,7 @@ use forescale::engine::{Agenda, Calendar, Distribution, Streams};
 use forescale::karpenter::lifecycle::controller::{Event as LifecycleEvent, Lifecycle};
 use forescale::karpenter::lifecycle::taints;
 use forescale::scenario::Scenario;
+use forescale::scenario::faults::{Fault, FaultKind};
 use forescale::time::{Duration, Time};
 use forescale::units::{Cpu, Memory, Resources, Usd};
 use serde_json::Value;
@@ -64,6 +65,17 @@ impl Stage {
         scenario.karpenter.node_repair = settings["nodeRepair"].as_bool().unwrap_or(false);
         let delivery = seconds(&settings["interruptionEvent"]).unwrap_or(Duration::from_secs(2));
         scenario.latencies.interruption_event = Distribution::Constant(delivery);
+        let down = |span: &Value| Fault {
+            at: seconds(&span[0]).expect("a beginning"),
+            duration: seconds(&span[1]).zip(seconds(&span[0])).map(|(until, at)| until - at),
+            kind: FaultKind::KarpenterDown,
+            queue: None,
+            deployment: None,
+            nodes: None,
+            zone: None,
+            share: 1.0,
+        };
+        scenario.faults.extend(settings.get("down").map(down));
         let streams = Streams::new(1, 0);
         let mut stage = Stage {
             cluster: Cluster::new(streams.open("uid", 0)),

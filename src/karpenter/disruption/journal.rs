@@ -185,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn that_a_nodeclaim_is_gone_says_nothing_of_others() {
+        let mut journal = Journal::default();
+        let tell = |journal: &mut Journal| {
+            journal.may_tell(NodeClaimId(1), Rule::DisruptionBlocked, BLOCKED_DEDUPE, Time::ZERO)
+        };
+        assert!(tell(&mut journal));
+        journal.forget(NodeClaimId(2));
+        assert!(!tell(&mut journal));
+    }
+
+    #[test]
     fn why_a_node_stays_is_told_by_kind_each_at_its_own_pace() {
         let mut cluster = Cluster::new(Streams::new(1, 0).open("uid", 0));
         let mut journal = Journal::default();

@@ -164,6 +164,8 @@ mod tests {
             let one = |r: &NodeRequirement| format!("{} {} {}", r.key, r.operator.as_str(), r.values.join(","));
             written.iter().map(one).collect::<Vec<_>>().join("; ")
         };
+        assert!(!of(POOL, &["key = \"a\"\noperator = \"Exists\""]).has_min_values);
+        assert!(of(POOL, &["key = \"a\"\noperator = \"Exists\"\nminValues = 2"]).has_min_values);
         assert_eq!(told("key = \"a\"\noperator = \"In\"\nvalues = [\"x\", \"y\"]"), "a In x,y");
         assert_eq!(told("key = \"a\"\noperator = \"NotIn\"\nvalues = [\"x\"]"), "a NotIn x");
         assert_eq!(told("key = \"a\"\noperator = \"Exists\""), "a Exists ");

@@ -203,12 +203,16 @@ fn a_pool_that_comes_later_is_used_by_the_next_pass() {
 
 #[test]
 fn a_pass_follows_the_settings() {
-    let of = |scenario: &Scenario| (options(scenario).preferences, options(scenario).min_values);
+    let of = |scenario: &Scenario| {
+        let options = options(scenario);
+        (options.preferences, options.min_values, options.reserved_capacity)
+    };
     let mut scenario: Scenario = defaults();
-    assert_eq!(of(&scenario), (PreferencePolicy::Respect, MinValuesPolicy::Strict));
+    assert_eq!(of(&scenario), (PreferencePolicy::Respect, MinValuesPolicy::Strict, true));
     scenario.karpenter.preference_policy = flags::PreferencePolicy::Ignore;
     scenario.karpenter.min_values_policy = flags::MinValuesPolicy::BestEffort;
-    assert_eq!(of(&scenario), (PreferencePolicy::Ignore, MinValuesPolicy::BestEffort));
+    scenario.karpenter.reserved_capacity = Some(false);
+    assert_eq!(of(&scenario), (PreferencePolicy::Ignore, MinValuesPolicy::BestEffort, false));
 }
 
 #[test]

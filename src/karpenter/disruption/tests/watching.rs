@@ -100,6 +100,7 @@ fn pod_events_are_written_one_after_another() {
 #[test]
 fn nodes_drift_with_their_node_class_at_once_and_with_the_rest_within_five_minutes() {
     let mut bench = Bench::new(NOTHING);
+    bench.scenario.clocks.whole_second = Duration::from_millis(250);
     bench.cluster.node_classes = vec![class(0), class(0)];
     bench.cluster.catalogues.push(Arc::clone(&bench.cluster.catalogues[0]));
     let mut other = bench.cluster.nodepools[0].clone();
@@ -110,10 +111,11 @@ fn nodes_drift_with_their_node_class_at_once_and_with_the_rest_within_five_minut
     let of_other = bench.node_of_class(NodePoolId(1));
     bench.cluster.delete_nodeclaim(bench.now, going, "Manual");
     bench.settle();
-    bench.run(10.0);
+    bench.run(10.5);
     bench.cluster.node_classes = vec![class(1), class(1)];
     bench.announce(Change::NodeClassSpec(NodeClassId(0)));
     assert!(bench.is_drifted(own) && !bench.is_drifted(of_other), "the other class said nothing");
+    assert_eq!(bench.cluster.nodeclaims[own.index()].drifted, Some(seconds(10.25)), "conditions keep whole seconds");
     bench.run(299.0);
     assert!(!bench.is_drifted(of_other));
     bench.run(300.0);
@@ -189,7 +191,7 @@ fn nodes_and_pods_that_come_or_go_and_new_pools_wake_the_methods() {
 #[test]
 fn drift_takes_nodes_with_protected_pods_if_their_drain_has_a_deadline() {
     for grace in [None, Some(Duration::from_mins(10))] {
-        let mut bench = Bench::new(ALL);
+        let mut bench = Bench::new("consolidateAfter = \"Never\", budgets = [{ nodes = \"100%\" }]");
         let held = [("karpenter.sh/do-not-disrupt".to_owned(), "true".to_owned())];
         bench.cluster.shapes[1].annotations = Arc::new(held.into());
         let claim = bench.node(SMALL);
