@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use forescale::api::capacity_buffer::CapacityBufferSpec;
 use forescale::api::decode::{Decode, Problems};
+use forescale::api::karpenter::AmiFamily;
 use forescale::api::meta::Labels;
 use forescale::api::pod::{PodSpec, Taint, TaintEffect};
 use forescale::api::workload::PodDisruptionBudget;
 use forescale::cluster::node::Node;
-use forescale::cluster::nodeclaim::NodeClaim;
+use forescale::cluster::node_class::{Found, NodeClass, NodeClassVersion};
+use forescale::cluster::nodeclaim::{NodeClaim, NodePool};
 use forescale::cluster::pod::{EndReason, Owner, PodShape};
 use forescale::cluster::storage::Storage;
-use forescale::cluster::{Cluster, DaemonSetId, DeploymentId, NodeId, NodePoolId, PodId, ShapeId, workload};
+use forescale::cluster::{
+    Cluster, DaemonSetId, DeploymentId, NodeClassId, NodeId, NodePoolId, PodId, ShapeId, workload,
+};
 use forescale::engine::{Agenda, Streams};
 use forescale::karpenter::disruption::cost;
 use forescale::karpenter::disruption::model::{DoNotDisrupt, NodeView, PdbState, Phase, PodView, PoolIndex};
@@ -315,6 +319,67 @@ fn pods_of_daemonsets_volumes_and_ports_on_a_node_are_counted() {
     assert_eq!(existing.available.get(Resource::Cpu), 4000 - 300);
     assert_eq!(existing.host_ports.len(), 3);
     assert_eq!(existing.free_volumes, Some(3), "two each of the three that have not ended");
+}
+
+/// `provisioner.go: NewScheduler`.
+#[test]
+fn planning_knows_the_dynamic_pools_that_are_there_and_ready() {
+    let mut cluster = cluster();
+    let pool = |spec: &str, applied: bool, deleted: bool, class: u32| NodePool {
+        name: "pool".to_owned(),
+        object: Arc::new(decode(&format!(
+            "{{metadata: {{name: pool}}, spec: {{{spec} template: {{spec: {{requirements: []}}}}}}}}"
+        ))),
+        node_class: NodeClassId(class),
+        generation: 1,
+        applied: applied.then_some(NOW),
+        deleted,
+    };
+    cluster.nodepools = vec![
+        pool("", false, false, 0),
+        pool("", true, true, 0),
+        pool("replicas: 2,", true, false, 0),
+        pool("", true, false, 1),
+        pool("", true, false, 0),
+    ];
+    let nothing_found = Found { amis: Some(Vec::new()), ..Found::default() };
+    let version = NodeClassVersion {
+        fields: Default::default(),
+        family: AmiFamily::Al2023,
+        new_amis: 0,
+        selectors: Arc::default(),
+        found: nothing_found,
+    };
+    let unready = NodeClass { name: "unready".to_owned(), version: Some(Arc::new(version)) };
+    cluster.node_classes = vec![NodeClass::default(), unready];
+    assert_eq!(state::observe(&cluster, Options::default()).pools, [NodePoolId(4)]);
+}
+
+/// A volume of one node holds its pod to the zone of that node, but not to the node: on another it will get another volume.
+#[test]
+fn a_volume_of_one_node_does_not_name_the_node() {
+    let told = |source: &str| {
+        let mut cluster = cluster();
+        let terms = "{key: kubernetes.io/hostname, operator: In, values: [n1]}, \
+                     {key: topology.kubernetes.io/zone, operator: In, values: [a]}";
+        let reach = format!("{{required: {{nodeSelectorTerms: [{{matchExpressions: [{terms}]}}]}}}}");
+        let scenario: Scenario = decode(&format!(
+            "persistentVolumes: [{{metadata: {{name: pv}}, spec: {{{source}, claimRef: {{name: data}}, \
+             capacity: {{storage: 8Gi}}, accessModes: [ReadWriteOnce], nodeAffinity: {reach}}}}}]\n\
+             persistentVolumeClaims: [{{metadata: {{name: data}}, spec: {{volumeName: pv, storageClassName: '', \
+             accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 8Gi}}}}}}}}]"
+        ));
+        cluster.storage = Storage::of(&scenario, &[]);
+        let shape = shape(&mut cluster, "web", &[]);
+        cluster.shapes[shape.index()].spec = Arc::new(decode(
+            "{containers: [{name: c}], volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}",
+        ));
+        let volumes = state::observe(&cluster, Options::default()).input.shapes[shape.index()].volume_topology.clone();
+        volumes.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
+    };
+    assert_eq!(told("local: {path: /data}"), "topology.kubernetes.io/zone In [a]");
+    let shared = told("csi: {driver: nfs.csi.k8s.io, volumeHandle: v}");
+    assert!(shared.contains("kubernetes.io/hostname In [n1]") && shared.contains("zone In [a]"), "{shared}");
 }
 
 /// Both collectors come up each two minutes, from an instant of their own on.

@@ -324,7 +324,9 @@ impl Stage {
         let claim = &self.cluster.nodeclaims[id.index()];
         let mut present = vec![taints::unregistered(), taint("node.kubernetes.io/not-ready")];
         present.extend(step["taints"].as_array().into_iter().flatten().map(|key| taint(text(key))));
+        let label = |value: &Value| (taints::DO_NOT_SYNC_TAINTS_LABEL.to_owned(), text(value).to_owned());
         let node = Node {
+            labels: step.get("doNotSyncTaints").map(label).into_iter().collect(),
             nodeclaim: Some(id),
             pool: Some(claim.pool),
             instance: claim.instance,

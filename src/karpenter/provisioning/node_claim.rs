@@ -109,7 +109,7 @@ mod tests {
         for id in ["cr-1", "cr-2"] {
             catalogue.reservations.push(Reservation { id: id.to_owned(), kind: ReservationKind::Default, left: 1 });
         }
-        let sold = catalogue.types[1].offerings[0].clone();
+        let sold = catalogue.types[1].offerings[0];
         catalogue.types[1].offerings.push(Offering { capacity_type: CapacityType::Spot, ..sold });
         let requirements: Vec<NodeRequirement> = requirements.iter().map(|text| parse(text)).collect();
         let claim = NewClaim {

@@ -215,24 +215,77 @@ fn a_pass_follows_the_settings() {
     assert_eq!(of(&scenario), (PreferencePolicy::Ignore, MinValuesPolicy::BestEffort, false));
 }
 
+fn outage(kind: FaultKind, at: f64, lasts: Option<f64>) -> Fault {
+    Fault {
+        at: Duration::from_secs_f64(at),
+        duration: lasts.map(Duration::from_secs_f64),
+        kind,
+        queue: None,
+        deployment: None,
+        nodes: None,
+        zone: None,
+        share: 1.0,
+    }
+}
+
+#[test]
+fn a_window_that_ends_while_the_api_server_is_down_is_looked_at_when_it_is_back() {
+    let mut bench = Bench::new("");
+    bench.scenario.faults.push(outage(FaultKind::ApiServerDown, 0.5, Some(5.0)));
+    bench.unschedulable_pod();
+    bench.run(5.4);
+    assert!(bench.cluster.nodeclaims.is_empty());
+    bench.run(9.0);
+    assert_eq!(bench.cluster.nodeclaims.len(), 1);
+}
+
+#[test]
+fn that_passes_wait_for_launches_is_told_each_ten_seconds() {
+    let mut bench = Bench::new("");
+    bench.cluster.create_nodeclaim(NodeClaim::new("slow".to_owned(), NodePoolId(0), Time::ZERO));
+    let mut told = |until: f64| {
+        bench.unschedulable_pod();
+        bench.run(until);
+        bench.rules().iter().filter(|rule| **rule == "Synced").count()
+    };
+    assert_eq!([told(2.0), told(4.0), told(6.0)], [1, 0, 0], "a pass at 1 s, and at 3 and 5 s");
+    assert_eq!(told(12.0), 1);
+}
+
+#[test]
+fn a_plan_is_told_in_words() {
+    let plan = |further: usize, room: i64| {
+        let mut bench = Bench::new("");
+        bench.unschedulable_pod();
+        bench.run(4.0);
+        bench.launch(0);
+        bench.cluster.nodeclaims[0].allocatable = Resources::ZERO.with(Resource::Cpu, room).with(Resource::Pods, 10);
+        bench.rules();
+        for _ in 0..further {
+            bench.unschedulable_pod();
+        }
+        bench.run(8.0);
+        let details = bench.cluster.take_decisions().filter_map(|decision| match decision.detail {
+            Detail::Count(told) if decision.rule == Rule::Solve => Some(told.1.to_string()),
+            _ => None,
+        });
+        details.collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(plan(1, 2000), "1 new NodeClaim for 1 pod; 1 pod fits existing nodes");
+    assert_eq!(plan(3, 3000), "1 new NodeClaim for 2 pods; 2 pods fit existing nodes");
+    assert_eq!(plan(1, 1000), "1 new NodeClaim for 2 pods; 0 pods fit existing nodes");
+    assert_eq!(plan(3, 1000), "2 new NodeClaims for 4 pods; 0 pods fit existing nodes");
+}
+
 #[test]
 fn an_outage_without_an_end_is_followed_by_no_start() {
-    let asked = |lasts: Option<i64>| {
+    let asked = |lasts: Option<f64>| {
         let mut bench = Bench::new("");
-        bench.scenario.faults.push(Fault {
-            at: Duration::from_secs(10),
-            duration: lasts.map(Duration::from_secs),
-            kind: FaultKind::KarpenterDown,
-            queue: None,
-            deployment: None,
-            nodes: None,
-            zone: None,
-            share: 1.0,
-        });
+        bench.scenario.faults.push(outage(FaultKind::KarpenterDown, 10.0, lasts));
         bench.with(|provisioner, world, agenda| provisioner.start(world, agenda));
         bench.calendar.iter().map(|(at, event)| (at.as_secs_f64(), *event)).collect::<Vec<_>>()
     };
-    assert_eq!(asked(Some(5)), [(10.0, Event::Down), (15.0, Event::Up)]);
+    assert_eq!(asked(Some(5.0)), [(10.0, Event::Down), (15.0, Event::Up)]);
     assert_eq!(asked(None), [(10.0, Event::Down)]);
 }
 
@@ -317,6 +370,8 @@ fn a_buffer_makes_room_before_its_pods_come_and_follows_its_deployment() {
     assert_eq!(bench.cluster.buffers[0].replicas, 3);
     bench.run(34.0);
     assert_eq!(bench.cluster.nodeclaims.len(), 2, "the first node has room for two");
+    assert_eq!(bench.cluster.buffer_nodes, [NodeClaimId(0)].into());
+    assert!(!bench.cluster.nodeclaims[0].nominated(bench.now), "pods that are not there nominate no node");
     bench.launch(1);
     changes.clear();
     bench.run(59.9);
@@ -325,6 +380,30 @@ fn a_buffer_makes_room_before_its_pods_come_and_follows_its_deployment() {
     bench.run(60.0);
     bench.cluster.take_changes(&mut changes);
     assert!(changes.is_empty(), "nothing new");
+}
+
+#[test]
+fn that_there_is_no_room_for_a_buffer_is_told_to_nobody() {
+    let mut bench = Bench::new("");
+    let spec: PodSpec = small_cluster::parse("containers = [{ resources = { requests = { cpu = \"9\" } } }]");
+    (bench.cluster.shapes[0].requests, bench.cluster.shapes[0].spec) = (spec.requests(), Arc::new(spec));
+    bench.cluster.buffers.push(CapacityBuffer {
+        spec: Arc::new(CapacityBufferSpec { replicas: Some(2), ..defaults() }),
+        shape: ShapeId(0),
+        target: None,
+        replicas: 0,
+        created: Time::ZERO,
+        uid: 7,
+    });
+    bench.with(|provisioner, world, agenda| provisioner.start(world, agenda));
+    bench.run(4.0);
+    assert_eq!(bench.rules(), Vec::<&str>::new());
+    let pod = bench.unschedulable_pod();
+    bench.run(8.0);
+    assert_eq!(
+        bench.failures().into_iter().map(|(pod, count, _)| (pod, count)).collect::<Vec<_>>(),
+        [(Subject::Pod(pod), 1)]
+    );
 }
 
 /// `byCPUAndMemoryDescending`: creation times are whole seconds of the wall clock, then UIDs decide.
@@ -365,15 +444,17 @@ fn pods_of_one_template_without_a_place_are_told_together_each_five_minutes() {
     let mut bench = Bench::new("");
     let spec: PodSpec = small_cluster::parse("containers = [{ resources = { requests = { cpu = \"9\" } } }]");
     (bench.cluster.shapes[0].requests, bench.cluster.shapes[0].spec) = (spec.requests(), Arc::new(spec));
+    bench.scenario.latencies.provisioner_solve = Distribution::Constant(Duration::ZERO);
+    bench.scenario.latencies.provisioner_solve_per_pod = Duration::ZERO;
     let first = bench.unschedulable_pod();
     bench.unschedulable_pod();
     bench.unschedulable_pod();
-    bench.run(300.0);
+    bench.run(300.9);
     let told = bench.failures();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!((told[0].0, told[0].1), (Subject::Pod(first), 3));
-    bench.run(320.0);
-    assert_eq!(bench.failures(), told);
+    bench.run(301.1);
+    assert_eq!(bench.failures(), told, "told at 1 s, with a pass each ten seconds");
 }
 
 /// `ValidatePersistentVolumeClaims`.

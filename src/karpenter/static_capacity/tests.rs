@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::api::decode::defaults;
-use crate::api::karpenter::AmiFamily;
+use crate::api::karpenter::{AmiFamily, DisruptionReason};
 use crate::api::pod::{Taint, TaintEffect};
 use crate::cluster::node::Node;
 use crate::cluster::node_class::{Found, NodeClassVersion};
@@ -148,6 +148,7 @@ fn a_node_that_goes_is_replaced_at_once() {
     let mut bench = Bench::new("replicas = 2,");
     bench.settle();
     assert_eq!(bench.cluster.nodeclaims.len(), 2);
+    assert_ne!(bench.cluster.nodeclaims[0].name, bench.cluster.nodeclaims[1].name);
     bench.cluster.delete_nodeclaim(Time::ZERO, NodeClaimId(0), "Manual");
     bench.settle();
     assert_eq!(bench.cluster.nodeclaims.len(), 3);
@@ -185,6 +186,23 @@ fn what_no_event_told_is_seen_a_minute_after_the_last_look() {
     assert_eq!(bench.cluster.nodeclaims.len(), 3);
     bench.run(90);
     assert_eq!(bench.cluster.nodeclaims.len(), 5);
+}
+
+#[test]
+fn nodes_that_go_or_are_replaced_count_against_the_limit() {
+    let mut bench = Bench::new("replicas = 3, limits = { nodes = 5 },");
+    bench.settle();
+    assert_eq!(drift_headroom_of(&bench.cluster, NodePoolId(0)), 2);
+    bench.cluster.mark_nodeclaim(NodeClaimId(0), Some(DisruptionReason::Drifted));
+    bench.cluster.delete_nodeclaim(Time::ZERO, NodeClaimId(1), "Manual");
+    bench.settle();
+    assert_eq!(bench.cluster.nodeclaims.len(), 5, "one is active, one goes, one is replaced: two more may be");
+    assert_eq!(drift_headroom_of(&bench.cluster, NodePoolId(0)), 0);
+    bench.cluster.delete_nodeclaim(Time::ZERO, NodeClaimId(2), "Manual");
+    bench.settle();
+    assert_eq!(bench.cluster.nodeclaims.len(), 5, "those that go are still there");
+    bench.spec().replicas = None;
+    assert_eq!(drift_headroom_of(&bench.cluster, NodePoolId(0)), 0, "no fixed pool");
 }
 
 #[test]

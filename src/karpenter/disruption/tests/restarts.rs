@@ -69,6 +69,31 @@ fn a_command_that_waits_for_its_second_look_is_forgotten_in_a_restart() {
     assert_eq!(bench.deleted_at(empty), Some(seconds(26.0)), "found at 5 s, and again at 11 s");
 }
 
+#[test]
+fn the_first_pass_comes_somewhere_in_the_first_ten_seconds() {
+    let first = |replication: u64| {
+        let mut bench = Bench::new(ALL);
+        bench.scenario.clocks.disruption_first_pass = None;
+        bench.disruption = Disruption::new(&bench.scenario, Streams::new(1, replication));
+        bench.calendar.clear();
+        bench.with(|disruption, world, agenda| disruption.start(world, agenda));
+        bench.calendar[0].0.as_secs_f64()
+    };
+    let all: Vec<f64> = (0..20).map(first).collect();
+    assert!(all.iter().all(|at| (0.0..10.0).contains(at)), "{all:?}");
+    assert!((4..=16).contains(&all.iter().filter(|at| **at < 5.0).count()), "{all:?}");
+}
+
+#[test]
+fn what_a_pass_takes_delays_what_it_finds_and_the_next_pass() {
+    let mut bench = Bench::new(ALL);
+    bench.scenario.latencies.disruption_pass = Duration::from_secs(2);
+    bench.run(6.0);
+    let empty = bench.node(SMALL);
+    bench.run(60.0);
+    assert_eq!(bench.deleted_at(empty), Some(seconds(5.0 + 12.0 + 2.0 + 15.0)));
+}
+
 /// `Timeout`: a minute for several nodes, three for single ones.
 #[test]
 fn searches_that_run_out_of_time_are_told() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::api::karpenter::AmiFamily;
+use crate::api::scalar::Quantity;
 use crate::cluster::catalogue::ReservationId;
 use crate::cluster::instance::Instance;
 use crate::cluster::node_class::{Found, LaunchedWith, NodeClass, NodeClassVersion};
@@ -82,6 +83,16 @@ fn a_pod_that_ends_or_begins_to_terminate_restarts_the_quiet_time_once() {
     bench.settle();
     bench.run(90.0);
     assert!(bench.is_consolidatable(claim), "a shorter grace is no event");
+}
+
+#[test]
+fn pod_events_are_kept_in_whole_seconds() {
+    let mut bench = Bench::new(QUIET);
+    bench.scenario.clocks.whole_second = Duration::from_millis(250);
+    let claim = bench.node(SMALL);
+    bench.run(0.5);
+    bench.pod(1, claim);
+    assert_eq!(bench.cluster.nodeclaims[claim.index()].last_pod_event, Some(seconds(0.25)));
 }
 
 #[test]
@@ -185,6 +196,62 @@ fn nodes_and_pods_that_come_or_go_and_new_pools_wake_the_methods() {
         bench.cluster.create_node(Node::new("alien".to_owned(), bench.now));
     }));
     assert!(wakes(|bench, _| bench.cluster.announce(Change::NodePoolSpec(NodePoolId(0)))));
+}
+
+#[test]
+fn a_drifted_node_of_a_fixed_pool_is_replaced_within_the_limit_of_nodes() {
+    for (limit, claims) in [(None, 2), (Some(1), 1), (Some(2), 2)] {
+        let mut bench = Bench::new(ALL);
+        let spec = &mut Arc::make_mut(&mut bench.cluster.nodepools[0].object).spec;
+        spec.replicas = Some(1);
+        spec.limits = limit.map(|count| [("nodes".to_owned(), Quantity { milli: count * 1000 })].into());
+        let claim = bench.node(SMALL);
+        bench.relabel_template();
+        bench.run(6.0);
+        assert!(bench.is_drifted(claim));
+        assert_eq!(bench.cluster.nodeclaims.len(), claims, "{limit:?}");
+        assert_eq!(bench.cluster.nodeclaims[claim.index()].marked.is_some(), claims == 2, "{limit:?}");
+    }
+}
+
+#[test]
+fn that_a_node_cannot_be_disrupted_is_told_each_two_minutes() {
+    let mut bench = Bench::new(ALL);
+    bench.cluster.shapes[1].annotations =
+        Arc::new([("karpenter.sh/do-not-disrupt".to_owned(), "true".to_owned())].into());
+    let claim = bench.node(SMALL);
+    bench.pod(1, claim);
+    let mut told = |until: f64| {
+        bench.run(until);
+        bench.rules().iter().filter(|rule| **rule == "DisruptionBlocked").count()
+    };
+    assert_eq!([told(6.0), told(124.0), told(126.0)], [1, 0, 1]);
+}
+
+#[test]
+fn a_replacement_is_told_by_its_five_cheapest_types() {
+    for (more, told) in
+        [(0, "by small saves $2000.00"), (6, "by small-6, small-5, small-4, small-3, small-2 and 2 other(s) saves")]
+    {
+        let mut bench = Bench::new(ALL);
+        let types = &mut Arc::make_mut(&mut bench.cluster.catalogues[0]).types;
+        for number in 1..=more {
+            let mut other = types[SMALL.0 as usize].clone();
+            other.name = format!("small-{number}");
+            other.offerings[0].price -= f64::from(number);
+            types.push(other);
+        }
+        let old = bench.node(LARGE);
+        bench.pod(0, old);
+        bench.run(20.0);
+        let details: Vec<String> = bench
+            .cluster
+            .take_decisions()
+            .filter(|decision| decision.rule.name() == "Underutilized")
+            .map(|decision| format!("{:?}", decision.detail))
+            .collect();
+        assert!(details.len() == 1 && details[0].contains(told), "{details:?}");
+    }
 }
 
 /// A node that pods may not leave is disrupted all the same when its drain has a deadline, but for drift only.
