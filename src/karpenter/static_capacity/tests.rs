@@ -192,17 +192,21 @@ fn what_no_event_told_is_seen_a_minute_after_the_last_look() {
 fn nodes_that_go_or_are_replaced_count_against_the_limit() {
     let mut bench = Bench::new("replicas = 3, limits = { nodes = 5 },");
     bench.settle();
-    assert_eq!(drift_headroom_of(&bench.cluster, NodePoolId(0)), 2);
+    let headroom = |bench: &Bench| drift_headroom_of(&bench.cluster, NodePoolId(0));
+    assert_eq!(headroom(&bench), 2);
     bench.cluster.mark_nodeclaim(NodeClaimId(0), Some(DisruptionReason::Drifted));
-    bench.cluster.delete_nodeclaim(Time::ZERO, NodeClaimId(1), "Manual");
+    assert_eq!(headroom(&bench), 2);
+    bench.cluster.mark_nodeclaim(NodeClaimId(0), None);
+    for (gone, there, room) in [(0, 4, 1), (1, 5, 0), (2, 5, 0)] {
+        bench.cluster.delete_nodeclaim(Time::ZERO, NodeClaimId(gone), "Manual");
+        bench.settle();
+        assert_eq!((bench.cluster.nodeclaims.len(), headroom(&bench)), (there, room), "those that go are still there");
+    }
+    bench.cluster.remove_nodeclaim(Time::ZERO, NodeClaimId(0));
     bench.settle();
-    assert_eq!(bench.cluster.nodeclaims.len(), 5, "one is active, one goes, one is replaced: two more may be");
-    assert_eq!(drift_headroom_of(&bench.cluster, NodePoolId(0)), 0);
-    bench.cluster.delete_nodeclaim(Time::ZERO, NodeClaimId(2), "Manual");
-    bench.settle();
-    assert_eq!(bench.cluster.nodeclaims.len(), 5, "those that go are still there");
+    assert_eq!(bench.cluster.nodeclaims.len(), 6, "there is room for one more");
     bench.spec().replicas = None;
-    assert_eq!(drift_headroom_of(&bench.cluster, NodePoolId(0)), 0, "no fixed pool");
+    assert_eq!(headroom(&bench), 0, "no fixed pool");
 }
 
 #[test]
