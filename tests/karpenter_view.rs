@@ -4,17 +4,23 @@ use std::sync::Arc;
 
 use forescale::api::capacity_buffer::CapacityBufferSpec;
 use forescale::api::decode::{Decode, Problems};
+use forescale::api::karpenter::AmiFamily;
 use forescale::api::meta::Labels;
-use forescale::api::pod::PodSpec;
+use forescale::api::pod::{PodSpec, Taint, TaintEffect};
 use forescale::api::workload::PodDisruptionBudget;
 use forescale::cluster::node::Node;
-use forescale::cluster::nodeclaim::NodeClaim;
+use forescale::cluster::node_class::{Found, NodeClass, NodeClassVersion};
+use forescale::cluster::nodeclaim::{NodeClaim, NodePool};
 use forescale::cluster::pod::{EndReason, Owner, PodShape};
 use forescale::cluster::storage::Storage;
-use forescale::cluster::{Cluster, DeploymentId, NodeId, NodePoolId, PodId, ShapeId, workload};
-use forescale::engine::Streams;
+use forescale::cluster::{
+    Cluster, DaemonSetId, DeploymentId, NodeClassId, NodeId, NodePoolId, PodId, ShapeId, workload,
+};
+use forescale::engine::{Agenda, Streams};
 use forescale::karpenter::disruption::cost;
 use forescale::karpenter::disruption::model::{DoNotDisrupt, NodeView, PdbState, Phase, PodView, PoolIndex};
+use forescale::karpenter::lifecycle::controller::{Event, Lifecycle};
+use forescale::karpenter::lifecycle::garbage;
 use forescale::karpenter::scheduling::{BoundPods, Options};
 use forescale::karpenter::state::{self, Ignored, StateNode, bound_pods, pdb_state, pod_view, validate};
 use forescale::karpenter::static_capacity::{Counts, Step, decide, drift_headroom};
@@ -255,6 +261,141 @@ fn a_nodeclaim_stands_in_for_its_node_until_that_is_up() {
     assert_eq!(own.capacity(&cluster), size(3900, 10));
     cluster.initialize_nodeclaim(NOW, claim);
     assert_eq!((own.capacity(&cluster), own.allocatable(&cluster)), (size(3900, 0), size(3800, 0)));
+}
+
+/// `StateNode.Taints`: what a node loses by itself while it starts keeps no pod from being planned onto it.
+#[test]
+fn taints_of_a_start_do_not_count_until_a_node_is_initialized() {
+    let mut cluster = cluster();
+    let taint = |key: &str| Taint { key: key.to_owned(), value: String::new(), effect: TaintEffect::NoSchedule };
+    let keys = |cluster: &Cluster, node: StateNode| -> Vec<String> {
+        node.taints(cluster).iter().map(|taint| taint.key.clone()).collect()
+    };
+    let claim = cluster.create_nodeclaim(NodeClaim {
+        launched: Some(NOW),
+        taints: vec![taint("team")],
+        startup_taints: vec![taint("network")],
+        ..NodeClaim::new("claim".to_owned(), NodePoolId(0), NOW)
+    });
+    assert_eq!(keys(&cluster, state::state_nodes(&cluster)[0]), ["team"]);
+    cluster.create_node(Node {
+        nodeclaim: Some(claim),
+        taints: vec![taint("node.kubernetes.io/not-ready"), taint("network"), taint("late")],
+        ..Node::new("node".to_owned(), NOW)
+    });
+    let own = state::state_nodes(&cluster)[0];
+    assert_eq!(keys(&cluster, own), ["team"], "not registered: the NodeClaim speaks");
+    cluster.register_nodeclaim(NOW, claim);
+    assert_eq!(keys(&cluster, own), ["late"]);
+    cluster.initialize_nodeclaim(NOW, claim);
+    assert_eq!(keys(&cluster, own), ["node.kubernetes.io/not-ready", "network", "late"]);
+}
+
+/// `NewExistingNode`: what DaemonSets still need of a node is what those that run there do not hold yet.
+#[test]
+fn pods_of_daemonsets_volumes_and_ports_on_a_node_are_counted() {
+    let mut cluster = cluster();
+    let id = node(&mut cluster);
+    cluster.nodes[id.index()].volume_limit = Some(9);
+    let volume = |name: &str| {
+        format!("{{name: {name}, ephemeral: {{volumeClaimTemplate: {{spec: {{storageClassName: gp3}}}}}}}}")
+    };
+    let volumes = format!("volumes: [{}, {}]", volume("v"), volume("w"));
+    let [agent, app] = ["agent", "app"].map(|app| shape(&mut cluster, app, &[]));
+    for shape in [agent, app] {
+        let record = &mut cluster.shapes[shape.index()];
+        record.requests = Resources::new(Cpu::from_milli(100), Memory::from_mib(64));
+        record.spec = Arc::new(decode(&format!(
+            "{{containers: [{{name: c, ports: [{{containerPort: 80, hostPort: 8080}}]}}], {volumes}}}"
+        )));
+    }
+    let daemon = Owner::DaemonSet(DaemonSetId(0));
+    let pods = [(agent, daemon), (agent, daemon), (app, Owner::None), (app, Owner::None)]
+        .map(|(shape, owner)| cluster.create_pod(NOW, shape, owner));
+    pods.iter().for_each(|pod| cluster.bind(NOW, *pod, id));
+    cluster.finish_pod(NOW, pods[3], forescale::cluster::pod::Phase::Succeeded, EndReason::ScaledDown);
+    let existing = &state::observe(&cluster, Options::default()).input.nodes[0];
+    assert_eq!(existing.daemon_requests, Resources::new(Cpu::from_milli(200), Memory::from_mib(128)));
+    assert_eq!(existing.available.get(Resource::Cpu), 4000 - 300);
+    assert_eq!(existing.host_ports.len(), 3);
+    assert_eq!(existing.free_volumes, Some(3), "two each of the three that have not ended");
+}
+
+/// `provisioner.go: NewScheduler`.
+#[test]
+fn planning_knows_the_dynamic_pools_that_are_there_and_ready() {
+    let mut cluster = cluster();
+    let pool = |spec: &str, applied: bool, deleted: bool, class: u32| NodePool {
+        name: "pool".to_owned(),
+        object: Arc::new(decode(&format!(
+            "{{metadata: {{name: pool}}, spec: {{{spec} template: {{spec: {{requirements: []}}}}}}}}"
+        ))),
+        node_class: NodeClassId(class),
+        generation: 1,
+        applied: applied.then_some(NOW),
+        deleted,
+    };
+    cluster.nodepools = vec![
+        pool("", false, false, 0),
+        pool("", true, true, 0),
+        pool("replicas: 2,", true, false, 0),
+        pool("", true, false, 1),
+        pool("", true, false, 0),
+    ];
+    let nothing_found = Found { amis: Some(Vec::new()), ..Found::default() };
+    let version = NodeClassVersion {
+        fields: Default::default(),
+        family: AmiFamily::Al2023,
+        new_amis: 0,
+        selectors: Arc::default(),
+        found: nothing_found,
+    };
+    let unready = NodeClass { name: "unready".to_owned(), version: Some(Arc::new(version)) };
+    cluster.node_classes = vec![NodeClass::default(), unready];
+    assert_eq!(state::observe(&cluster, Options::default()).pools, [NodePoolId(4)]);
+}
+
+/// A volume of one node holds its pod to the zone of that node, but not to the node: on another it will get another volume.
+#[test]
+fn a_volume_of_one_node_does_not_name_the_node() {
+    let told = |source: &str| {
+        let mut cluster = cluster();
+        let terms = "{key: kubernetes.io/hostname, operator: In, values: [n1]}, \
+                     {key: topology.kubernetes.io/zone, operator: In, values: [a]}";
+        let reach = format!("{{required: {{nodeSelectorTerms: [{{matchExpressions: [{terms}]}}]}}}}");
+        let scenario: Scenario = decode(&format!(
+            "persistentVolumes: [{{metadata: {{name: pv}}, spec: {{{source}, claimRef: {{name: data}}, \
+             capacity: {{storage: 8Gi}}, accessModes: [ReadWriteOnce], nodeAffinity: {reach}}}}}]\n\
+             persistentVolumeClaims: [{{metadata: {{name: data}}, spec: {{volumeName: pv, storageClassName: '', \
+             accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 8Gi}}}}}}}}]"
+        ));
+        cluster.storage = Storage::of(&scenario, &[]);
+        let shape = shape(&mut cluster, "web", &[]);
+        cluster.shapes[shape.index()].spec = Arc::new(decode(
+            "{containers: [{name: c}], volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]}",
+        ));
+        let volumes = state::observe(&cluster, Options::default()).input.shapes[shape.index()].volume_topology.clone();
+        volumes.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
+    };
+    assert_eq!(told("local: {path: /data}"), "topology.kubernetes.io/zone In [a]");
+    let shared = told("csi: {driver: nfs.csi.k8s.io, volumeHandle: v}");
+    assert!(shared.contains("kubernetes.io/hostname In [n1]") && shared.contains("zone In [a]"), "{shared}");
+}
+
+/// Both collectors come up each two minutes, from an instant of their own on.
+#[test]
+fn collectors_begin_somewhere_in_their_period() {
+    let first = |replication: u64| {
+        let mut agenda = Agenda::default();
+        Lifecycle::new(Streams::new(1, replication)).start(&mut agenda);
+        let events: Vec<(Time, Event)> = agenda.drain().collect();
+        assert!(matches!(events[..], [(_, Event::CollectClaims), (_, Event::CollectInstances)]), "{events:?}");
+        [events[0].0, events[1].0]
+    };
+    let all: Vec<Time> = (0..20).flat_map(first).collect();
+    assert!(all.iter().all(|at| *at < Time::ZERO + garbage::PERIOD), "{all:?}");
+    let early = all.iter().filter(|at| **at < Time::ZERO + garbage::PERIOD / 2).count();
+    assert!((10..=30).contains(&early), "{all:?}");
 }
 
 /// Pods that have ended hold nothing; those that terminate repel others and attract none.

@@ -73,6 +73,12 @@ fn run(case: &Value) -> Vec<String> {
             problems
                 .push(format!("expected `{what}` at {from:.3}..{until:.3}, it is at {instead:?}; around: {around}"));
         }
+        if let Some(times) = expected["times"].as_u64() {
+            let all: Vec<f64> = log.iter().filter(|(_, line)| line == what).map(|(at, _)| *at).collect();
+            if all.len() as u64 != times {
+                problems.push(format!("expected `{what}` {times} times, it is at {all:?}"));
+            }
+        }
     }
     for absent in case["absent"].as_array().into_iter().flatten() {
         let what = absent["what"].as_str().expect("`what`");

@@ -69,6 +69,7 @@ mod tests {
         assert_eq!(of(spec(Some(3), Some(10), None), Some(41)), 5);
         assert_eq!(of(spec(None, Some(10), None), Some(1)), 1);
         assert_eq!(of(spec(None, Some(10), None), Some(0)), 0);
+        assert_eq!(of(spec(None, Some(10), Some(1600)), Some(0)), 3, "a share of nothing says nothing");
         assert_eq!(of(spec(Some(9), None, Some(1600)), None), 3);
         assert_eq!(of(spec(None, None, Some(1600)), None), 3);
         assert_eq!(of(spec(None, None, None), None), 0);

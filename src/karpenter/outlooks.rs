@@ -80,11 +80,16 @@ fn refusal(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::api::pod::{Taint, TaintEffect};
+    use crate::cluster::NodeClaimId;
     use crate::cluster::pod::Owner;
     use crate::engine::Streams;
     use crate::karpenter::small_cluster;
     use crate::time::Time;
+    use crate::units::Resources;
 
     #[test]
     fn that_only_small_types_are_left_is_told_of_the_limits_where_there_are_some() {
@@ -100,5 +105,61 @@ mod tests {
         assert_eq!(told("limits = { cpu = \"2\" },"), only(Refusal::PoolLimit));
         assert_eq!(told("limits = {},"), only(Refusal::Unfit));
         assert_eq!(told(""), only(Refusal::Unfit));
+    }
+
+    /// What is told of a pod for an error of its only pool, which may have a taint.
+    fn refused(error: SchedulingError, skipped: bool, taint: Option<TaintEffect>) -> [u32; Refusal::COUNT] {
+        let mut cluster = small_cluster::cluster(Streams::new(1, 0), "limits = { cpu = \"2\" },", &["3"]);
+        let taint = taint.map(|effect| Taint { key: "team".to_owned(), value: "a".to_owned(), effect });
+        Arc::make_mut(&mut cluster.nodepools[0].object).spec.template.spec.taints = taint.into_iter().collect();
+        let pod = cluster.create_pod(Time::ZERO, ShapeId(0), Owner::None);
+        let skipped_pools = if skipped { vec![0] } else { Vec::new() };
+        let results = Results { errors: vec![(0, error)], skipped_pools, ..Results::default() };
+        let outlooks = of_results(&results, (&[NodePoolId(0)], &[]), &[pod], &cluster);
+        outlooks.get(&ShapeId(0)).map_or([0; Refusal::COUNT], |outlook| outlook.refused)
+    }
+
+    #[test]
+    fn limits_and_capacity_are_blamed_where_the_pod_tolerates_the_pool() {
+        let only = |refusal: Refusal| std::array::from_fn(|i| u32::from(i == refusal as usize));
+        let no_claim = |error: ClaimError| SchedulingError::NoClaimFits(vec![(0, error)]);
+        for limit in [ClaimError::Limits, ClaimError::NodeLimit] {
+            assert_eq!(refused(no_claim(limit.clone()), false, None), only(Refusal::PoolLimit));
+            assert_eq!(refused(no_claim(limit), false, Some(TaintEffect::NoSchedule)), only(Refusal::Unfit));
+        }
+        let sold_out = ClaimError::InstanceTypes { requirements_met: true, fits: true, has_offering: false };
+        assert_eq!(refused(no_claim(sold_out), false, None), only(Refusal::NoCapacity));
+        let of_others = ClaimError::InstanceTypes { requirements_met: false, fits: true, has_offering: false };
+        assert_eq!(refused(no_claim(of_others), false, None), only(Refusal::Unfit));
+        let filtered = || SchedulingError::AllPoolsFiltered;
+        assert_eq!(refused(filtered(), true, None), only(Refusal::NoCapacity));
+        assert_eq!(refused(filtered(), true, Some(TaintEffect::NoExecute)), only(Refusal::Unfit));
+        assert_eq!(refused(SchedulingError::NoPools, false, None), only(Refusal::Unfit));
+        assert_eq!(refused(SchedulingError::ReservedOffering, false, None), [0; Refusal::COUNT], "a later pass may");
+    }
+
+    #[test]
+    fn a_planned_claim_is_for_its_real_pods_by_template() {
+        let mut cluster = small_cluster::cluster(Streams::new(1, 0), "", &["1", "2"]);
+        let pods = [1, 0, 1].map(|shape| cluster.create_pod(Time::ZERO, ShapeId(shape), Owner::None));
+        let claim = NewClaim {
+            pool: 0,
+            requirements: Arc::default(),
+            options: Vec::new(),
+            requests: Resources::ZERO,
+            pods: vec![0, 1, 2, 3, 4],
+            min_values_relaxed: false,
+        };
+        assert_eq!(templates(&claim, &pods, &cluster), [(ShapeId(0), 1), (ShapeId(1), 2)].into());
+    }
+
+    #[test]
+    fn pods_that_existing_nodes_take_are_coming_there() {
+        let mut cluster = small_cluster::cluster(Streams::new(1, 0), "", &["1"]);
+        let pods = [(); 3].map(|()| cluster.create_pod(Time::ZERO, ShapeId(0), Owner::None));
+        let [own, alien] = [Some(NodeClaimId(7)), None].map(|claim| StateNode { claim, node: None });
+        let results = Results { existing: vec![(0, vec![2]), (1, vec![0, 1, 3])], ..Results::default() };
+        let outlooks = of_results(&results, (&[], &[alien, own]), &pods, &cluster);
+        assert_eq!(outlooks[&ShapeId(0)].coming, [(Coming::NodeClaim(NodeClaimId(7)), 2)].into());
     }
 }

@@ -206,7 +206,7 @@ fn node_limit(spec: &NodePoolSpec) -> Option<u32> {
 #[must_use]
 pub fn plan(cluster: &Cluster, pool: NodePoolId, random: &mut Stream) -> Option<NewClaim> {
     let record = &cluster.nodepools[pool.index()];
-    let spec = NodePoolSpec { limits: None, replicas: None, ..record.object.spec.clone() };
+    let spec = NodePoolSpec { limits: None, ..record.object.spec.clone() };
     let tolerant = Toleration { operator: TolerationOperator::Exists, ..crate::api::decode::defaults() };
     let pod: PodSpec = PodSpec { tolerations: vec![tolerant], ..crate::api::decode::defaults() };
     let labels = Labels::new();
@@ -248,66 +248,4 @@ fn rank(cluster: &Cluster, id: NodeClaimId, now: Time) -> (u8, f64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::api::decode::defaults;
-    use crate::api::pod::{Taint, TaintEffect};
-    use crate::cluster::world::NoQueues;
-    use crate::karpenter::small_cluster;
-    use crate::scenario::Scenario;
-
-    fn counts(active: u32, deleting: u32, pending_disruption: u32) -> Counts {
-        Counts { active, deleting, pending_disruption }
-    }
-
-    #[test]
-    fn what_is_missing_is_created_within_the_limit_and_what_is_too_much_goes() {
-        assert_eq!(decide(counts(0, 0, 0), 3, None), Step::Create(3));
-        assert_eq!(decide(counts(3, 2, 0), 3, None), Step::Keep);
-        assert_eq!(decide(counts(5, 0, 0), 3, None), Step::Delete(2));
-        assert_eq!(decide(counts(1, 2, 0), 5, Some(4)), Step::Create(1));
-        assert_eq!(decide(counts(1, 3, 0), 5, Some(4)), Step::Limited);
-    }
-
-    #[test]
-    fn drifted_nodes_are_replaced_within_the_limit_and_not_before_a_pool_has_shrunk() {
-        assert_eq!(drift_headroom(counts(3, 0, 0), 3, Some(4)), 1);
-        assert_eq!(drift_headroom(counts(2, 1, 1), 3, Some(4)), 0);
-        assert_eq!(drift_headroom(counts(4, 0, 0), 3, None), 0);
-        assert_eq!(drift_headroom(counts(3, 9, 0), 3, None), u32::MAX);
-    }
-
-    #[test]
-    fn nodes_that_a_command_replaces_count_until_they_go() {
-        assert_eq!(decide(counts(2, 0, 1), 3, None), Step::Keep);
-        assert_eq!(decide(counts(1, 0, 1), 3, None), Step::Create(2));
-    }
-
-    #[test]
-    fn a_node_that_goes_is_replaced_at_once() {
-        let (scenario, streams): (Scenario, _) = (defaults(), Streams::new(1, 0));
-        let mut cluster = small_cluster::cluster(streams, "replicas = 2,", &[]);
-        let mut capacity = StaticCapacity::new(streams);
-        let mut see = |cluster: &mut Cluster, change: Change| {
-            let mut queues = NoQueues;
-            let mut world = World { now: Time::ZERO, cluster, scenario: &scenario, queues: &mut queues };
-            capacity.observe(&change, &mut world, &mut Agenda::default());
-            cluster.nodeclaims.len()
-        };
-        assert_eq!(see(&mut cluster, Change::NodePoolSpec(NodePoolId(0))), 2);
-        cluster.delete_nodeclaim(Time::ZERO, NodeClaimId(0), "Manual");
-        assert_eq!(see(&mut cluster, Change::NodeClaimDeleting(NodeClaimId(0))), 3);
-    }
-
-    #[test]
-    fn taints_of_the_pool_keep_none_of_its_nodes_away() {
-        let streams = Streams::new(1, 0);
-        let mut cluster = small_cluster::cluster(streams, "replicas = 2,", &[]);
-        let taint = Taint { key: "team".to_owned(), value: "a".to_owned(), effect: TaintEffect::NoExecute };
-        Arc::make_mut(&mut cluster.nodepools[0].object).spec.template.spec.taints = vec![taint];
-        let plan = plan(&cluster, NodePoolId(0), &mut streams.open("plan", 0)).expect("a plan");
-        assert_eq!(plan.options.len(), 2);
-    }
-}
+mod tests;

@@ -20,6 +20,7 @@ use forescale::engine::{Agenda, Calendar, Distribution, Streams};
 use forescale::karpenter::lifecycle::controller::{Event as LifecycleEvent, Lifecycle};
 use forescale::karpenter::lifecycle::taints;
 use forescale::scenario::Scenario;
+use forescale::scenario::faults::{Fault, FaultKind};
 use forescale::time::{Duration, Time};
 use forescale::units::{Cpu, Memory, Resources, Usd};
 use serde_json::Value;
@@ -64,6 +65,17 @@ impl Stage {
         scenario.karpenter.node_repair = settings["nodeRepair"].as_bool().unwrap_or(false);
         let delivery = seconds(&settings["interruptionEvent"]).unwrap_or(Duration::from_secs(2));
         scenario.latencies.interruption_event = Distribution::Constant(delivery);
+        let down = |span: &Value| Fault {
+            at: seconds(&span[0]).expect("a beginning"),
+            duration: seconds(&span[1]).zip(seconds(&span[0])).map(|(until, at)| until - at),
+            kind: FaultKind::KarpenterDown,
+            queue: None,
+            deployment: None,
+            nodes: None,
+            zone: None,
+            share: 1.0,
+        };
+        scenario.faults.extend(settings.get("down").map(down));
         let streams = Streams::new(1, 0);
         let mut stage = Stage {
             cluster: Cluster::new(streams.open("uid", 0)),
@@ -152,6 +164,8 @@ impl Stage {
             }
             self.take(&mut agenda);
         }
+        let told = self.cluster.take_decisions().map(|decision| format!("told {}", decision.rule.name()));
+        self.log.extend(told.map(|line| (now.as_secs_f64(), line)));
     }
 
     fn claim_name(&self, id: NodeClaimId) -> String {
@@ -265,7 +279,15 @@ impl Stage {
             "delete" => self.cluster.delete_nodeclaim(now, self.claim(step), "Manual"),
             "deleteNode" => self.cluster.delete_node(now, self.node_of(step)),
             "notice" => self.cluster.announce(Change::SpotInterruptionWarning(self.instance(step))),
+            "reclaim" => self.cluster.announce(Change::ReservationInterruptionWarning(self.instance(step))),
             "recommend" => self.cluster.announce(Change::RebalanceRecommendation(self.instance(step))),
+            "poolSpec" => self.cluster.announce(Change::NodePoolSpec(NodePoolId(0))),
+            "attach" => {
+                self.cluster.attached.insert((self.node_of(step), self.pod_of(step)));
+            }
+            "detach" => {
+                self.cluster.attached.remove(&(self.node_of(step), self.pod_of(step)));
+            }
             "lose" => {
                 let instance = self.instance(step);
                 self.cluster.set_instance_state(now, instance, InstanceState::ShuttingDown);
@@ -302,7 +324,9 @@ impl Stage {
         let claim = &self.cluster.nodeclaims[id.index()];
         let mut present = vec![taints::unregistered(), taint("node.kubernetes.io/not-ready")];
         present.extend(step["taints"].as_array().into_iter().flatten().map(|key| taint(text(key))));
+        let label = |value: &Value| (taints::DO_NOT_SYNC_TAINTS_LABEL.to_owned(), text(value).to_owned());
         let node = Node {
+            labels: step.get("doNotSyncTaints").map(label).into_iter().collect(),
             nodeclaim: Some(id),
             pool: Some(claim.pool),
             instance: claim.instance,

@@ -165,6 +165,8 @@ pub fn failed(claims: &[NodeClaimId], failure: Failure, at: Time, cluster: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Streams;
+    use crate::karpenter::disruption::command::Unconsolidatable;
 
     #[test]
     fn one_kind_of_event_of_one_object_is_told_again_when_its_time_is_over() {
@@ -176,5 +178,56 @@ mod tests {
         assert!(!tell(1, Rule::DisruptionBlocked, 1) && !tell(1, Rule::DisruptionBlocked, 119));
         assert!(tell(2, Rule::DisruptionBlocked, 1) && tell(1, Rule::Budget, 1));
         assert!(tell(1, Rule::DisruptionBlocked, 120));
+    }
+
+    fn rules(cluster: &mut Cluster) -> Vec<(Subject, Rule)> {
+        cluster.take_decisions().map(|decision| (decision.subject, decision.rule)).collect()
+    }
+
+    #[test]
+    fn that_a_nodeclaim_is_gone_says_nothing_of_others() {
+        let mut journal = Journal::default();
+        let tell = |journal: &mut Journal| {
+            journal.may_tell(NodeClaimId(1), Rule::DisruptionBlocked, BLOCKED_DEDUPE, Time::ZERO)
+        };
+        assert!(tell(&mut journal));
+        journal.forget(NodeClaimId(2));
+        assert!(!tell(&mut journal));
+    }
+
+    #[test]
+    fn why_a_node_stays_is_told_by_kind_each_at_its_own_pace() {
+        let mut cluster = Cluster::new(Streams::new(1, 0).open("uid", 0));
+        let mut journal = Journal::default();
+        let note = |node: u32, method: Method, reason: Option<Unconsolidatable>| Note { method, node, reason };
+        let notes = [
+            note(0, Method::Drift, Some(Unconsolidatable::Unschedulable("no place".to_owned()))),
+            note(1, Method::SingleNodeConsolidation, Some(Unconsolidatable::NoCheaperNode)),
+            note(2, Method::Drift, None),
+            note(u32::MAX, Method::SingleNodeConsolidation, Some(Unconsolidatable::NoCheaperNode)),
+        ];
+        let mut told = |second: i64| {
+            journal.notes(&notes, Time::ZERO + Duration::from_secs(second), &mut cluster);
+            rules(&mut cluster)
+        };
+        let of = |claim: u32, rule: Rule| (Subject::NodeClaim(NodeClaimId(claim)), rule);
+        let blocked = of(0, Rule::DisruptionBlocked);
+        let (stays, budget) = (of(1, Rule::Unconsolidatable), of(2, Rule::Budget));
+        assert_eq!(told(0), [blocked, stays, budget], "nothing of a node that Karpenter does not own");
+        assert_eq!(told(119), []);
+        assert_eq!(told(120), [blocked]);
+        assert_eq!(told(899), [blocked]);
+        assert_eq!(told(900), [stays, budget]);
+    }
+
+    #[test]
+    fn nodes_that_are_no_candidates_are_told_unless_they_are_in_a_command_or_of_others() {
+        let mut cluster = Cluster::new(Streams::new(1, 0).open("uid", 0));
+        let reasons =
+            [Rejection::InCommand, Rejection::NotManaged, Rejection::Nominated, Rejection::PodDoNotDisrupt(7)];
+        let rejections: Vec<(u32, Rejection)> = (0..).zip(reasons).collect();
+        Journal::default().blocked(&rejections, Time::ZERO, &mut cluster);
+        let told = [2, 3].map(|claim| (Subject::NodeClaim(NodeClaimId(claim)), Rule::DisruptionBlocked));
+        assert_eq!(rules(&mut cluster), told);
     }
 }

@@ -1,5 +1,8 @@
 //! The loop on a small cluster, driven by hand. NodeClaims are launched, initialized and removed by the tests.
 
+mod restarts;
+mod watching;
+
 use std::sync::Arc;
 
 use super::*;

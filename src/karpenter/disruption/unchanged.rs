@@ -87,4 +87,24 @@ mod tests {
         assert!(!kept(always, vec![Method::Drift], Rejection::NoNode));
         assert!(!kept(always, vec![Method::StaticDrift], Rejection::NoNode));
     }
+
+    #[test]
+    fn what_was_found_holds_until_the_cluster_changes_or_a_nomination_ends() {
+        let catalogue = Catalogue::default();
+        let at = |second: i64| Time::ZERO + Duration::from_secs(second);
+        let nominated = |until: i64, now: i64| {
+            let mut node = NodeView::new(0, "n", PoolIndex(0));
+            node.nominated_until = Some(at(until));
+            let rules = Rules::of_minor(14, false);
+            let observed = Observed { catalogue: &catalogue, pools: Vec::new(), nodes: vec![node], rules };
+            Unchanged::after(&observed, Vec::new(), Vec::new(), 1, at(now)).expect("nothing to look at again")
+        };
+        let holds = |unchanged: &Unchanged, version: u64, now: i64| {
+            unchanged.holds(version, &mut ConsolidationState::default(), at(now))
+        };
+        let until_30 = nominated(30, 10);
+        assert!(holds(&until_30, 1, 29) && !holds(&until_30, 2, 29));
+        assert!(!holds(&until_30, 1, 30) && !holds(&until_30, 1, 31));
+        assert!(holds(&nominated(10, 10), 1, 1000), "it was over");
+    }
 }

@@ -54,7 +54,7 @@ mod tests {
         assert_eq!(changes(&[true, false]), [None; 2]);
         assert_eq!(changes(&[false]), [Some(2)]);
         assert_eq!(changes(&[false, true, true]), [None, None, None]);
-        assert_eq!(changes(&[true]), [Some(1)]);
+        assert_eq!(changes(&[true, true]), [Some(1), None], "told once that it is healthy again");
         health.reset(pool);
         assert_eq!([health.update(pool, false), health.update(pool, false)], [None, Some(2)]);
     }
