@@ -96,8 +96,9 @@ impl Source {
     /// The message that it sends next, after which it goes on.
     #[inline]
     pub fn take(&mut self) -> SendMessage {
-        if let Some(message) = self.refused.take() {
+        if let Some(message) = self.refused {
             // Later messages queue up behind one that was refused.
+            self.refused = None;
             self.next = if self.resume_at == Time::MAX { Time::MAX } else { self.resume_at.max(self.next) };
             return message;
         }

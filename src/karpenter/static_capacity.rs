@@ -2,7 +2,7 @@
 //! `pkg/controllers/static/deprovisioning/controller.go`).
 
 use super::disruption::cost::lifetime_remaining;
-use super::disruption::model::PodView;
+use super::disruption::model::{Owner, PodView};
 use super::provisioning::node_claim;
 use super::scheduling::{Input, NewClaim, Pod, Pool, Shape, solve};
 use super::state;
@@ -240,7 +240,8 @@ fn rank(cluster: &Cluster, id: NodeClaimId, now: Time) -> (u8, f64) {
     let bound = claim.node.map_or(&[][..], |node| &cluster.nodes[node.index()].pods);
     let pods: Vec<PodView> = bound.iter().map(|pod| state::pod_view(cluster, *pod)).collect();
     let protected = pods.iter().any(|pod| pod.is_do_not_disrupt(now));
-    if !protected && !pods.iter().any(PodView::is_reschedulable) {
+    // Empty: a pod that has ended, or is about to, counts as long as it is there.
+    if !protected && pods.iter().all(|pod| pod.owner == Owner::DaemonSet) {
         return (1, 0.0);
     }
     let cost: f64 = pods.iter().map(PodView::eviction_cost).sum();

@@ -178,3 +178,62 @@ impl Shards {
         Some(slot)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{BLANK, Message};
+    use super::*;
+    use crate::engine::Streams;
+
+    /// Shards, the store with messages of these sequences in them, and a stream.
+    fn filled(sequences: &[u64]) -> (Shards, Messages, Stream) {
+        let (mut shards, mut messages) = (Shards::new(4, 1.0), Messages::default());
+        let mut stream = Streams::new(1, 0).open("order", 0);
+        for sequence in sequences {
+            let slot = messages.add(Message { sequence: *sequence, state: State::Visible, ..BLANK });
+            shards.append(&mut messages, slot, &mut stream);
+        }
+        (shards, messages, stream)
+    }
+
+    fn take_all(shards: &mut Shards, messages: &mut Messages, stream: &mut Stream) -> Vec<u64> {
+        let mut taken: Vec<u64> = std::iter::from_fn(|| {
+            let slot = shards.take(messages, u64::MAX, stream)?;
+            messages[slot].state = State::InFlight;
+            Some(messages[slot].sequence)
+        })
+        .collect();
+        taken.sort_unstable();
+        taken
+    }
+
+    #[test]
+    fn a_single_message_is_found_by_those_who_ask_its_shard() {
+        let (mut shards, mut messages, mut stream) = filled(&[7]);
+        let its_shard = 1 << messages[0].shard;
+        assert_eq!(shards.take(&mut messages, !its_shard, &mut stream), None);
+        assert_eq!(shards.take(&mut messages, its_shard, &mut stream), Some(0));
+        assert_eq!(shards.take(&mut messages, u64::MAX, &mut stream), None);
+    }
+
+    #[test]
+    fn a_single_message_is_there_with_those_that_follow_it() {
+        let (mut shards, mut messages, mut stream) = filled(&[7, 8, 9]);
+        assert_eq!(take_all(&mut shards, &mut messages, &mut stream), [7, 8, 9]);
+        // With one that comes back, too.
+        let (mut shards, mut messages, mut stream) = filled(&[7]);
+        let back = messages.add(Message { sequence: 3, state: State::Visible, ..BLANK });
+        shards.reinsert(&mut messages, back);
+        assert_eq!(take_all(&mut shards, &mut messages, &mut stream), [3, 7]);
+    }
+
+    #[test]
+    fn a_single_message_that_is_taken_out_is_gone() {
+        let (mut shards, mut messages, mut stream) = filled(&[7]);
+        shards.remove(&mut messages, 0);
+        messages[0].state = State::Free;
+        let next = messages.add(Message { sequence: 8, state: State::Visible, ..BLANK });
+        shards.append(&mut messages, next, &mut stream);
+        assert_eq!(take_all(&mut shards, &mut messages, &mut stream), [8]);
+    }
+}

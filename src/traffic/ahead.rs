@@ -45,3 +45,25 @@ impl Ahead {
         self.instants[0] = instant.unwrap_or(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_drawn_comes_in_its_order_and_no_more() {
+        let mut ahead = Ahead::default();
+        let mut numbers = 0..40;
+        let mut taken = Vec::new();
+        while taken.len() < 40 {
+            assert!(ahead.is_empty());
+            ahead.fill(|| numbers.next());
+            taken.extend(std::iter::from_fn(|| ahead.take()));
+        }
+        assert_eq!(taken, Vec::from_iter(0..40));
+        ahead.fill(|| numbers.next());
+        assert_eq!((ahead.is_empty(), ahead.take()), (true, None));
+        ahead.set(Some(7));
+        assert_eq!((ahead.take(), ahead.take()), (Some(7), None));
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::ahead::Ahead;
 use super::rates::{Piece, Rates, unit_exponential};
 use super::sine::SineProcess;
 use super::trace::pieces;
-use super::ahead::Ahead;
 use super::{Extra, nanos};
 use crate::engine::{Distribution, Stream};
 use crate::scenario::arrivals::{Arrivals, Batch, Burst, List, Mmpp, OnOff, Spike, Steps, Trace};
@@ -387,10 +387,7 @@ mod tests {
             }
             ahead.take()
         };
-        std::iter::from_fn(&mut next)
-            .map(|nanos| nanos as f64 / NANOS)
-            .take_while(|at| *at < until)
-            .collect()
+        std::iter::from_fn(&mut next).map(|nanos| nanos as f64 / NANOS).take_while(|at| *at < until).collect()
     }
 
     /// Number of messages within four standard deviations of a Poisson count.

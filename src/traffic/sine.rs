@@ -114,12 +114,15 @@ mod tests {
     fn half_a_period_yields_the_integral_of_the_rate() {
         let mut process = process(200.0, 100.0);
         let mut stream = Streams::new(4, 0).open("sine", 0);
-        let times: Vec<f64> = std::iter::from_fn(|| loop {
-            if let Some(at) = process.next_in_segment(&mut stream) {
-                return Some(at);
+        let times: Vec<f64> = std::iter::from_fn(|| {
+            loop {
+                if let Some(at) = process.next_in_segment(&mut stream) {
+                    return Some(at);
+                }
             }
         })
-        .take_while(|at| *at < 1000.0).collect();
+        .take_while(|at| *at < 1000.0)
+        .collect();
         let rising = times.iter().filter(|at| **at % 100.0 < 50.0).count() as f64;
         // 200 / s over 500 s and twice the amplitude over the angular speed in each of ten periods.
         let expected = 100_000.0 + 10.0 * 2.0 * 100.0 / (std::f64::consts::TAU / 100.0);

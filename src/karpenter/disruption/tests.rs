@@ -160,7 +160,11 @@ impl Bench {
     }
 
     fn pod(&mut self, shape: u32, claim: NodeClaimId) -> PodId {
-        let pod = self.cluster.create_pod(self.now, ShapeId(shape), Owner::None);
+        self.pod_of(Owner::None, shape, claim)
+    }
+
+    fn pod_of(&mut self, owner: Owner, shape: u32, claim: NodeClaimId) -> PodId {
+        let pod = self.cluster.create_pod(self.now, ShapeId(shape), owner);
         let node = self.node_of(claim);
         self.cluster.bind(self.now, pod, node);
         self.cluster.start_pod(self.now, pod);

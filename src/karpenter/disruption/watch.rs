@@ -99,8 +99,10 @@ impl Watch {
 
     /// One worker takes the events one by one; an event that will be written costs it a call to the API server.
     fn queue_pod_event(&mut self, pod: PodId, event: PodEvent, world: &World<'_>, agenda: &mut Agenda<Event>) {
-        let claim = world.cluster.pods[pod.index()].node.and_then(|node| world.cluster.nodes[node.index()].nodeclaim);
-        let Some(claim) = claim else { return };
+        let record = &world.cluster.pods[pod.index()];
+        let claim = record.node.and_then(|node| world.cluster.nodes[node.index()].nodeclaim);
+        // Events of DaemonSet pods are dropped before they cost anything.
+        let Some(claim) = claim.filter(|_| !matches!(record.owner, PodOwner::DaemonSet(_))) else { return };
         let phase = Time::ZERO + world.scenario.clocks.whole_second;
         let queued = *at_index(&mut self.queued, claim.index());
         let stored = queued.max(world.cluster.nodeclaims[claim.index()].last_pod_event);
@@ -263,14 +265,14 @@ fn wakes(change: &Change, cluster: &Cluster) -> bool {
     match *change {
         Change::PodBound(_)
         | Change::PodGone(_)
-        | Change::NodeCreated(_)
         | Change::NodeGone(_)
         | Change::NodeClaimLaunched(_)
         | Change::NodeClaimInitialized(_)
         | Change::NodeClaimGone(_)
         | Change::NodePoolSpec(_) => true,
+        // Karpenter knows a node of its own since the launch; what it marks or takes the mark off wakes nobody.
+        Change::NodeCreated(node) => cluster.nodes[node.index()].nodeclaim.is_none(),
         Change::NodeClaimDeleting(claim) => cluster.nodeclaims[claim.index()].marked.is_none(),
-        Change::NodeClaimMarked(claim) => cluster.nodeclaims[claim.index()].marked.is_none(),
         _ => false,
     }
 }

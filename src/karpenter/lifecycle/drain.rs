@@ -62,8 +62,14 @@ impl DrainPod {
     /// Whether the drain waits for it (`IsWaitingEviction`).
     #[must_use]
     pub fn is_waiting(&self, now: Time) -> bool {
+        !self.terminal && self.is_drainable(now)
+    }
+
+    /// Whether a drain can take it (`IsDrainable`): a pod that should have ended more than a minute ago is left alone.
+    #[must_use]
+    pub fn is_drainable(&self, now: Time) -> bool {
         let stuck = self.deletion_timestamp.is_some_and(|at| now.since(at) > STUCK);
-        !self.terminal && !self.tolerates_disrupted && !stuck
+        !self.tolerates_disrupted && !stuck
     }
 
     /// Whether it may be evicted (`IsEvictable`).

@@ -10,9 +10,9 @@ use crate::api::pod::{Taint, TaintEffect};
 use crate::cluster::node::Node;
 use crate::cluster::node_class::{Found, NodeClassVersion};
 use crate::cluster::nodeclaim::NodeClaim;
-use crate::cluster::pod::Owner;
+use crate::cluster::pod::{EndReason, Owner, Phase};
 use crate::cluster::world::NoQueues;
-use crate::cluster::{DaemonSetId, NodeClassId, ShapeId};
+use crate::cluster::{DaemonSetId, NodeClassId, PodId, ShapeId};
 use crate::karpenter::small_cluster;
 use crate::scenario::Scenario;
 
@@ -261,6 +261,20 @@ fn a_pool_that_shrinks_loses_first_what_disrupts_least() {
         assert_eq!(bench.going(), gone, "{left} are left");
         assert_eq!(bench.cluster.nodeclaims[next.index()].end, Some("ScaledDown"));
     }
+}
+
+/// `getDeprovisioningCandidates`: a node is empty without pods but those of DaemonSets, whatever state others are in.
+#[test]
+fn a_pod_that_has_ended_keeps_its_node_from_going_as_an_empty_one() {
+    let mut bench = Bench::new("replicas = 2,");
+    let ended = bench.node(&[(Owner::None, ShapeId(0))]);
+    bench.cluster.finish_pod(Time::ZERO, PodId(0), Phase::Succeeded, EndReason::ScaledDown);
+    let empty = bench.node(&[]);
+    bench.settle();
+    bench.spec().replicas = Some(1);
+    bench.announce(Change::NodePoolSpec(NodePoolId(0)));
+    assert_eq!(bench.going(), [empty]);
+    assert_ne!(ended, empty);
 }
 
 #[test]

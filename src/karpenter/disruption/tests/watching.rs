@@ -108,6 +108,18 @@ fn pod_events_are_written_one_after_another() {
     assert!(bench.is_consolidatable(second));
 }
 
+/// `podevents/controller.go: Reconcile` returns at once for pods of DaemonSets.
+#[test]
+fn events_of_daemon_set_pods_keep_no_other_waiting() {
+    let mut bench = Bench::new(QUIET);
+    bench.scenario.latencies.pod_event_write = Distribution::Constant(Duration::from_secs(2));
+    let (first, second) = (bench.node(SMALL), bench.node(SMALL));
+    bench.pod_of(Owner::DaemonSet(crate::cluster::DaemonSetId(0)), 1, first);
+    bench.pod(1, second);
+    bench.run(30.0);
+    assert!(bench.is_consolidatable(second), "written at 0 s");
+}
+
 #[test]
 fn nodes_drift_with_their_node_class_at_once_and_with_the_rest_within_five_minutes() {
     let mut bench = Bench::new(NOTHING);
@@ -195,6 +207,11 @@ fn nodes_and_pods_that_come_or_go_and_new_pools_wake_the_methods() {
     assert!(wakes(|bench, _| {
         bench.cluster.create_node(Node::new("alien".to_owned(), bench.now));
     }));
+    assert!(!wakes(|bench, _| {
+        let own = Node { nodeclaim: Some(NodeClaimId(0)), ..Node::new("own".to_owned(), bench.now) };
+        bench.cluster.create_node(own);
+    }));
+    assert!(!wakes(|bench, _| bench.cluster.announce(Change::NodeClaimMarked(NodeClaimId(0)))));
     assert!(wakes(|bench, _| bench.cluster.announce(Change::NodePoolSpec(NodePoolId(0)))));
 }
 

@@ -148,8 +148,8 @@ fn taint(id: NodeId, world: &mut World<'_>) {
 fn volumes_attached(id: NodeId, world: &World<'_>) -> bool {
     let attached = world.cluster.attached.range((id, PodId(0))..=(id, PodId(u32::MAX)));
     let mut drainable = attached.filter(|(_, pod)| {
-        let stays = world.cluster.shape_of(*pod).spec.tolerates(&taints::disrupted());
-        !stays || !world.cluster.pods[pod.index()].exists()
+        // A pod that is gone holds back no volume any more.
+        !world.cluster.pods[pod.index()].exists() || drain_pod(*pod, world).is_drainable(world.now)
     });
     drainable.next().is_some()
 }
