@@ -73,3 +73,105 @@ fn written(key: &str, requirement: &Requirement) -> Vec<NodeRequirement> {
     };
     vec![one(operator, requirement.values().map(str::to_owned).collect())]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::api::pod::{Taint, TaintEffect};
+    use crate::api::scalar::GoDuration;
+    use crate::cluster::catalogue::{CapacityType, Offering, Reservation, ReservationId, ReservationKind, TypeId};
+    use crate::engine::Streams;
+    use crate::karpenter::scheduling::requirements::Requirements;
+    use crate::karpenter::small_cluster;
+    use crate::time::Duration;
+    use crate::units::Resources;
+
+    const NOW: Time = Time::from_micros(5_000_000);
+
+    /// The small cluster with a second zone, and `large` sold from a reservation too.
+    fn cluster() -> Cluster {
+        let mut cluster = small_cluster::cluster(Streams::new(1, 0), "", &[]);
+        let catalogue = Arc::make_mut(&mut cluster.catalogues[0]);
+        catalogue.zones.push("z2".to_owned());
+        let kept = Reservation { id: "cr-a".to_owned(), kind: ReservationKind::Default, left: 1 };
+        catalogue.reservations.push(kept);
+        let on_demand = catalogue.types[0].offerings[0];
+        let reservation = Some(ReservationId(0));
+        catalogue.types[0].offerings.push(Offering { capacity_type: CapacityType::Reserved, reservation, ..on_demand });
+        cluster
+    }
+
+    fn created(cluster: &Cluster, requirements: Requirements) -> NodeClaim {
+        let plan = NewClaim {
+            pool: 0,
+            requirements: Arc::new(requirements),
+            options: vec![TypeId(0), TypeId(1)],
+            requests: Resources::ZERO,
+            pods: Vec::new(),
+            min_values_relaxed: false,
+        };
+        node_claim(cluster, NodePoolId(0), &plan, NOW, &mut Streams::new(1, 0).open("names", 0))
+    }
+
+    #[test]
+    fn a_nodeclaim_carries_what_the_template_of_its_pool_says_of_its_nodes() {
+        let mut cluster = cluster();
+        let taint = |key: &str| Taint { key: key.to_owned(), value: String::new(), effect: TaintEffect::NoSchedule };
+        let template = &mut Arc::make_mut(&mut cluster.nodepools[0].object).spec.template;
+        template.spec.taints = vec![taint("team")];
+        template.spec.startup_taints = vec![taint("booting")];
+        template.spec.expire_after.0 = Some(Duration::from_hours(3));
+        template.spec.termination_grace_period = Some(GoDuration(Duration::from_mins(5)));
+        template.metadata.annotations.insert("note".to_owned(), "a".to_owned());
+        let claim = created(&cluster, Requirements::new());
+        assert_eq!((claim.taints, claim.startup_taints), (vec![taint("team")], vec![taint("booting")]));
+        assert_eq!(claim.expire_after, Some(Duration::from_hours(3)));
+        assert_eq!(claim.termination_grace_period, Some(Duration::from_mins(5)));
+        assert_eq!(claim.annotations, [("note".to_owned(), "a".to_owned())].into());
+        assert_eq!((claim.created, claim.pool, claim.pool_generation), (NOW, NodePoolId(0), 1));
+    }
+
+    #[test]
+    fn a_nodeclaim_asks_for_what_its_plan_allows() {
+        let cluster = cluster();
+        let any = created(&cluster, Requirements::new());
+        assert_eq!((any.zones, any.reservations), (vec![ZoneId(0), ZoneId(1)], Vec::new()));
+        assert_eq!(any.capacity_types, [CapacityType::Reserved, CapacityType::OnDemand], "spot is not sold");
+        assert!(!any.has_min_values);
+
+        let mut requirements = Requirements::new();
+        requirements.add(labels::ZONE, Requirement::is("z1"));
+        requirements.add(labels::CAPACITY_TYPE, Requirement::is("reserved"));
+        requirements.add(labels::RESERVATION_ID, Requirement::is("cr-a"));
+        requirements.add(labels::INSTANCE_TYPE, Requirement::exists().with_min_values(Some(2)));
+        let held = created(&cluster, requirements);
+        assert_eq!((held.zones, held.reservations), (vec![ZoneId(0)], vec![ReservationId(0)]));
+        assert_eq!((held.capacity_types, held.has_min_values), (vec![CapacityType::Reserved], true));
+    }
+
+    #[test]
+    fn requirements_are_written_as_the_api_has_them() {
+        let cluster = cluster();
+        let of = |operator, values: &[&str]| NodeRequirement {
+            key: "size".to_owned(),
+            operator,
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+            min_values: None,
+        };
+        let written = |list: &[NodeRequirement]| created(&cluster, Requirements::of_list(list)).requirements;
+        for same in [
+            of(NodeOperator::In, &["1", "2"]),
+            of(NodeOperator::NotIn, &["1"]),
+            of(NodeOperator::Exists, &[]),
+            of(NodeOperator::DoesNotExist, &[]),
+            of(NodeOperator::Gte, &["3"]),
+            of(NodeOperator::Lte, &["9"]),
+        ] {
+            assert_eq!(written(std::slice::from_ref(&same)), [same]);
+        }
+        let between = [of(NodeOperator::Gt, &["2"]), of(NodeOperator::Lt, &["10"])];
+        assert_eq!(written(&between), [of(NodeOperator::Gte, &["3"]), of(NodeOperator::Lte, &["9"])]);
+    }
+}
