@@ -246,17 +246,14 @@ pub fn sort_drifted(candidates: &mut [Candidate], observed: &Observed<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::karpenter::ConsolidationPolicy;
-    use crate::karpenter::disruption::model::{DoNotDisrupt, NodeView, PdbState, PodView, PoolView, Rules};
+    use crate::karpenter::disruption::model::{DoNotDisrupt, PdbState, PodView, PoolView, Rules};
     use crate::karpenter::small_cluster;
     use crate::time::Duration;
 
     const NOW: Time = Time::from_micros(60_000_000);
 
-    /// What is said of a node as `change` leaves it; nothing of a candidate.
-    fn told(class: Class, change: impl FnOnce(&mut NodeView)) -> String {
-        let catalogue = small_cluster::catalogue();
-        let pool = PoolView {
+    fn pool() -> PoolView {
+        PoolView {
             name: "workers".to_owned(),
             policy: ConsolidationPolicy::WhenEmpty,
             consolidate_after: None,
@@ -264,11 +261,16 @@ mod tests {
             replicas: None,
             expire_after: None,
             tracked_cost: None,
-        };
+        }
+    }
+
+    /// What is said of a node as `change` leaves it; nothing of a candidate.
+    fn told(class: Class, change: impl FnOnce(&mut NodeView)) -> String {
+        let catalogue = small_cluster::catalogue();
         let mut node = NodeView { pods: vec![PodView::default()], ..NodeView::new(0, "n", PoolIndex(0)) };
         change(&mut node);
         let rules = Rules::of_minor(14, false);
-        let observed = Observed { catalogue: &catalogue, pools: vec![pool], nodes: vec![node], rules };
+        let observed = Observed { catalogue: &catalogue, pools: vec![pool()], nodes: vec![node], rules };
         candidate(&observed, NodeIndex(0), class, NOW).map_or_else(|rejection| rejection.to_string(), |_| String::new())
     }
 
@@ -311,5 +313,31 @@ mod tests {
                 assert_eq!(told(class, with_deadline), if class == Class::Eventual { "" } else { text });
             }
         }
+    }
+
+    /// Without its labels upstream cannot tell what a node costs (`consolidation.go: ShouldDisrupt`).
+    #[test]
+    fn consolidation_leaves_nodes_whose_type_zone_or_capacity_type_is_unknown() {
+        let catalogue = small_cluster::catalogue();
+        let accepted = |change: fn(&mut NodeView)| {
+            let mut node = NodeView {
+                instance_type: Some(TypeId(0)),
+                zone: Some(ZoneId(0)),
+                capacity_type: Some(CapacityType::OnDemand),
+                consolidatable: true,
+                pods: vec![PodView::default()],
+                ..NodeView::new(0, "n", PoolIndex(0))
+            };
+            change(&mut node);
+            let policy = ConsolidationPolicy::WhenEmptyOrUnderutilized;
+            let pools = vec![PoolView { policy, consolidate_after: Some(Duration::ZERO), ..pool() }];
+            let observed =
+                Observed { catalogue: &catalogue, pools, nodes: vec![node], rules: Rules::of_minor(14, false) };
+            candidates(&observed, Method::SingleNodeConsolidation, NOW).len() == 1
+        };
+        assert!(accepted(|_| {}));
+        assert!(!accepted(|node| node.instance_type = None));
+        assert!(!accepted(|node| node.zone = None));
+        assert!(!accepted(|node| node.capacity_type = None));
     }
 }

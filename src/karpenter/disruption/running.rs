@@ -204,16 +204,26 @@ mod tests {
 
     #[test]
     fn a_taint_is_taken_off_unless_a_command_or_a_deletion_holds_the_node() {
-        let (mut cluster, claims, commands) = started(4);
+        let (mut cluster, claims, commands) = started(5);
         for claim in &claims[2..] {
             set_taint(&mut cluster, *claim, true);
         }
         cluster.delete_nodeclaim(NOW, claims[3], "Manual");
+        let node = cluster.nodeclaims[claims[4].index()].node.expect("a node");
+        cluster.delete_node(NOW, node);
         commands.heal(&mut cluster);
         let tainted = claims.iter().map(|claim| {
             let node = cluster.nodeclaims[claim.index()].node.expect("a node");
             cluster.nodes[node.index()].has_taint(taints::DISRUPTED)
         });
-        assert_eq!(tainted.collect::<Vec<_>>(), [true, false, false, true]);
+        assert_eq!(tainted.collect::<Vec<_>>(), [true, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_restart_forgets_the_commands() {
+        let (_, claims, mut commands) = started(2);
+        assert_eq!([0, 1].map(|claim: usize| commands.has(claims[claim])), [true, false]);
+        commands.clear();
+        assert!(!commands.has(claims[0]));
     }
 }

@@ -295,6 +295,11 @@ mod tests {
             [("alien", None), ("first", Some(0)), ("second", second)].map(|(name, pool)| (name.to_owned(), pool)).into()
         };
         assert_eq!(pools(&cluster), wanted(Some(1)));
+        cluster.create_nodeclaim(NodeClaim::new("unlaunched".to_owned(), NodePoolId(1), Time::ZERO));
+        let costs = look(&cluster, 1, |snapshot| {
+            snapshot.observed.pools.iter().map(|pool| pool.tracked_cost).collect::<Vec<_>>()
+        });
+        assert_eq!(costs, [Some(4000.0), Some(4000.0)], "a large node each; what is not launched costs nothing");
         cluster.nodepools[1].deleted = true;
         assert_eq!(pools(&cluster), wanted(None));
     }
@@ -334,5 +339,21 @@ mod tests {
         }
         assert_eq!(orders.len(), 6, "{orders:?}");
         assert!(orders.values().all(|count| (150..250).contains(count)), "{orders:?}");
+    }
+
+    #[test]
+    fn the_annotation_holds_a_node_if_it_says_true() {
+        let mut cluster = cluster();
+        for (name, value) in [("held", "true"), ("timed", "10m"), ("free", "false")] {
+            add_node(&mut cluster, name, Some(0));
+            let node = cluster.nodes.last_mut().expect("a node");
+            node.annotations.insert(DO_NOT_DISRUPT.to_owned(), value.to_owned());
+        }
+        add_node(&mut cluster, "plain", Some(0));
+        let held = look(&cluster, 1, |snapshot| {
+            let held = snapshot.observed.nodes.iter().filter(|node| node.do_not_disrupt);
+            held.map(|node| node.name.clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(held, ["held"]);
     }
 }

@@ -86,7 +86,7 @@ mod tests {
     use crate::karpenter::scheduling::requirements::Requirements;
     use crate::karpenter::small_cluster;
     use crate::time::Duration;
-    use crate::units::Resources;
+    use crate::units::{Resource, Resources};
 
     const NOW: Time = Time::from_micros(5_000_000);
 
@@ -104,21 +104,26 @@ mod tests {
     }
 
     fn created(cluster: &Cluster, requirements: Requirements) -> NodeClaim {
+        created_as(cluster, requirements, &mut Streams::new(1, 0).open("names", 0))
+    }
+
+    fn created_as(cluster: &Cluster, requirements: Requirements, names: &mut Stream) -> NodeClaim {
         let plan = NewClaim {
             pool: 0,
             requirements: Arc::new(requirements),
             options: vec![TypeId(0), TypeId(1)],
-            requests: Resources::ZERO,
+            requests: Resources::ZERO.with(Resource::Pods, 3),
             pods: Vec::new(),
             min_values_relaxed: false,
         };
-        node_claim(cluster, NodePoolId(0), &plan, NOW, &mut Streams::new(1, 0).open("names", 0))
+        node_claim(cluster, NodePoolId(0), &plan, NOW, names)
     }
 
     #[test]
     fn a_nodeclaim_carries_what_the_template_of_its_pool_says_of_its_nodes() {
         let mut cluster = cluster();
         let taint = |key: &str| Taint { key: key.to_owned(), value: String::new(), effect: TaintEffect::NoSchedule };
+        cluster.nodepools[0].generation = 7;
         let template = &mut Arc::make_mut(&mut cluster.nodepools[0].object).spec.template;
         template.spec.taints = vec![taint("team")];
         template.spec.startup_taints = vec![taint("booting")];
@@ -130,7 +135,8 @@ mod tests {
         assert_eq!(claim.expire_after, Some(Duration::from_hours(3)));
         assert_eq!(claim.termination_grace_period, Some(Duration::from_mins(5)));
         assert_eq!(claim.annotations, [("note".to_owned(), "a".to_owned())].into());
-        assert_eq!((claim.created, claim.pool, claim.pool_generation), (NOW, NodePoolId(0), 1));
+        assert_eq!((claim.created, claim.pool, claim.pool_generation), (NOW, NodePoolId(0), 7));
+        assert_eq!(claim.labels.get(labels::NODE_POOL).map(String::as_str), Some("workers"));
     }
 
     #[test]
@@ -140,6 +146,7 @@ mod tests {
         assert_eq!((any.zones, any.reservations), (vec![ZoneId(0), ZoneId(1)], Vec::new()));
         assert_eq!(any.capacity_types, [CapacityType::Reserved, CapacityType::OnDemand], "spot is not sold");
         assert!(!any.has_min_values);
+        assert_eq!((any.requests.pods(), any.options), (3, vec![TypeId(0), TypeId(1)]));
 
         let mut requirements = Requirements::new();
         requirements.add(labels::ZONE, Requirement::is("z1"));
@@ -173,5 +180,15 @@ mod tests {
         }
         let between = [of(NodeOperator::Gt, &["2"]), of(NodeOperator::Lt, &["10"])];
         assert_eq!(written(&between), [of(NodeOperator::Gte, &["3"]), of(NodeOperator::Lte, &["9"])]);
+    }
+
+    #[test]
+    fn nodeclaims_are_named_after_their_pool_and_each_in_its_own_way() {
+        let (cluster, mut names) = (cluster(), Streams::new(1, 0).open("names", 0));
+        let named = [(); 2].map(|()| created_as(&cluster, Requirements::new(), &mut names).name);
+        assert_ne!(named[0], named[1]);
+        for name in named {
+            assert_eq!(name.strip_prefix("workers-").map(str::len), Some(5), "{name}");
+        }
     }
 }

@@ -160,12 +160,15 @@ mod tests {
     #[test]
     fn a_label_within_bounds_gets_any_integer_between_them() {
         let bound = |operator, value: &str| Requirement::new(operator, &[value.to_owned()], None);
-        let mut requirements = Requirements::new();
-        requirements.add("size", bound(NodeOperator::Gt, "1").intersection(&bound(NodeOperator::Lt, "4")));
         let mut stream = Streams::new(1, 0).open("labels", 0);
-        let drawn: BTreeSet<String> =
-            (0..100).map(|_| resolve_labels(&requirements, &mut stream)["size"].clone()).collect();
-        assert_eq!(drawn.into_iter().collect::<Vec<_>>(), ["2", "3"]);
+        let mut drawn = |above: &str, below: &str| -> Vec<String> {
+            let mut requirements = Requirements::new();
+            requirements.add("size", bound(NodeOperator::Gt, above).intersection(&bound(NodeOperator::Lt, below)));
+            let all = (0..100).map(|_| resolve_labels(&requirements, &mut stream)["size"].clone());
+            all.collect::<BTreeSet<String>>().into_iter().collect()
+        };
+        assert_eq!(drawn("1", "4"), ["2", "3"]);
+        assert_eq!(drawn("4", "9"), ["5", "6", "7", "8"]);
     }
 
     #[test]

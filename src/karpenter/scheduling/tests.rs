@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Input, Knowledge, Options, Pod, Pool, Results, Shape, solve, solve_knowing};
+use super::{Input, Knowledge, Options, Pod, Pool, Results, Shape, labels, solve, solve_knowing};
 use crate::api::karpenter::NodePoolSpec;
 use crate::api::meta::Labels;
 use crate::api::pod::PodSpec;
-use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ZoneId};
+use crate::cluster::catalogue::{
+    CapacityType, Catalogue, InstanceType, Offering, Reservation, ReservationId, ReservationKind, ZoneId,
+};
 use crate::engine::Streams;
 use crate::karpenter::small_cluster::parse;
 use crate::time::Time;
@@ -15,7 +17,7 @@ use crate::units::{Cpu, Memory, Resource, Resources};
 /// A question about one pool and pods that wait.
 #[derive(Clone)]
 struct Question {
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     name: &'static str,
     spec: NodePoolSpec,
     daemons: Vec<PodSpec>,
@@ -28,11 +30,11 @@ impl Question {
     /// A pool that may be anything, of `large` and `small` in three zones, and pods without a place.
     fn new(pods: Vec<(Labels, PodSpec)>) -> Self {
         Question {
-            catalogue: Catalogue {
+            catalogue: Arc::new(Catalogue {
                 zones: ["a", "b", "c"].map(str::to_owned).to_vec(),
                 types: vec![instance_type("large", 4000, "amd64"), instance_type("small", 2000, "amd64")],
                 ..Catalogue::default()
-            },
+            }),
             name: "workers",
             spec: parse("template = { spec = { requirements = [] } }"),
             daemons: Vec::new(),
@@ -41,13 +43,17 @@ impl Question {
         }
     }
 
+    fn catalogue(&mut self) -> &mut Catalogue {
+        Arc::make_mut(&mut self.catalogue)
+    }
+
     fn ask<R>(&self, answer: impl FnOnce(&Input<'_>) -> R) -> R {
         let shape = |pod| {
             let (labels, spec): &(Labels, PodSpec) = pod;
             Shape { labels, spec, volumes: 0, volume_topology: Vec::new() }
         };
         answer(&Input {
-            catalogues: vec![Arc::new(self.catalogue.clone())],
+            catalogues: vec![Arc::clone(&self.catalogue)],
             pools: vec![Pool { name: self.name, spec: &self.spec, catalogue: Some(0) }],
             daemon_sets: self.daemons.iter().collect(),
             shapes: self.pods.iter().map(shape).collect(),
@@ -107,20 +113,18 @@ fn what_former_questions_leave_changes_no_answer() {
     question.options.max_instance_types = 1;
     ask(&question, "fewer types");
     question.options.max_instance_types = 9;
-    question.catalogue.types[1].offerings.iter_mut().for_each(|offering| offering.price = 9000.0);
+    question.catalogue().types[1].offerings.iter_mut().for_each(|offering| offering.price = 9000.0);
     ask(&question, "a price");
-    question.catalogue.types[0].offerings[0].available = false;
-    question.catalogue.types[0].offerings[1].available = false;
-    question.catalogue.types[0].offerings[2].available = false;
+    question.catalogue().types[0].offerings.iter_mut().for_each(|offering| offering.available = false);
     ask(&question, "nothing of a type is left");
-    question.catalogue.types.push(instance_type("tiny", 1500, "amd64"));
+    question.catalogue().types.push(instance_type("tiny", 1500, "amd64"));
     ask(&question, "one more type");
-    question.catalogue.types[2].labels = instance_type("tiny", 1500, "arm64").labels;
+    question.catalogue().types[2].labels = instance_type("tiny", 1500, "arm64").labels;
     ask(&question, "a label of a type");
-    question.catalogue.types.truncate(2);
-    question.catalogue.types[1].offerings.remove(0);
+    question.catalogue().types.truncate(2);
+    question.catalogue().types[1].offerings.remove(0);
     ask(&question, "a zone in which nothing is sold any more");
-    question.catalogue.zones = ["x", "y", "z"].map(str::to_owned).to_vec();
+    question.catalogue().zones = ["x", "y", "z"].map(str::to_owned).to_vec();
     ask(&question, "names of zones");
     question.spec.template.metadata.labels.insert("team".to_owned(), "a".to_owned());
     ask(&question, "a label of the pool");
@@ -143,10 +147,30 @@ fn pods_choose_among_equal_zones_each_for_itself() {
     let is_spread = |seed: &u64| {
         let results = question.ask(|input| solve(input, &mut Streams::new(*seed, 0).open("ties", 0)));
         assert_eq!(results.claims.len(), 8);
-        let zones = results.claims.iter().map(|claim| claim.requirements.get("topology.kubernetes.io/zone").cloned());
+        let zones = results.claims.iter().map(|claim| claim.requirements.get(labels::ZONE).cloned());
         let mut zones: Vec<_> = zones.map(|zone| zone.expect("a zone")).collect();
         zones.dedup();
         zones.len() > 1
     };
     assert!((1..=20).filter(is_spread).count() > 15, "with three zones all eight are together once in hundreds");
+}
+
+/// As disruption asks (`ReservedOfferingModeFallback`).
+#[test]
+fn a_claim_that_may_do_without_does_so_when_reserved_capacity_is_taken() {
+    let plain: PodSpec = parse("containers = [{ resources = { requests = { cpu = '3' } } }]");
+    let mut question = Question::new(vec![(Labels::new(), plain.clone()), (Labels::new(), plain)]);
+    question.options.reserved_strict = false;
+    let catalogue = question.catalogue();
+    catalogue.reservations.push(Reservation { id: "cr-a".to_owned(), kind: ReservationKind::Default, left: 1 });
+    let (capacity_type, reservation) = (CapacityType::Reserved, Some(ReservationId(0)));
+    let on_demand = catalogue.types[0].offerings[0];
+    catalogue.types[0].offerings.push(Offering { capacity_type, reservation, ..on_demand });
+    let results = question.ask(|input| solve(input, &mut Streams::new(1, 0).open("ties", 0)));
+    let reserved = results.claims.iter().map(|claim| {
+        let allowed = |value| claim.requirements.get(labels::CAPACITY_TYPE).is_none_or(|known| known.has(value));
+        (allowed("reserved"), allowed("on-demand"))
+    });
+    assert_eq!(reserved.collect::<Vec<_>>(), [(true, false), (true, true)]);
+    assert!(results.errors.is_empty());
 }

@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// How often the first of the least loaded zones is taken, of 20,000 passes.
+    /// How often the first of the least loaded zones is taken, of 5,000 passes.
     fn share_of_the_first(zones: &[(&str, u32)]) -> f64 {
         let mut names = Names::default();
         let group = Group {
@@ -220,8 +220,8 @@ mod tests {
         };
         let first = names.find(zones[0].0).expect("a zone");
         let place = |seed| Place { seed, attempt: 1, candidate: 2 };
-        let taken = (0..20_000).filter(|seed| group.next_spread(true, None, None, &names, place(*seed)) == [first]);
-        taken.count() as f64 / 20_000.0
+        let taken = (0..5000).filter(|seed| group.next_spread(true, None, None, &names, place(*seed)) == [first]);
+        taken.count() as f64 / 5000.0
     }
 
     /// Eight members fill the eight slots: an iteration comes to the second first only if it begins there.
@@ -229,7 +229,7 @@ mod tests {
     fn of_two_equal_zones_beside_six_fuller_ones_the_first_is_taken_in_seven_of_eight_draws() {
         let zones = [("a", 1), ("b", 1), ("c", 2), ("d", 2), ("e", 2), ("f", 2), ("g", 2), ("h", 2)];
         let share = share_of_the_first(&zones);
-        assert!((share - 0.875).abs() < 0.01, "{share}");
+        assert!((share - 0.875).abs() < 0.02, "{share}");
     }
 
     /// Larger maps are gone over evenly.
@@ -240,7 +240,7 @@ mod tests {
             let mut zones = names.map(|name| (name, 1));
             zones.swap(0, first);
             let share = share_of_the_first(&zones);
-            assert!((share - 1.0 / 9.0).abs() < 0.01, "{}: {share}", names[first]);
+            assert!((share - 1.0 / 9.0).abs() < 0.02, "{}: {share}", names[first]);
         }
     }
 }
