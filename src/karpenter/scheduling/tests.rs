@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Input, Knowledge, Options, Pod, Pool, Results, Shape, labels, solve, solve_knowing};
+use super::{Input, Knowledge, MinValuesPolicy, Options, Pod, Pool, Results, Shape, labels, solve, solve_knowing};
 use crate::api::karpenter::NodePoolSpec;
 use crate::api::meta::Labels;
 use crate::api::pod::PodSpec;
@@ -14,12 +14,14 @@ use crate::karpenter::small_cluster::parse;
 use crate::time::Time;
 use crate::units::{Cpu, Memory, Resource, Resources};
 
-/// A question about one pool and pods that wait.
+/// A question about pools and pods that wait.
 #[derive(Clone)]
 struct Question {
     catalogue: Arc<Catalogue>,
-    name: &'static str,
-    spec: NodePoolSpec,
+    /// What another node class offers.
+    other: Arc<Catalogue>,
+    /// Names, specs and the number of the catalogue.
+    pools: Vec<(&'static str, NodePoolSpec, usize)>,
     daemons: Vec<PodSpec>,
     /// Labels and spec of the pods.
     pods: Vec<(Labels, PodSpec)>,
@@ -35,8 +37,12 @@ impl Question {
                 types: vec![instance_type("large", 4000, "amd64"), instance_type("small", 2000, "amd64")],
                 ..Catalogue::default()
             }),
-            name: "workers",
-            spec: parse("template = { spec = { requirements = [] } }"),
+            other: Arc::new(Catalogue {
+                zones: ["a", "b", "c"].map(str::to_owned).to_vec(),
+                types: vec![instance_type("other", 8000, "amd64")],
+                ..Catalogue::default()
+            }),
+            pools: vec![("workers", any_node(), 0)],
             daemons: Vec::new(),
             pods,
             options: Options::default(),
@@ -52,9 +58,10 @@ impl Question {
             let (labels, spec): &(Labels, PodSpec) = pod;
             Shape { labels, spec, volumes: 0, volume_topology: Vec::new() }
         };
+        let pools = self.pools.iter().map(|(name, spec, number)| Pool { name, spec, catalogue: Some(*number) });
         answer(&Input {
-            catalogues: vec![Arc::clone(&self.catalogue)],
-            pools: vec![Pool { name: self.name, spec: &self.spec, catalogue: Some(0) }],
+            catalogues: vec![Arc::clone(&self.catalogue), Arc::clone(&self.other)],
+            pools: pools.collect(),
             daemon_sets: self.daemons.iter().collect(),
             shapes: self.pods.iter().map(shape).collect(),
             pods: (0..self.pods.len())
@@ -64,6 +71,10 @@ impl Question {
             ..Input::default()
         })
     }
+}
+
+fn any_node() -> NodePoolSpec {
+    parse("template = { spec = { requirements = [] } }")
 }
 
 fn instance_type(name: &str, cpu: i64, arch: &str) -> InstanceType {
@@ -126,9 +137,9 @@ fn what_former_questions_leave_changes_no_answer() {
     ask(&question, "a zone in which nothing is sold any more");
     question.catalogue().zones = ["x", "y", "z"].map(str::to_owned).to_vec();
     ask(&question, "names of zones");
-    question.spec.template.metadata.labels.insert("team".to_owned(), "a".to_owned());
+    question.pools[0].1.template.metadata.labels.insert("team".to_owned(), "a".to_owned());
     ask(&question, "a label of the pool");
-    question.name = "others";
+    question.pools[0].0 = "others";
     ask(&question, "the name of the pool");
     let daemon = |cpu| parse(&format!("containers = [{{ resources = {{ requests = {{ cpu = '{cpu}' }} }} }}]"));
     question.daemons.push(daemon("100m"));
@@ -137,6 +148,18 @@ fn what_former_questions_leave_changes_no_answer() {
     ask(&question, "what a DaemonSet requests");
     question.daemons.clear();
     ask(&question, "no DaemonSet any more");
+    question.pools[0].2 = 1;
+    ask(&question, "another node class");
+    question.pools.push(("preferred", NodePoolSpec { weight: Some(10), ..any_node() }, 1));
+    ask(&question, "a second pool");
+    question.pools[1].1 = parse(
+        "weight = 10
+         template = { spec = { requirements = [
+             { key = 'node.kubernetes.io/instance-type', operator = 'Exists', minValues = 2 }] } }",
+    );
+    ask(&question, "more flexibility than there is");
+    question.options.min_values = MinValuesPolicy::BestEffort;
+    ask(&question, "flexibility as far as there is some");
 }
 
 /// Eight pods that share nothing choose among equal zones: not all of them take the same.
@@ -155,22 +178,42 @@ fn pods_choose_among_equal_zones_each_for_itself() {
     assert!((1..=20).filter(is_spread).count() > 15, "with three zones all eight are together once in hundreds");
 }
 
+/// A question about pods that each fill a large node, which is sold from reservations too that have so many instances left.
+fn reserved(pods: usize, left: &[u32]) -> Question {
+    let plain: PodSpec = parse("containers = [{ resources = { requests = { cpu = '3' } } }]");
+    let mut question = Question::new(vec![(Labels::new(), plain); pods]);
+    let catalogue = question.catalogue();
+    for left in left {
+        let reservation = Some(ReservationId(catalogue.reservations.len() as u16));
+        let id = format!("cr-{}", catalogue.reservations.len());
+        catalogue.reservations.push(Reservation { id, kind: ReservationKind::Default, left: *left });
+        let on_demand = catalogue.types[0].offerings[0];
+        let capacity_type = CapacityType::Reserved;
+        catalogue.types[0].offerings.push(Offering { capacity_type, reservation, ..on_demand });
+    }
+    question
+}
+
 /// As disruption asks (`ReservedOfferingModeFallback`).
 #[test]
 fn a_claim_that_may_do_without_does_so_when_reserved_capacity_is_taken() {
-    let plain: PodSpec = parse("containers = [{ resources = { requests = { cpu = '3' } } }]");
-    let mut question = Question::new(vec![(Labels::new(), plain.clone()), (Labels::new(), plain)]);
+    let mut question = reserved(2, &[1]);
     question.options.reserved_strict = false;
-    let catalogue = question.catalogue();
-    catalogue.reservations.push(Reservation { id: "cr-a".to_owned(), kind: ReservationKind::Default, left: 1 });
-    let (capacity_type, reservation) = (CapacityType::Reserved, Some(ReservationId(0)));
-    let on_demand = catalogue.types[0].offerings[0];
-    catalogue.types[0].offerings.push(Offering { capacity_type, reservation, ..on_demand });
     let results = question.ask(|input| solve(input, &mut Streams::new(1, 0).open("ties", 0)));
-    let reserved = results.claims.iter().map(|claim| {
+    let allowed = results.claims.iter().map(|claim| {
         let allowed = |value| claim.requirements.get(labels::CAPACITY_TYPE).is_none_or(|known| known.has(value));
         (allowed("reserved"), allowed("on-demand"))
     });
-    assert_eq!(reserved.collect::<Vec<_>>(), [(true, false), (true, true)]);
+    assert_eq!(allowed.collect::<Vec<_>>(), [(true, false), (true, true)]);
     assert!(results.errors.is_empty());
+}
+
+#[test]
+fn each_claim_names_the_reservations_that_it_holds() {
+    let results = reserved(2, &[2, 1]).ask(|input| solve(input, &mut Streams::new(1, 0).open("ties", 0)));
+    let named = results.claims.iter().map(|claim| {
+        let held = claim.requirements.get(labels::RESERVATION_ID).expect("reservations");
+        held.values().map(str::to_owned).collect::<Vec<_>>()
+    });
+    assert_eq!(named.collect::<Vec<_>>(), [vec!["cr-0", "cr-1"], vec!["cr-0"]]);
 }
