@@ -25,6 +25,8 @@ mod results;
 mod shape;
 mod solver;
 mod template;
+#[cfg(test)]
+mod tests;
 pub mod tie;
 mod topology;
 mod topology_group;

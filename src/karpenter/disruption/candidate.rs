@@ -103,23 +103,6 @@ impl fmt::Display for Rejection {
     }
 }
 
-impl fmt::Display for MethodRejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            MethodRejection::PoolKind => "the NodePool is of the other kind (static or dynamic)",
-            MethodRejection::ConsolidationDisabled => "consolidateAfter is Never",
-            MethodRejection::BufferPods => "capacity buffer pods stand on it",
-            MethodRejection::NotEmpty => "it is not empty",
-            MethodRejection::Empty => "it is empty",
-            MethodRejection::UnknownInstanceType => "its instance type is unknown",
-            MethodRejection::MissingLabels => "its zone or capacity type is unknown",
-            MethodRejection::Policy => "consolidationPolicy is WhenEmpty",
-            MethodRejection::NotConsolidatable => "it is not Consolidatable",
-            MethodRejection::NotDrifted => "it is not Drifted",
-        })
-    }
-}
-
 impl Candidate {
     /// Whether nothing on it costs anything to evict (1.14), or nothing on it needs rescheduling (before).
     #[must_use]
@@ -258,4 +241,103 @@ fn by_lifetime(a: &Candidate, b: &Candidate) -> Ordering {
 pub fn sort_drifted(candidates: &mut [Candidate], observed: &Observed<'_>) {
     let empty_first = observed.rules.drift_of_empty == DriftOfEmpty::First;
     candidates.sort_by_key(|c| (empty_first && c.reschedulable_pods > 0, observed.node(c.node).drifted_at));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::karpenter::disruption::model::{DoNotDisrupt, PdbState, PodView, PoolView, Rules};
+    use crate::karpenter::small_cluster;
+    use crate::time::Duration;
+
+    const NOW: Time = Time::from_micros(60_000_000);
+
+    fn pool() -> PoolView {
+        PoolView {
+            name: "workers".to_owned(),
+            policy: ConsolidationPolicy::WhenEmpty,
+            consolidate_after: None,
+            budgets: Vec::new(),
+            replicas: None,
+            expire_after: None,
+            tracked_cost: None,
+        }
+    }
+
+    /// What is said of a node as `change` leaves it; nothing of a candidate.
+    fn told(class: Class, change: impl FnOnce(&mut NodeView)) -> String {
+        let catalogue = small_cluster::catalogue();
+        let mut node = NodeView { pods: vec![PodView::default()], ..NodeView::new(0, "n", PoolIndex(0)) };
+        change(&mut node);
+        let rules = Rules::of_minor(14, false);
+        let observed = Observed { catalogue: &catalogue, pools: vec![pool()], nodes: vec![node], rules };
+        candidate(&observed, NodeIndex(0), class, NOW).map_or_else(|rejection| rejection.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn the_first_check_that_fails_is_told() {
+        let graceful = |change: &dyn Fn(&mut NodeView)| told(Class::Graceful, change);
+        assert_eq!(graceful(&|_| {}), "");
+        let checks: [(&dyn Fn(&mut NodeView), &str); 8] = [
+            (&|node| node.in_command = true, "already part of a running disruption"),
+            (&|node| node.managed = false, "not managed by Karpenter"),
+            (&|node| node.registered = false, "Nodeclaim does not have an associated node"),
+            (&|node| node.initialized = false, "not initialized"),
+            (&|node| node.instance_terminating = true, "Node is deleting or marked for deletion"),
+            (&|node| node.nominated_until = Some(NOW + Duration::from_secs(1)), "Node is nominated for a pending pod"),
+            (&|node| node.do_not_disrupt = true, "the node is annotated karpenter.sh/do-not-disrupt"),
+            (&|node| node.pool = None, "its NodePool is unknown"),
+        ];
+        for (i, (_, text)) in checks.iter().enumerate() {
+            let this_and_all_after = |node: &mut NodeView| checks[i..].iter().for_each(|(change, _)| change(node));
+            assert_eq!(graceful(&this_and_all_after), *text);
+        }
+        assert_eq!(graceful(&|node| node.marked_for_deletion = true), "Node is deleting or marked for deletion");
+        assert_eq!(graceful(&|node| node.nominated_until = Some(NOW)), "", "the nomination has ended");
+    }
+
+    #[test]
+    fn pods_hold_a_node_unless_it_drifts_and_has_a_deadline() {
+        let annotated = |node: &mut NodeView| node.pods[0].do_not_disrupt = DoNotDisrupt::Always;
+        let guarded = |node: &mut NodeView| node.pods[0].pdb = PdbState::Several;
+        for (change, text) in [
+            (&annotated as &dyn Fn(&mut NodeView), "a pod is annotated karpenter.sh/do-not-disrupt"),
+            (&guarded, "a PodDisruptionBudget prevents pod evictions"),
+        ] {
+            for class in [Class::Graceful, Class::Eventual] {
+                assert_eq!(told(class, change), text);
+                let with_deadline = |node: &mut NodeView| {
+                    change(node);
+                    node.has_termination_grace_period = true;
+                };
+                assert_eq!(told(class, with_deadline), if class == Class::Eventual { "" } else { text });
+            }
+        }
+    }
+
+    /// Without its labels upstream cannot tell what a node costs (`consolidation.go: ShouldDisrupt`).
+    #[test]
+    fn consolidation_leaves_nodes_whose_type_zone_or_capacity_type_is_unknown() {
+        let catalogue = small_cluster::catalogue();
+        let accepted = |change: fn(&mut NodeView)| {
+            let mut node = NodeView {
+                instance_type: Some(TypeId(0)),
+                zone: Some(ZoneId(0)),
+                capacity_type: Some(CapacityType::OnDemand),
+                consolidatable: true,
+                pods: vec![PodView::default()],
+                ..NodeView::new(0, "n", PoolIndex(0))
+            };
+            change(&mut node);
+            let policy = ConsolidationPolicy::WhenEmptyOrUnderutilized;
+            let pools = vec![PoolView { policy, consolidate_after: Some(Duration::ZERO), ..pool() }];
+            let observed =
+                Observed { catalogue: &catalogue, pools, nodes: vec![node], rules: Rules::of_minor(14, false) };
+            candidates(&observed, Method::SingleNodeConsolidation, NOW).len() == 1
+        };
+        assert!(accepted(|_| {}));
+        assert!(!accepted(|node| node.instance_type = None));
+        assert!(!accepted(|node| node.zone = None));
+        assert!(!accepted(|node| node.capacity_type = None));
+    }
 }

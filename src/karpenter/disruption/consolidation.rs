@@ -82,7 +82,6 @@ fn spot_to_spot(
     }
     claim.order_by_price(observed.catalogue);
     claim.capacity_types = CapacitySet::only(CapacityType::Spot);
-    claim.keep_compatible(observed.catalogue);
     claim.keep_cheaper_than(price, observed.catalogue).map_err(Unconsolidatable::MinValues)?;
     if claim.types.is_empty() {
         return Err(Unconsolidatable::NoCheaperNode);

@@ -176,3 +176,105 @@ pub fn after_abandoning(method: Method) -> Option<Method> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::karpenter::ConsolidationPolicy;
+    use crate::cluster::catalogue::{CapacityType, Catalogue, TypeId, ZoneId};
+    use crate::karpenter::disruption::command::Simulation;
+    use crate::karpenter::disruption::model::{NodeIndex, NodeView, PodView, PoolView, Rules};
+    use crate::karpenter::small_cluster;
+
+    /// Finds no room for any pod, and takes its time.
+    struct NoRoom(Duration, usize);
+
+    impl Simulator for NoRoom {
+        fn simulate(&mut self, _: &[NodeIndex], _: bool) -> Simulation {
+            self.1 += 1;
+            Simulation { error: Some("no room".to_owned()), cost: self.0, ..Simulation::default() }
+        }
+    }
+
+    /// A node with a pod in each of two pools.
+    fn observed(catalogue: &Catalogue) -> Observed<'_> {
+        let pool = |name: &str| PoolView {
+            name: name.to_owned(),
+            policy: ConsolidationPolicy::WhenEmptyOrUnderutilized,
+            consolidate_after: Some(Duration::ZERO),
+            budgets: Vec::new(),
+            replicas: None,
+            expire_after: None,
+            tracked_cost: None,
+        };
+        let node = |id: u32| NodeView {
+            instance_type: Some(TypeId(0)),
+            zone: Some(ZoneId(0)),
+            capacity_type: Some(CapacityType::OnDemand),
+            consolidatable: true,
+            pods: vec![PodView::default()],
+            ..NodeView::new(id, &format!("n{id}"), PoolIndex(id as usize))
+        };
+        Observed {
+            catalogue,
+            pools: vec![pool("a"), pool("b")],
+            nodes: vec![node(0), node(1)],
+            rules: Rules::of_minor(14, false),
+        }
+    }
+
+    fn at(seconds: i64) -> Instant {
+        Instant { now: Time::ZERO + Duration::from_secs(seconds), wall: Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn a_pool_that_a_search_did_not_reach_comes_first_in_the_next() {
+        let catalogue = small_cluster::catalogue();
+        let (observed, mut memory) = (observed(&catalogue), Memory::default());
+        let single = Some(Method::SingleNodeConsolidation);
+        let mut looked_at = |seconds| {
+            let mut simulator = NoRoom(Duration::from_secs(181), 0);
+            let outcome = run(&mut memory, &observed, &mut simulator, single, at(seconds), &no_static_pools);
+            assert_eq!(outcome.timed_out, [Method::SingleNodeConsolidation]);
+            outcome.notes.iter().map(|note| note.node).collect::<Vec<u32>>()
+        };
+        assert_eq!(looked_at(0), [0]);
+        assert_eq!(looked_at(200), [1]);
+    }
+
+    #[test]
+    fn a_search_that_finds_nothing_has_seen_what_is_there_at_its_end() {
+        let catalogue = small_cluster::catalogue();
+        let (observed, mut memory) = (observed(&catalogue), Memory::default());
+        memory.state.mark_unconsolidated(Time::ZERO);
+        let mut simulations = |seconds| {
+            let mut simulator = NoRoom(Duration::from_secs(10), 0);
+            run(&mut memory, &observed, &mut simulator, None, at(seconds), &no_static_pools);
+            simulator.1
+        };
+        // The state of 0 s expires at 300 s, within the first search.
+        assert_eq!(simulations(295), 3, "both nodes together, then each");
+        assert_eq!(simulations(335), 0);
+        assert_eq!(simulations(606), 3);
+    }
+
+    #[test]
+    fn a_command_is_abandoned_with_the_number_of_nodes_that_are_no_candidates_any_more() {
+        let catalogue = small_cluster::catalogue();
+        let mut observed = observed(&catalogue);
+        let candidates = candidate::candidates(&observed, Method::MultiNodeConsolidation, Time::ZERO);
+        assert_eq!(candidates.len(), 2);
+        let command = Command {
+            method: Method::MultiNodeConsolidation,
+            candidates,
+            replacements: Vec::new(),
+            destinations: Vec::new(),
+        };
+        let mut abandoned = |node: usize| {
+            observed.nodes[node].consolidatable = false;
+            validate(&command, &observed, &mut NoRoom(Duration::ZERO, 0), at(15)).expect_err("no candidates")
+        };
+        assert_eq!(abandoned(1), Invalid::Churn(1));
+        assert_eq!(abandoned(0).to_string(), "2 candidates are no longer valid");
+    }
+}

@@ -166,15 +166,8 @@ impl Replacement {
         self.types = keyed.into_iter().map(|(_, id)| id).collect();
     }
 
-    /// Drops types without an available, allowed offering (`InstanceTypes.Compatible`).
-    pub fn keep_compatible(&mut self, catalogue: &Catalogue) {
-        let types = std::mem::take(&mut self.types);
-        let offered = |id: &TypeId| catalogue.get(*id).offerings.iter().any(|o| o.available && self.allows(o));
-        self.types = types.into_iter().filter(offered).collect();
-    }
-
     /// Keeps types whose worst price is strictly below `price`
-    /// (`NodeClaim.RemoveInstanceTypeOptionsByPriceAndMinValues`).
+    /// (`NodeClaim.RemoveInstanceTypeOptionsByPriceAndMinValues`); those without an available, allowed offering have none.
     ///
     /// # Errors
     /// The label whose `minValues` then fails; it is checked whatever the min-values policy.
@@ -242,6 +235,8 @@ fn label_values<'a>(catalogue: &'a Catalogue, instance_type: &'a InstanceType, k
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::cluster::catalogue::Offering;
     use crate::units::Resources;
@@ -267,6 +262,17 @@ mod tests {
         }
     }
 
+    fn plan() -> NewClaim {
+        NewClaim {
+            pool: 0,
+            requirements: Arc::default(),
+            options: vec![TypeId(0), TypeId(1), TypeId(2)],
+            requests: Resources::ZERO,
+            pods: Vec::new(),
+            min_values_relaxed: false,
+        }
+    }
+
     #[test]
     fn a_zone_named_twice_is_in_the_set() {
         let zones = ZoneSet::of([0, 2, 0].map(ZoneId));
@@ -275,15 +281,7 @@ mod tests {
 
     #[test]
     fn the_cheapest_price_is_of_what_is_to_be_had_and_allowed() {
-        let mut replacement = Replacement {
-            pool: PoolIndex(0),
-            types: Vec::new(),
-            zones: ZoneSet::ALL,
-            capacity_types: CapacitySet::ALL,
-            reservations: Vec::new(),
-            min_values: Vec::new(),
-            plan: None,
-        };
+        let mut replacement = Replacement::unbounded(PoolIndex(0), plan());
         assert_eq!(replacement.cheapest_price(&instance_type()), 0.02);
         replacement.zones = ZoneSet::of([ZoneId(0)]);
         assert_eq!(replacement.cheapest_price(&instance_type()), 0.10);
@@ -301,5 +299,33 @@ mod tests {
         assert_eq!(values("karpenter.sh/capacity-type"), ["spot", "spot", "on-demand"]);
         assert_eq!(values("kubernetes.io/arch"), ["amd64"]);
         assert!(values("team").is_empty());
+    }
+
+    #[test]
+    fn types_come_by_their_cheapest_price_and_by_name_where_it_is_the_same() {
+        let priced = |price| {
+            let mut instance_type = instance_type();
+            instance_type.offerings[2].price = price;
+            instance_type
+        };
+        let types = [0.3, 0.1, 0.2, 0.1].map(priced).to_vec();
+        let catalogue = Catalogue { zones: vec!["a".to_owned(), "b".to_owned()], types, ..Catalogue::default() };
+        let mut replacement = Replacement::unbounded(PoolIndex(0), plan());
+        replacement.types = [0, 3, 2, 1].map(TypeId).to_vec();
+        replacement.zones = ZoneSet::of([ZoneId(0)]);
+        replacement.order_by_price(&catalogue);
+        assert_eq!(replacement.types, [1, 3, 2, 0].map(TypeId));
+    }
+
+    #[test]
+    fn a_replacement_is_launched_as_what_the_move_allows() {
+        let mut replacement = Replacement::unbounded(PoolIndex(0), plan());
+        assert_eq!(replacement.narrowed_plan(), Some(plan()), "nothing is narrowed");
+        replacement.types = vec![TypeId(1)];
+        replacement.capacity_types = CapacitySet::only(CapacityType::Spot);
+        let narrowed = replacement.narrowed_plan().expect("a plan");
+        assert_eq!(narrowed.options, [TypeId(1)]);
+        let allowed = narrowed.requirements.get(labels::CAPACITY_TYPE).expect("a capacity type");
+        assert!(allowed.has("spot") && !allowed.has("on-demand") && !allowed.has("reserved"));
     }
 }

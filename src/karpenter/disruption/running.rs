@@ -155,3 +155,75 @@ fn set_taint(cluster: &mut Cluster, claim: NodeClaimId, on: bool) {
     }
     cluster.set_taints(node, all);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::decode::defaults;
+    use crate::cluster::node::Node;
+    use crate::cluster::nodeclaim::NodeClaim;
+    use crate::cluster::world::NoQueues;
+    use crate::engine::Streams;
+    use crate::karpenter::small_cluster;
+    use crate::scenario::Scenario;
+
+    const NOW: Time = Time::from_micros(100_000_000);
+
+    /// A cluster of so many nodes of Karpenter's, and a command that removes the first and moves its pods to the second.
+    fn started(nodes: usize) -> (Cluster, Vec<NodeClaimId>, Commands) {
+        let mut cluster = small_cluster::cluster(Streams::new(1, 0), "", &[]);
+        let claims: Vec<NodeClaimId> = (0..nodes)
+            .map(|i| {
+                let claim = cluster.create_nodeclaim(NodeClaim::new(format!("n{i}"), NodePoolId(0), Time::ZERO));
+                cluster.create_node(Node { nodeclaim: Some(claim), ..Node::new(format!("n{i}"), Time::ZERO) });
+                claim
+            })
+            .collect();
+        let start = Start {
+            claims: vec![claims[0]],
+            replacements: Vec::new(),
+            destinations: vec![claims[1]],
+            reason: DisruptionReason::Underutilized,
+        };
+        let (mut commands, scenario): (Commands, Scenario) = (Commands::default(), defaults());
+        let mut world = World { now: NOW, cluster: &mut cluster, scenario: &scenario, queues: &mut NoQueues };
+        let mut names = Streams::new(1, 0).open("names", 0);
+        commands.start(start, Duration::from_secs(20), &mut world, &mut names).expect("no limit");
+        (cluster, claims, commands)
+    }
+
+    #[test]
+    fn nodes_that_are_to_receive_pods_are_nominated_for_twenty_seconds() {
+        let (cluster, claims, _) = started(2);
+        let nominated = |claim: usize, seconds: i64| {
+            cluster.nodeclaims[claims[claim].index()].nominated(NOW + Duration::from_secs(seconds))
+        };
+        assert_eq!([0, 19, 20].map(|seconds| nominated(1, seconds)), [true, true, false]);
+        assert!(!nominated(0, 0));
+    }
+
+    #[test]
+    fn a_taint_is_taken_off_unless_a_command_or_a_deletion_holds_the_node() {
+        let (mut cluster, claims, commands) = started(5);
+        for claim in &claims[2..] {
+            set_taint(&mut cluster, *claim, true);
+        }
+        cluster.delete_nodeclaim(NOW, claims[3], "Manual");
+        let node = cluster.nodeclaims[claims[4].index()].node.expect("a node");
+        cluster.delete_node(NOW, node);
+        commands.heal(&mut cluster);
+        let tainted = claims.iter().map(|claim| {
+            let node = cluster.nodeclaims[claim.index()].node.expect("a node");
+            cluster.nodes[node.index()].has_taint(taints::DISRUPTED)
+        });
+        assert_eq!(tainted.collect::<Vec<_>>(), [true, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_restart_forgets_the_commands() {
+        let (_, claims, mut commands) = started(2);
+        assert_eq!([0, 1].map(|claim: usize| commands.has(claims[claim])), [true, false]);
+        commands.clear();
+        assert!(!commands.has(claims[0]));
+    }
+}

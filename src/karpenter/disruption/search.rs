@@ -325,6 +325,7 @@ mod tests {
     use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
     use crate::karpenter::disruption::command::Simulation;
     use crate::karpenter::disruption::model::{NodeView, PoolView, Rules};
+    use crate::karpenter::disruption::replacement::{CapacitySet, Replacement, ZoneSet};
     use crate::units::Resources;
 
     /// Answers that up to so many nodes can be deleted, and remembers the sizes asked for.
@@ -441,6 +442,37 @@ mod tests {
         let found = single_node(&observed, &mut simulator, &unlimited(), candidates(6), &Totals::new(), &[]);
         assert!(found.timed_out && !found.consolidated);
         assert_eq!((simulator.1.len(), found.unseen_pools), (1, vec![PoolIndex(1)]));
+        let mut simulator = UpTo(0, Vec::new(), SINGLE_NODE_TIMEOUT);
+        let found = single_node(&observed, &mut simulator, &unlimited(), candidates(6), &Totals::new(), &[]);
+        assert_eq!((simulator.1.len(), found.timed_out), (2, true), "it ends after three minutes, not at their end");
+    }
+
+    #[test]
+    fn drifted_nodes_of_fixed_pools_go_as_far_as_budget_and_limit_allow() {
+        let started = |budgets: [usize; 2], headroom: &[(PoolIndex, usize)]| {
+            let budgets: Budgets = [(PoolIndex(0), budgets[0]), (PoolIndex(1), budgets[1])].into();
+            let headroom = headroom.iter().copied().collect();
+            let found = static_drift(&budgets, candidates(6), &headroom, |candidate| Replacement {
+                pool: candidate.pool,
+                types: vec![TypeId(0)],
+                zones: ZoneSet::ALL,
+                capacity_types: CapacitySet::ALL,
+                reservations: Vec::new(),
+                min_values: Vec::new(),
+                plan: None,
+            });
+            for command in &found.commands {
+                let [candidate] = &command.candidates[..] else { panic!("one node each") };
+                assert_eq!((command.method, command.replacements.len()), (Method::StaticDrift, 1));
+                assert_eq!(command.replacements[0].pool, candidate.pool);
+            }
+            let nodes: Vec<usize> = found.commands.iter().map(|command| command.candidates[0].node.0).collect();
+            let left: Vec<usize> = found.over_budget.iter().map(|node| node.0).collect();
+            (nodes, left)
+        };
+        assert_eq!(started([2, 9], &[]), (vec![0, 1, 2, 3, 5], vec![4]));
+        assert_eq!(started([2, 9], &[(PoolIndex(1), 1)]), (vec![0, 1, 2], vec![3, 4, 5]));
+        assert_eq!(started([0, 2], &[(PoolIndex(0), 3), (PoolIndex(1), 0)]), (vec![], vec![0, 1, 2, 3, 4, 5]));
     }
 
     #[test]

@@ -238,3 +238,17 @@ impl Simulator for SolverSimulator<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_simulation_takes_longer_for_each_pod_and_each_node() {
+        let [simulation, pod, node] = [1000, 10, 1].map(Duration::from_millis);
+        let cost = DecisionCost { simulation, pod, node };
+        assert_eq!(cost.of(0, 0), Duration::from_millis(1000));
+        assert_eq!(cost.of(3, 7), Duration::from_millis(1037));
+        assert_eq!(DecisionCost::NONE.of(3, 7), Duration::ZERO);
+    }
+}

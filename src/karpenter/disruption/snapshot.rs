@@ -190,3 +190,170 @@ fn node_view(cluster: &Cluster, state: StateNode) -> NodeView {
     view.pods = pods.iter().map(|pod| state::pod_view(cluster, *pod)).collect();
     view
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::api::decode::{Decode, Problems, defaults};
+    use crate::cluster::catalogue::{CapacityType, TypeId, ZoneId};
+    use crate::cluster::node::Node;
+    use crate::cluster::pod::Owner;
+    use crate::cluster::state::Applied;
+    use crate::cluster::{PodId, ShapeId};
+    use crate::engine::Streams;
+    use crate::karpenter::small_cluster;
+    use crate::scenario::toml;
+
+    fn scenario(text: &str) -> Scenario {
+        let mut problems = Problems::default();
+        let tree = toml::parse(text, 0, &mut problems);
+        Scenario::decode(&tree, &mut problems).unwrap_or_else(|| panic!("{:?}", problems.list))
+    }
+
+    /// A Node, of a NodeClaim of the pool if one is named.
+    fn add_node(cluster: &mut Cluster, name: &str, pool: Option<u32>) {
+        let claim = pool.map(|pool| {
+            let mut claim = NodeClaim::new(name.to_owned(), NodePoolId(pool), Time::ZERO);
+            (claim.launched, claim.registered, claim.initialized) =
+                (Some(Time::ZERO), Some(Time::ZERO), Some(Time::ZERO));
+            claim.instance_type = Some(TypeId(0));
+            claim.zone = Some(ZoneId(0));
+            claim.capacity_type = Some(CapacityType::OnDemand);
+            cluster.create_nodeclaim(claim)
+        });
+        let mut node = Node { nodeclaim: claim, ..Node::new(name.to_owned(), Time::ZERO) };
+        if let Some(pool) = pool {
+            let pool = cluster.nodepools[pool as usize].name.clone();
+            node.labels.insert(labels::NODE_POOL.to_owned(), pool);
+        }
+        cluster.create_node(node);
+    }
+
+    /// What a cluster looks like whose state comes in the order of a seed.
+    fn look<R>(cluster: &Cluster, seed: u64, of: impl FnOnce(&Snapshot<'_>) -> R) -> R {
+        let scenario: Scenario = defaults();
+        let mut ties = Streams::new(seed, 0).open("ties", 0);
+        of(&Snapshot::take(cluster, &scenario, rules(&scenario), |_| false, &mut ties))
+    }
+
+    fn cluster() -> Cluster {
+        small_cluster::cluster(Streams::new(1, 0), "", &["1"])
+    }
+
+    #[test]
+    fn savings_count_by_allowed_offerings_where_karpenter_is_newer_than_that_of_aws() {
+        let of = |text: &str| rules(&scenario(text)).savings_of_allowed_offerings;
+        assert!(!of("versions = { karpenter = '1.14' }"));
+        assert!(!of("versions = { karpenter = '1.14' }\ncloud = { provider = 'aws' }"));
+        assert!(of("versions = { karpenter = '1.14' }\ncloud = { provider = 'kwok' }"));
+        assert!(of("versions = { karpenter = '1.14' }\nsimulation = { profile = 'kwok' }"));
+        assert!(!of("versions = { karpenter = '1.13' }\ncloud = { provider = 'kwok' }"));
+    }
+
+    #[test]
+    fn a_node_is_known_by_its_nodeclaim_and_those_of_others_by_themselves() {
+        let mut cluster = cluster();
+        for (name, pool) in [("alien-0", None), ("own", Some(0)), ("alien-1", None), ("alien-2", None)] {
+            add_node(&mut cluster, name, pool);
+        }
+        let mut launched = NodeClaim::new("launched".to_owned(), NodePoolId(0), Time::ZERO);
+        launched.launched = Some(Time::ZERO);
+        cluster.create_nodeclaim(launched);
+        look(&cluster, 1, |snapshot| {
+            let registered = snapshot.observed.nodes.iter().filter(|node| node.registered);
+            assert_eq!(registered.map(|node| node.name.as_str()).collect::<Vec<_>>(), ["own"], "a Node of Karpenter's");
+            let ids: BTreeMap<u32, &str> =
+                snapshot.observed.nodes.iter().map(|node| (node.id, node.name.as_str())).collect();
+            assert_eq!(ids.len(), 5, "all differ");
+            let claims: BTreeMap<&str, _> = ids.iter().map(|(id, name)| (*name, claim_of(*id))).collect();
+            assert_eq!((claims["own"], claims["launched"]), (Some(NodeClaimId(0)), Some(NodeClaimId(1))));
+            for alien in ["alien-0", "alien-1", "alien-2"] {
+                assert_eq!(claims[alien], None, "{alien}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_node_belongs_to_the_pool_that_its_label_names() {
+        let mut cluster = cluster();
+        let mut other = cluster.nodepools[0].clone();
+        (other.name, other.applied) = ("others".to_owned(), None);
+        cluster.nodepools.push(other);
+        cluster.apply(Time::ZERO, Applied::NodePool(NodePoolId(1)));
+        add_node(&mut cluster, "first", Some(0));
+        add_node(&mut cluster, "second", Some(1));
+        add_node(&mut cluster, "alien", None);
+        let pools = |cluster: &Cluster| {
+            look(cluster, 1, |snapshot| {
+                let nodes = snapshot.observed.nodes.iter();
+                nodes.map(|node| (node.name.clone(), node.pool.map(|pool| pool.0))).collect::<BTreeMap<_, _>>()
+            })
+        };
+        let wanted = |second| {
+            [("alien", None), ("first", Some(0)), ("second", second)].map(|(name, pool)| (name.to_owned(), pool)).into()
+        };
+        assert_eq!(pools(&cluster), wanted(Some(1)));
+        cluster.create_nodeclaim(NodeClaim::new("unlaunched".to_owned(), NodePoolId(1), Time::ZERO));
+        let costs = look(&cluster, 1, |snapshot| {
+            snapshot.observed.pools.iter().map(|pool| pool.tracked_cost).collect::<Vec<_>>()
+        });
+        assert_eq!(costs, [Some(4000.0), Some(4000.0)], "a large node each; what is not launched costs nothing");
+        cluster.nodepools[1].deleted = true;
+        assert_eq!(pools(&cluster), wanted(None));
+    }
+
+    #[test]
+    fn simulations_place_pending_pods_that_planning_does_not_ignore() {
+        let mut cluster = cluster();
+        let mut avoiding = cluster.shapes[0].clone();
+        let spec = "containers = [{}]\nnodeSelector = { 'karpenter.sh/unknown' = 'a' }";
+        avoiding.spec = std::sync::Arc::new(small_cluster::parse(spec));
+        let avoiding = cluster.add_shape(avoiding);
+        let pods = [ShapeId(0), ShapeId(0), avoiding].map(|shape| cluster.create_pod(Time::ZERO, shape, Owner::None));
+        cluster.mark_unschedulable(pods[1]);
+        cluster.mark_unschedulable(pods[2]);
+        let uid = |pod: PodId| cluster.pods[pod.index()].uid;
+        let pending = look(&cluster, 1, |snapshot| {
+            snapshot.base(&cluster, Time::ZERO).input.pods.iter().map(|pod| pod.uid).collect::<Vec<_>>()
+        });
+        assert_eq!(pending, [uid(pods[1])], "the first was not tried yet, the last selects what it must not");
+    }
+
+    #[test]
+    fn nodes_come_in_any_order_and_stay_what_they_are() {
+        let mut cluster = cluster();
+        for name in ["a", "b", "c"] {
+            add_node(&mut cluster, name, Some(0));
+        }
+        let mut orders: BTreeMap<String, u32> = BTreeMap::new();
+        for seed in 0..1200 {
+            look(&cluster, seed, |snapshot| {
+                let names = |nodes: &[NodeView]| nodes.iter().map(|node| node.name.clone()).collect::<String>();
+                let order = names(&snapshot.observed.nodes);
+                let input = snapshot.base(&cluster, Time::ZERO).input;
+                assert_eq!(input.nodes.iter().map(|node| node.name).collect::<String>(), order);
+                *orders.entry(order).or_default() += 1;
+            });
+        }
+        assert_eq!(orders.len(), 6, "{orders:?}");
+        assert!(orders.values().all(|count| (150..250).contains(count)), "{orders:?}");
+    }
+
+    #[test]
+    fn the_annotation_holds_a_node_if_it_says_true() {
+        let mut cluster = cluster();
+        for (name, value) in [("held", "true"), ("timed", "10m"), ("free", "false")] {
+            add_node(&mut cluster, name, Some(0));
+            let node = cluster.nodes.last_mut().expect("a node");
+            node.annotations.insert(DO_NOT_DISRUPT.to_owned(), value.to_owned());
+        }
+        add_node(&mut cluster, "plain", Some(0));
+        let held = look(&cluster, 1, |snapshot| {
+            let held = snapshot.observed.nodes.iter().filter(|node| node.do_not_disrupt);
+            held.map(|node| node.name.clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(held, ["held"]);
+    }
+}

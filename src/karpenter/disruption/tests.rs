@@ -12,7 +12,9 @@ use crate::cluster::node::Node;
 use crate::cluster::pod::Owner;
 use crate::cluster::state::Applied;
 use crate::cluster::world::NoQueues;
-use crate::cluster::{Change, Cluster, Detail, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, ShapeId, World};
+use crate::cluster::{
+    Change, Cluster, Detail, NodeClaimId, NodeClassId, NodeId, NodePoolId, PodId, ShapeId, Subject, World,
+};
 use crate::engine::{Agenda, Distribution, Streams};
 use crate::karpenter::lifecycle::taints;
 use crate::karpenter::provisioning;
@@ -477,4 +479,18 @@ fn a_pool_costs_what_its_nodes_cost_together() {
     let (rules, mut ties) = (snapshot::rules(&bench.scenario), Streams::new(1, 0).open("ties", 0));
     let snapshot = snapshot::Snapshot::take(&bench.cluster, &bench.scenario, rules, |_| false, &mut ties);
     assert_eq!(snapshot.observed.pools[0].tracked_cost, Some(6000.0));
+}
+
+#[test]
+fn nothing_is_said_of_a_node_that_waits_for_its_replacement() {
+    let mut bench = Bench::new(ALL);
+    let old = bench.node(LARGE);
+    bench.pod(0, old);
+    bench.run(20.0);
+    assert!(bench.is_tainted(old));
+    bench.launch(NodeClaimId(1));
+    bench.run(60.0);
+    assert!(!bench.is_deleting(old), "its replacement boots");
+    let mut blocked = bench.cluster.take_decisions().filter(|decision| decision.rule.name() == "DisruptionBlocked");
+    assert!(!blocked.any(|decision| decision.subject == Subject::NodeClaim(old)));
 }

@@ -79,98 +79,116 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::api::karpenter::NodePool;
+    use crate::api::pod::{Taint, TaintEffect};
+    use crate::api::scalar::GoDuration;
     use crate::cluster::catalogue::{CapacityType, Offering, Reservation, ReservationId, ReservationKind, TypeId};
     use crate::engine::Streams;
     use crate::karpenter::scheduling::requirements::Requirements;
-    use crate::karpenter::small_cluster::{self, parse};
+    use crate::karpenter::small_cluster;
     use crate::time::Duration;
-    use crate::units::Resources;
+    use crate::units::{Resource, Resources};
 
-    const POOL: &str = r#"
-        metadata = { name = "workers" }
-        [spec.template.metadata]
-        labels = { team = "a" }
-        annotations = { note = "b" }
-        [spec.template.spec]
-        requirements = []
-        taints = [{ key = "team", effect = "NoSchedule" }]
-        startupTaints = [{ key = "network", effect = "NoExecute" }]
-        expireAfter = "1h"
-        terminationGracePeriod = "5m"
-    "#;
+    const NOW: Time = Time::from_micros(5_000_000);
 
-    fn of(pool: &str, requirements: &[&str]) -> NodeClaim {
-        let streams = Streams::new(1, 0);
-        let mut cluster = small_cluster::cluster(streams, "", &[]);
-        cluster.nodepools[0].object = Arc::new(parse::<NodePool>(pool));
+    /// The small cluster with a second zone, and `large` sold from a reservation too.
+    fn cluster() -> Cluster {
+        let mut cluster = small_cluster::cluster(Streams::new(1, 0), "", &[]);
         let catalogue = Arc::make_mut(&mut cluster.catalogues[0]);
         catalogue.zones.push("z2".to_owned());
-        for id in ["cr-1", "cr-2"] {
-            catalogue.reservations.push(Reservation { id: id.to_owned(), kind: ReservationKind::Default, left: 1 });
-        }
-        let sold = catalogue.types[1].offerings[0];
-        catalogue.types[1].offerings.push(Offering { capacity_type: CapacityType::Spot, ..sold });
-        let requirements: Vec<NodeRequirement> = requirements.iter().map(|text| parse(text)).collect();
-        let claim = NewClaim {
+        let kept = Reservation { id: "cr-a".to_owned(), kind: ReservationKind::Default, left: 1 };
+        catalogue.reservations.push(kept);
+        let on_demand = catalogue.types[0].offerings[0];
+        let reservation = Some(ReservationId(0));
+        catalogue.types[0].offerings.push(Offering { capacity_type: CapacityType::Reserved, reservation, ..on_demand });
+        cluster
+    }
+
+    fn created(cluster: &Cluster, requirements: Requirements) -> NodeClaim {
+        created_as(cluster, requirements, &mut Streams::new(1, 0).open("names", 0))
+    }
+
+    fn created_as(cluster: &Cluster, requirements: Requirements, names: &mut Stream) -> NodeClaim {
+        let plan = NewClaim {
             pool: 0,
-            requirements: Arc::new(Requirements::of_list(&requirements)),
-            options: vec![TypeId(1)],
-            requests: Resources::ZERO,
+            requirements: Arc::new(requirements),
+            options: vec![TypeId(0), TypeId(1)],
+            requests: Resources::ZERO.with(Resource::Pods, 3),
             pods: Vec::new(),
             min_values_relaxed: false,
         };
-        node_claim(&cluster, NodePoolId(0), &claim, Time::ZERO, &mut streams.open("names", 0))
+        node_claim(cluster, NodePoolId(0), &plan, NOW, names)
     }
 
-    /// `ToNodeClaim`.
     #[test]
-    fn a_nodeclaim_takes_after_the_template_of_its_pool() {
-        let claim = of(POOL, &[]);
-        let label = |key: &str| claim.labels.get(key).map(String::as_str);
-        assert_eq!((label("team"), label(labels::NODE_POOL)), (Some("a"), Some("workers")));
-        assert_eq!(claim.annotations["note"], "b");
-        let keys = |taints: &[crate::api::pod::Taint]| taints.iter().map(|taint| taint.key.clone()).collect::<Vec<_>>();
-        assert_eq!(
-            (keys(&claim.taints), keys(&claim.startup_taints)),
-            (vec!["team".to_owned()], vec!["network".to_owned()])
-        );
-        assert_eq!(claim.expire_after, Some(Duration::from_hours(1)));
+    fn a_nodeclaim_carries_what_the_template_of_its_pool_says_of_its_nodes() {
+        let mut cluster = cluster();
+        let taint = |key: &str| Taint { key: key.to_owned(), value: String::new(), effect: TaintEffect::NoSchedule };
+        cluster.nodepools[0].generation = 7;
+        let template = &mut Arc::make_mut(&mut cluster.nodepools[0].object).spec.template;
+        template.spec.taints = vec![taint("team")];
+        template.spec.startup_taints = vec![taint("booting")];
+        template.spec.expire_after.0 = Some(Duration::from_hours(3));
+        template.spec.termination_grace_period = Some(GoDuration(Duration::from_mins(5)));
+        template.metadata.annotations.insert("note".to_owned(), "a".to_owned());
+        let claim = created(&cluster, Requirements::new());
+        assert_eq!((claim.taints, claim.startup_taints), (vec![taint("team")], vec![taint("booting")]));
+        assert_eq!(claim.expire_after, Some(Duration::from_hours(3)));
         assert_eq!(claim.termination_grace_period, Some(Duration::from_mins(5)));
+        assert_eq!(claim.annotations, [("note".to_owned(), "a".to_owned())].into());
+        assert_eq!((claim.created, claim.pool, claim.pool_generation), (NOW, NodePoolId(0), 7));
+        assert_eq!(claim.labels.get(labels::NODE_POOL).map(String::as_str), Some("workers"));
     }
 
     #[test]
-    fn a_nodeclaim_may_be_where_and_what_its_requirements_allow() {
-        let anywhere = of(POOL, &[]);
-        assert_eq!((anywhere.zones.len(), anywhere.reservations.len()), (2, 0));
-        assert_eq!(anywhere.capacity_types, [CapacityType::Spot, CapacityType::OnDemand]);
-        let held = of(
-            POOL,
-            &[
-                "key = \"topology.kubernetes.io/zone\"\noperator = \"In\"\nvalues = [\"z2\"]",
-                "key = \"karpenter.sh/capacity-type\"\noperator = \"In\"\nvalues = [\"on-demand\"]",
-            ],
-        );
-        assert_eq!((held.zones, held.capacity_types), (vec![ZoneId(1)], vec![CapacityType::OnDemand]));
-        assert!(held.requirements.is_empty(), "zones and capacity types are in fields of their own");
-        let reserved = "key = \"karpenter.k8s.aws/capacity-reservation-id\"\noperator = \"In\"\nvalues = [\"cr-2\"]";
-        assert_eq!(of(POOL, &[reserved]).reservations, [ReservationId(1)]);
+    fn a_nodeclaim_asks_for_what_its_plan_allows() {
+        let cluster = cluster();
+        let any = created(&cluster, Requirements::new());
+        assert_eq!((any.zones, any.reservations), (vec![ZoneId(0), ZoneId(1)], Vec::new()));
+        assert_eq!(any.capacity_types, [CapacityType::Reserved, CapacityType::OnDemand], "spot is not sold");
+        assert!(!any.has_min_values);
+        assert_eq!((any.requests.pods(), any.options), (3, vec![TypeId(0), TypeId(1)]));
+
+        let mut requirements = Requirements::new();
+        requirements.add(labels::ZONE, Requirement::is("z1"));
+        requirements.add(labels::CAPACITY_TYPE, Requirement::is("reserved"));
+        requirements.add(labels::RESERVATION_ID, Requirement::is("cr-a"));
+        requirements.add(labels::INSTANCE_TYPE, Requirement::exists().with_min_values(Some(2)));
+        let held = created(&cluster, requirements);
+        assert_eq!((held.zones, held.reservations), (vec![ZoneId(0)], vec![ReservationId(0)]));
+        assert_eq!((held.capacity_types, held.has_min_values), (vec![CapacityType::Reserved], true));
     }
 
     #[test]
     fn requirements_are_written_as_the_api_has_them() {
-        let told = |text: &str| {
-            let written = of(POOL, &[text]).requirements;
-            let one = |r: &NodeRequirement| format!("{} {} {}", r.key, r.operator.as_str(), r.values.join(","));
-            written.iter().map(one).collect::<Vec<_>>().join("; ")
+        let cluster = cluster();
+        let of = |operator, values: &[&str]| NodeRequirement {
+            key: "size".to_owned(),
+            operator,
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+            min_values: None,
         };
-        assert!(!of(POOL, &["key = \"a\"\noperator = \"Exists\""]).has_min_values);
-        assert!(of(POOL, &["key = \"a\"\noperator = \"Exists\"\nminValues = 2"]).has_min_values);
-        assert_eq!(told("key = \"a\"\noperator = \"In\"\nvalues = [\"x\", \"y\"]"), "a In x,y");
-        assert_eq!(told("key = \"a\"\noperator = \"NotIn\"\nvalues = [\"x\"]"), "a NotIn x");
-        assert_eq!(told("key = \"a\"\noperator = \"Exists\""), "a Exists ");
-        assert_eq!(told("key = \"a\"\noperator = \"DoesNotExist\""), "a DoesNotExist ");
-        assert_eq!(told("key = \"a\"\noperator = \"Gt\"\nvalues = [\"3\"]"), "a Gte 4");
-        assert_eq!(told("key = \"a\"\noperator = \"Lt\"\nvalues = [\"3\"]"), "a Lte 2");
+        let written = |list: &[NodeRequirement]| created(&cluster, Requirements::of_list(list)).requirements;
+        for same in [
+            of(NodeOperator::In, &["1", "2"]),
+            of(NodeOperator::NotIn, &["1"]),
+            of(NodeOperator::Exists, &[]),
+            of(NodeOperator::DoesNotExist, &[]),
+            of(NodeOperator::Gte, &["3"]),
+            of(NodeOperator::Lte, &["9"]),
+        ] {
+            assert_eq!(written(std::slice::from_ref(&same)), [same]);
+        }
+        let between = [of(NodeOperator::Gt, &["2"]), of(NodeOperator::Lt, &["10"])];
+        assert_eq!(written(&between), [of(NodeOperator::Gte, &["3"]), of(NodeOperator::Lte, &["9"])]);
+    }
+
+    #[test]
+    fn nodeclaims_are_named_after_their_pool_and_each_in_its_own_way() {
+        let (cluster, mut names) = (cluster(), Streams::new(1, 0).open("names", 0));
+        let named = [(); 2].map(|()| created_as(&cluster, Requirements::new(), &mut names).name);
+        assert_ne!(named[0], named[1]);
+        for name in named {
+            assert_eq!(name.strip_prefix("workers-").map(str::len), Some(5), "{name}");
+        }
     }
 }

@@ -153,16 +153,64 @@ fn any_value(requirement: &Requirement, stream: &mut Stream) -> Option<String> {
 mod tests {
     use super::*;
     use crate::api::pod::NodeOperator;
+    use crate::cluster::catalogue::{InstanceType, Offering, ZoneId};
     use crate::engine::Streams;
+    use crate::units::Resources;
 
     #[test]
     fn a_label_within_bounds_gets_any_integer_between_them() {
         let bound = |operator, value: &str| Requirement::new(operator, &[value.to_owned()], None);
-        let mut requirements = Requirements::new();
-        requirements.add("size", bound(NodeOperator::Gt, "1").intersection(&bound(NodeOperator::Lt, "4")));
         let mut stream = Streams::new(1, 0).open("labels", 0);
-        let drawn: BTreeSet<String> =
-            (0..100).map(|_| resolve_labels(&requirements, &mut stream)["size"].clone()).collect();
-        assert_eq!(drawn.into_iter().collect::<Vec<_>>(), ["2", "3"]);
+        let mut drawn = |above: &str, below: &str| -> Vec<String> {
+            let mut requirements = Requirements::new();
+            requirements.add("size", bound(NodeOperator::Gt, above).intersection(&bound(NodeOperator::Lt, below)));
+            let all = (0..100).map(|_| resolve_labels(&requirements, &mut stream)["size"].clone());
+            all.collect::<BTreeSet<String>>().into_iter().collect()
+        };
+        assert_eq!(drawn("1", "4"), ["2", "3"]);
+        assert_eq!(drawn("4", "9"), ["5", "6", "7", "8"]);
+    }
+
+    #[test]
+    fn only_labels_that_neither_types_nor_karpenter_define_are_resolved() {
+        let mut requirements = Requirements::new();
+        for key in [labels::ZONE, labels::CAPACITY_TYPE, labels::HOSTNAME, "team"] {
+            requirements.add(key, Requirement::is("a"));
+        }
+        let resolved = resolve_labels(&requirements, &mut Streams::new(1, 0).open("labels", 0));
+        assert_eq!(resolved, [("team".to_owned(), "a".to_owned())].into());
+    }
+
+    #[test]
+    fn a_nodeclaim_asks_for_the_capacity_types_that_are_to_be_had() {
+        let sold = |capacity_type, available| Offering {
+            zone: ZoneId(0),
+            capacity_type,
+            price: 1.0,
+            available,
+            reservation: None,
+        };
+        let asked = |spot: bool, on_demand: bool, allowed: &[&str]| {
+            let only = InstanceType {
+                name: "only".to_owned(),
+                labels: Arc::default(),
+                capacity: Resources::ZERO,
+                allocatable: Resources::ZERO,
+                offerings: vec![sold(CapacityType::Spot, spot), sold(CapacityType::OnDemand, on_demand)],
+            };
+            let catalogue = Catalogue { zones: vec!["z".to_owned()], types: vec![only], ..Catalogue::default() };
+            let mut requirements = Requirements::new();
+            if !allowed.is_empty() {
+                let allowed = allowed.iter().map(|name| (*name).to_owned());
+                requirements.add(labels::CAPACITY_TYPE, Requirement::one_of(allowed));
+            }
+            capacity_types(&catalogue, &[TypeId(0)], &requirements)
+        };
+        assert_eq!(asked(false, true, &[]), [CapacityType::OnDemand]);
+        assert_eq!(asked(true, true, &["spot"]), [CapacityType::Spot]);
+        assert_eq!(asked(true, true, &["spot", "on-demand"]), [CapacityType::Spot, CapacityType::OnDemand]);
+        // Of nothing that is to be had it asks for all that is allowed.
+        assert_eq!(asked(false, true, &["spot"]), [CapacityType::Spot]);
+        assert_eq!(asked(false, false, &["spot", "on-demand"]), [CapacityType::Spot, CapacityType::OnDemand]);
     }
 }

@@ -362,3 +362,76 @@ impl Offers {
         LabelIndex { silent, groups }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::catalogue::{Reservation, ReservationKind};
+    use crate::units::Resources;
+
+    fn sold(capacity_type: CapacityType, reservation: Option<ReservationId>) -> Offering {
+        Offering { zone: ZoneId(0), capacity_type, price: 1.0, available: true, reservation }
+    }
+
+    fn catalogue(types: &[&[(&str, &str)]]) -> Arc<Catalogue> {
+        let label = |(key, value): &(&str, &str)| ((*key).to_owned(), vec![(*value).to_owned()]);
+        let instance_type = |labels: &&[(&str, &str)]| InstanceType {
+            name: "type".to_owned(),
+            labels: Arc::new(labels.iter().map(label).collect()),
+            capacity: Resources::ZERO,
+            allocatable: Resources::ZERO,
+            offerings: vec![sold(CapacityType::OnDemand, None)],
+        };
+        Arc::new(Catalogue {
+            zones: vec!["z".to_owned()],
+            types: types.iter().map(instance_type).collect(),
+            ..Catalogue::default()
+        })
+    }
+
+    #[test]
+    fn a_label_is_found_wherever_it_stands_among_those_of_a_type() {
+        let many: &[(&str, &str)] = &[("arch", "amd64"), ("gpu", "none"), ("os", "linux"), ("team", "a")];
+        let last: &[(&str, &str)] = &[("gpu", "none"), ("team", "b")];
+        let alone: &[(&str, &str)] = &[("team", "b")];
+        let without: &[(&str, &str)] = &[("arch", "arm64"), ("os", "linux")];
+        for types in [[many, last, alone, without], [without, alone, last, many], [alone, many, without, last]] {
+            let catalogue = catalogue(&types);
+            let (mut offers, mut arena) = (Offers::new(&catalogue), Arena::default());
+            for key in ["arch", "gpu", "os", "team"] {
+                for value in ["amd64", "none", "linux", "a", "b"] {
+                    let mut wanted = Requirements::new();
+                    wanted.add(key, Requirement::is(value));
+                    let wanted = arena.intern(wanted);
+                    let met = offers.meeting(&arena, wanted);
+                    for (i, own) in types.iter().enumerate() {
+                        let says = own.iter().find(|(label, _)| *label == key).map(|(_, says)| *says);
+                        assert_eq!(met.contains(i), says.is_none_or(|says| says == value), "{key}={value}: {own:?}");
+                        let alone = type_requirement(&catalogue, &catalogue.types[i], key);
+                        assert_eq!(alone, says.map(Requirement::is), "{key} of {own:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_must_come_from_the_reservations_that_it_asks_for() {
+        let mut catalogue = Arc::unwrap_or_clone(catalogue(&[&[]]));
+        for (id, kind) in [("cr-a", ReservationKind::Default), ("cr-b", ReservationKind::CapacityBlock)] {
+            let number = ReservationId(catalogue.reservations.len() as u16);
+            catalogue.types[0].offerings.push(sold(CapacityType::Reserved, Some(number)));
+            catalogue.reservations.push(Reservation { id: id.to_owned(), kind, left: 1 });
+        }
+        let required = |key: &str, requirement: Requirement| {
+            let mut requirements = Requirements::new();
+            requirements.add(key, requirement);
+            required_reservations(&catalogue, &requirements)
+        };
+        assert_eq!(required(labels::RESERVATION_ID, Requirement::is("cr-b")), [ReservationId(1)]);
+        assert_eq!(required(labels::RESERVATION_TYPE, Requirement::is("default")), [ReservationId(0)]);
+        assert_eq!(required(labels::RESERVATION_ID, Requirement::exists()), [0, 1].map(ReservationId));
+        assert!(required(labels::CAPACITY_TYPE, Requirement::is("on-demand")).is_empty());
+        assert!(required(labels::RESERVATION_ID, Requirement::one_of([])).is_empty(), "it must have none");
+    }
+}

@@ -267,4 +267,18 @@ mod tests {
         assert_eq!(of(NodeOperator::NotIn, &["a"]), None);
         assert_eq!((of(NodeOperator::Exists, &[]), of(NodeOperator::DoesNotExist, &[])), (None, None));
     }
+
+    #[test]
+    fn a_requirement_is_shown_with_its_first_five_values() {
+        let shown = |operator, values: &[&str], min_values| {
+            let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+            Requirement::new(operator, &values, min_values).to_string()
+        };
+        assert_eq!(shown(NodeOperator::In, &["c", "a", "b"], None), "In [a b c]");
+        let seven = ["a", "b", "c", "d", "e", "f", "g"];
+        assert_eq!(shown(NodeOperator::NotIn, &seven, None), "NotIn [a b c d e and 2 others]");
+        assert_eq!(shown(NodeOperator::NotIn, &seven[..5], None), "NotIn [a b c d e]");
+        assert_eq!(shown(NodeOperator::Gt, &["3"], Some(2)), "Exists >=4 minValues 2");
+        assert_eq!(shown(NodeOperator::DoesNotExist, &[], None), "DoesNotExist");
+    }
 }

@@ -110,7 +110,9 @@ mod tests {
         let mut stream = Streams::new(1, 0).open("map", 0);
         let firsts = (0..80_000).filter(|_| first(4, &mut stream) == 0).count();
         assert!((49_000..51_000).contains(&firsts), "{firsts}");
-        assert!((0..1000).all(|_| first(9, &mut stream) < 9));
+        let mut taken = [0_u32; 9];
+        (0..9000).for_each(|_| taken[first(9, &mut stream)] += 1);
+        assert!(taken.iter().all(|count| (850..1150).contains(count)), "larger maps are gone over evenly: {taken:?}");
     }
 
     /// Published outputs of SplitMix64 that begins with 0.

@@ -108,4 +108,12 @@ mod tests {
         let (even, odd) = (TypeSet::select(128, |i| i % 2 == 0), TypeSet::select(128, |i| i % 2 == 1));
         assert!(!even.is_subset(&odd));
     }
+
+    #[test]
+    fn all_types_are_those_of_the_catalogue() {
+        for count in [0, 3, 64, 65, 128] {
+            assert_eq!(TypeSet::all(count), TypeSet::select(count, |_| true), "{count}");
+            assert_eq!(TypeSet::all(count).iter().count(), count);
+        }
+    }
 }
