@@ -25,8 +25,7 @@ impl DataPlane {
     }
 
     fn hand_out(&mut self, now: Time, queue: QueueId) {
-        loop {
-            let Some(worker) = self.pick_waiting(now, queue) else { break };
+        while let Some(worker) = self.pick_waiting(now, queue) {
             if self.workers[worker].orphan {
                 self.answer_nobody(now, worker);
             } else {

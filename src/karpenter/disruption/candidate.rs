@@ -278,15 +278,16 @@ mod tests {
     fn the_first_check_that_fails_is_told() {
         let graceful = |change: &dyn Fn(&mut NodeView)| told(Class::Graceful, change);
         assert_eq!(graceful(&|_| {}), "");
-        let checks: [(&dyn Fn(&mut NodeView), &str); 8] = [
-            (&|node| node.in_command = true, "already part of a running disruption"),
-            (&|node| node.managed = false, "not managed by Karpenter"),
-            (&|node| node.registered = false, "Nodeclaim does not have an associated node"),
-            (&|node| node.initialized = false, "not initialized"),
-            (&|node| node.instance_terminating = true, "Node is deleting or marked for deletion"),
-            (&|node| node.nominated_until = Some(NOW + Duration::from_secs(1)), "Node is nominated for a pending pod"),
-            (&|node| node.do_not_disrupt = true, "the node is annotated karpenter.sh/do-not-disrupt"),
-            (&|node| node.pool = None, "its NodePool is unknown"),
+        type Check = (fn(&mut NodeView), &'static str);
+        let checks: [Check; 8] = [
+            (|node| node.in_command = true, "already part of a running disruption"),
+            (|node| node.managed = false, "not managed by Karpenter"),
+            (|node| node.registered = false, "Nodeclaim does not have an associated node"),
+            (|node| node.initialized = false, "not initialized"),
+            (|node| node.instance_terminating = true, "Node is deleting or marked for deletion"),
+            (|node| node.nominated_until = Some(NOW + Duration::from_secs(1)), "Node is nominated for a pending pod"),
+            (|node| node.do_not_disrupt = true, "the node is annotated karpenter.sh/do-not-disrupt"),
+            (|node| node.pool = None, "its NodePool is unknown"),
         ];
         for (i, (_, text)) in checks.iter().enumerate() {
             let this_and_all_after = |node: &mut NodeView| checks[i..].iter().for_each(|(change, _)| change(node));

@@ -145,10 +145,12 @@ pub fn order_by_price(catalogue: &Catalogue, ids: &mut [TypeId], requirements: &
     ids.iter_mut().zip(priced).for_each(|(slot, (_, id))| *slot = id);
 }
 
-/// Whether types, their sizes and labels, and where and how they are sold are the same: prices and availability may differ.
+/// Whether types, their sizes and labels, and where and how they are sold and reached are the same: prices and availability may
+/// differ.
 fn same_labels(a: &Catalogue, b: &Catalogue) -> bool {
     let sold = |o: &Offering| (o.zone, o.capacity_type, o.reservation);
     a.zones == b.zones
+        && a.without_subnet == b.without_subnet
         && a.types.len() == b.types.len()
         && a.types.iter().zip(&b.types).all(|(a, b)| {
             Arc::ptr_eq(&a.labels, &b.labels)

@@ -135,6 +135,12 @@ fn what_former_questions_leave_changes_no_answer() {
     question.catalogue().types.truncate(2);
     question.catalogue().types[1].offerings.remove(0);
     ask(&question, "a zone in which nothing is sold any more");
+    question.catalogue().without_subnet = vec![ZoneId(2)];
+    for instance_type in &mut question.catalogue().types {
+        let lost = instance_type.offerings.iter_mut().filter(|offering| offering.zone == ZoneId(2));
+        lost.for_each(|offering| offering.available = false);
+    }
+    ask(&question, "a zone without a subnet");
     question.catalogue().zones = ["x", "y", "z"].map(str::to_owned).to_vec();
     ask(&question, "names of zones");
     question.pools[0].1.template.metadata.labels.insert("team".to_owned(), "a".to_owned());
