@@ -378,6 +378,7 @@ choice! {
 
 impl Toleration {
     /// Whether it tolerates the taint (`k8s.io/component-helpers/scheduling/corev1: ToleratesTaint`).
+    #[inline]
     #[must_use]
     pub fn tolerates(&self, taint: &Taint) -> bool {
         self.effect.is_none_or(|effect| effect == taint.effect)
@@ -483,6 +484,7 @@ impl PodSpec {
 
     /// Whether a node's labels and name satisfy node selector and required node affinity
     /// (`component-helpers/scheduling/corev1/nodeaffinity: GetRequiredNodeAffinity`).
+    #[inline]
     #[must_use]
     pub fn selects_node(&self, labels: &Labels, name: &str) -> bool {
         let required = self

@@ -114,12 +114,14 @@ impl Plugins {
 }
 
 /// The first taint with `NoSchedule` or `NoExecute` that the pod does not tolerate (`FindMatchingUntoleratedTaint`).
+#[inline]
 #[must_use]
 pub fn untolerated_taint<'a>(shape: &Shape, node: &'a NodeSpec) -> Option<&'a Taint> {
     node.taints.iter().find(|taint| taint.effect != TaintEffect::PreferNoSchedule && !shape.tolerates(taint))
 }
 
 /// Cordon, unless the pod tolerates the taint that stands for it (`nodeunschedulable: Filter`).
+#[inline]
 #[must_use]
 pub fn cordoned(shape: &Shape, node: &NodeSpec) -> bool {
     node.unschedulable
@@ -131,12 +133,14 @@ pub fn cordoned(shape: &Shape, node: &NodeSpec) -> bool {
 }
 
 /// Node selector and required node affinity (`nodeaffinity: GetRequiredNodeAffinity().Match`).
+#[inline]
 #[must_use]
 pub fn node_affinity_matches(shape: &Shape, node: &NodeSpec) -> bool {
     shape.traits.spec.selects_node(&node.labels, &node.name)
 }
 
 /// What can be said from the node's description alone; `None` = passes.
+#[inline]
 #[must_use]
 pub fn reject_by_description(shape: &Shape, node: &NodeSpec) -> Option<Rejection> {
     let plugin = if cordoned(shape, node) {
