@@ -135,12 +135,14 @@ fn what_former_questions_leave_changes_no_answer() {
     question.catalogue().types.truncate(2);
     question.catalogue().types[1].offerings.remove(0);
     ask(&question, "a zone in which nothing is sold any more");
-    question.catalogue().without_subnet = vec![ZoneId(2)];
-    for instance_type in &mut question.catalogue().types {
-        let lost = instance_type.offerings.iter_mut().filter(|offering| offering.zone == ZoneId(2));
-        lost.for_each(|offering| offering.available = false);
+    for lost in [true, false] {
+        question.catalogue().without_subnet = if lost { vec![ZoneId(2)] } else { Vec::new() };
+        for instance_type in &mut question.catalogue().types {
+            let there = instance_type.offerings.iter_mut().filter(|offering| offering.zone == ZoneId(2));
+            there.for_each(|offering| offering.available = !lost);
+        }
+        ask(&question, if lost { "a zone without a subnet" } else { "a subnet that is back" });
     }
-    ask(&question, "a zone without a subnet");
     question.catalogue().zones = ["x", "y", "z"].map(str::to_owned).to_vec();
     ask(&question, "names of zones");
     question.pools[0].1.template.metadata.labels.insert("team".to_owned(), "a".to_owned());
