@@ -261,6 +261,6 @@ fn the_shipped_scenario_says_what_comes_out() {
         let cents = |usd: f64| (usd * 100.0).round() / 100.0;
         (cents(cost.instances_usd), cents(cost.unused_reservations_usd.unwrap_or(0.0)), cents(cost.total_usd))
     };
-    assert_eq!(rounded(with(&[])), (0.67, 0.63, 1.37));
-    assert_eq!(rounded(with(&[("karpenter.reservedCapacity", "false")])), (0.23, 1.21, 1.51));
+    assert_eq!(rounded(with(&[])), (0.68, 0.63, 1.38));
+    assert_eq!(rounded(with(&[("karpenter.reservedCapacity", "false")])), (0.24, 1.21, 1.52));
 }
