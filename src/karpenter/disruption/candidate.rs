@@ -209,18 +209,61 @@ pub fn accepts(observed: &Observed<'_>, candidate: &Candidate, method: Method) -
     }
 }
 
-/// All candidates of a class, in the order of the nodes, for whatever method.
-#[must_use]
-pub fn of_class(observed: &Observed<'_>, class: Class, now: Time) -> Vec<Candidate> {
-    (0..observed.nodes.len()).filter_map(|i| candidate(observed, NodeIndex(i), class, now).ok()).collect()
+/// The candidates of both classes, in the order of the nodes, for whatever method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidates {
+    graceful: Vec<Candidate>,
+    eventual: Vec<Candidate>,
+}
+
+impl Candidates {
+    /// Looks at every node once.
+    #[must_use]
+    pub fn of(observed: &Observed<'_>, now: Time) -> Self {
+        let (mut graceful, mut eventual) = (Vec::new(), Vec::new());
+        for node in (0..observed.nodes.len()).map(NodeIndex) {
+            match candidate(observed, node, Class::Graceful, now) {
+                Ok(candidate) => {
+                    eventual.push(candidate.clone());
+                    graceful.push(candidate);
+                }
+                Err(_) if observed.node(node).has_termination_grace_period => {
+                    eventual.extend(candidate(observed, node, Class::Eventual, now).ok());
+                }
+                Err(_) => {}
+            }
+        }
+        Candidates { graceful, eventual }
+    }
+
+    fn of_class(&self, class: Class) -> &[Candidate] {
+        match class {
+            Class::Graceful => &self.graceful,
+            Class::Eventual => &self.eventual,
+        }
+    }
+
+    /// Those of a method (`GetCandidates`).
+    #[must_use]
+    pub fn of_method(&self, observed: &Observed<'_>, method: Method) -> Vec<Candidate> {
+        let all = self.of_class(method.class()).iter();
+        all.filter(|candidate| accepts(observed, candidate, method).is_ok()).cloned().collect()
+    }
+
+    /// The methods that have candidates.
+    #[must_use]
+    pub fn methods(&self, observed: &Observed<'_>) -> Vec<Method> {
+        let any = |method: &Method| {
+            self.of_class(method.class()).iter().any(|candidate| accepts(observed, candidate, *method).is_ok())
+        };
+        Method::ALL.into_iter().filter(any).collect()
+    }
 }
 
 /// All candidates of a method, in the order of the nodes (`GetCandidates`).
 #[must_use]
 pub fn candidates(observed: &Observed<'_>, method: Method, now: Time) -> Vec<Candidate> {
-    let mut all = of_class(observed, method.class(), now);
-    all.retain(|candidate| accepts(observed, candidate, method).is_ok());
-    all
+    Candidates::of(observed, now).of_method(observed, method)
 }
 
 /// Orders consolidation candidates: highest price per unit of disruption first, or lowest disruption cost first before 1.14

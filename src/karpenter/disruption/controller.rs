@@ -12,7 +12,7 @@ use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
 
-use super::candidate::{self, Candidate, Rejection};
+use super::candidate::{self, Candidate, Candidates, Rejection};
 use super::command::Command;
 use super::journal::{Journal, Told};
 use super::model::{Class, Method, NodeIndex, Observed, PoolIndex, Rules};
@@ -23,7 +23,7 @@ use super::running::{Commands, LimitExceeded, Start};
 use super::search;
 use super::simulate::{DecisionCost, SolverSimulator};
 use super::snapshot::{self, Snapshot, claim_of, pool_of};
-use super::unchanged::{self, Unchanged};
+use super::unchanged::Unchanged;
 use super::validation::Invalid;
 use super::watch::Watch;
 
@@ -259,7 +259,8 @@ impl Disruption {
         let observed = &snapshot.observed;
         let rejections = rejections(observed, at.now);
         let idle = Outcome { step: Step::Idle, cost: Duration::ZERO, notes: Vec::new(), timed_out: Vec::new() };
-        let methods = unchanged::methods_with_candidates(observed, at.now);
+        let candidates = Candidates::of(observed, at.now);
+        let methods = candidates.methods(observed);
         let version = world.cluster.version();
         if methods.is_empty() {
             self.unchanged = Unchanged::after(observed, methods, rejections.clone(), version, at.now);
@@ -272,7 +273,8 @@ impl Disruption {
         let static_drift = |_: &Observed<'_>, budgets: &search::Budgets, candidates: Vec<Candidate>| {
             search::static_drift(budgets, candidates, &headroom, |candidate| plans[&candidate.pool].clone())
         };
-        let outcome = pass::run(&mut self.memory, observed, &mut simulator, first, at, &static_drift);
+        let outcome =
+            pass::run_among(&candidates, &mut self.memory, observed, &mut simulator, first, at, &static_drift);
         if outcome.step == Step::Idle && first.is_none() {
             self.unchanged = Unchanged::after(observed, methods, rejections.clone(), version, at.now);
         }

@@ -7,7 +7,7 @@ use crate::time::{Duration, Time};
 
 use super::balanced;
 use super::budget;
-use super::candidate;
+use super::candidate::{Candidate, Candidates};
 use super::command::{Command, Simulator, Unconsolidatable};
 use super::model::{Class, Method, Observed, PoolIndex};
 use super::search::{self, Found};
@@ -73,17 +73,30 @@ pub struct Outcome {
 }
 
 /// What a static pool needs for [`Method::StaticDrift`]: how many more nodes it may have for a moment, and the NodeClaim it creates.
-pub type StaticDrift<'a> = &'a dyn Fn(&Observed<'_>, &search::Budgets, Vec<candidate::Candidate>) -> Found;
+pub type StaticDrift<'a> = &'a dyn Fn(&Observed<'_>, &search::Budgets, Vec<Candidate>) -> Found;
 
 /// Without static pools there is nothing to do for static drift.
 #[must_use]
-pub fn no_static_pools(_: &Observed<'_>, _: &search::Budgets, _: Vec<candidate::Candidate>) -> Found {
+pub fn no_static_pools(_: &Observed<'_>, _: &search::Budgets, _: Vec<Candidate>) -> Found {
     Found::default()
 }
 
 /// Tries the methods from `first` on, or all without one, until one finds something. A method without candidates is passed over without being
-/// marked consolidated; candidates and budgets are recomputed for every method.
+/// marked consolidated; budgets are recomputed for every method.
 pub fn run(
+    memory: &mut Memory,
+    observed: &Observed<'_>,
+    simulator: &mut impl Simulator,
+    first: Option<Method>,
+    at: Instant,
+    static_drift: StaticDrift<'_>,
+) -> Outcome {
+    run_among(&Candidates::of(observed, at.now), memory, observed, simulator, first, at, static_drift)
+}
+
+/// The same with the candidates found already.
+pub fn run_among(
+    all: &Candidates,
     memory: &mut Memory,
     observed: &Observed<'_>,
     simulator: &mut impl Simulator,
@@ -94,7 +107,7 @@ pub fn run(
     let mut outcome = Outcome { step: Step::Idle, cost: Duration::ZERO, notes: Vec::new(), timed_out: Vec::new() };
     let order = Method::in_order(&observed.rules).into_iter();
     for method in order.skip_while(|method| first.is_some_and(|first| *method != first)) {
-        let candidates = candidate::candidates(observed, method, at.now);
+        let candidates = all.of_method(observed, method);
         if candidates.is_empty() {
             continue;
         }
@@ -262,7 +275,7 @@ mod tests {
     fn a_command_is_abandoned_with_the_number_of_nodes_that_are_no_candidates_any_more() {
         let catalogue = small_cluster::catalogue();
         let mut observed = observed(&catalogue);
-        let candidates = candidate::candidates(&observed, Method::MultiNodeConsolidation, Time::ZERO);
+        let candidates = Candidates::of(&observed, Time::ZERO).of_method(&observed, Method::MultiNodeConsolidation);
         assert_eq!(candidates.len(), 2);
         let command = Command {
             method: Method::MultiNodeConsolidation,

@@ -59,12 +59,24 @@ pub struct Base<'a> {
 
 /// A simulator over one state.
 pub struct SolverSimulator<'a, 'b> {
-    observed: &'b Observed<'a>,
-    base: &'b Base<'a>,
-    now: Time,
+    view: View<'a, 'b>,
     cost: DecisionCost,
     knowledge: &'b mut Knowledge,
     stream: &'b mut Stream,
+    /// Made for the first simulation: most passes come to none.
+    question: Option<Question<'a>>,
+}
+
+/// The state that is looked at.
+#[derive(Clone, Copy)]
+struct View<'a, 'b> {
+    observed: &'b Observed<'a>,
+    base: &'b Base<'a>,
+    now: Time,
+}
+
+/// What all simulations ask.
+struct Question<'a> {
     common: Common,
     /// The question with no node removed; its pods are the pending ones and those of leaving nodes.
     input: Input<'a>,
@@ -74,47 +86,7 @@ pub struct SolverSimulator<'a, 'b> {
     leaving: Vec<usize>,
 }
 
-impl<'a, 'b> SolverSimulator<'a, 'b> {
-    /// Over `observed` at `now`; ties of topology domains are drawn from `stream`.
-    #[must_use]
-    pub fn new(
-        observed: &'b Observed<'a>,
-        base: &'b Base<'a>,
-        now: Time,
-        cost: DecisionCost,
-        knowledge: &'b mut Knowledge,
-        stream: &'b mut Stream,
-    ) -> Self {
-        let common = knowledge.common(&base.input);
-        let mut input = base.input.clone();
-        for (node, into) in observed.nodes.iter().zip(&mut input.nodes) {
-            let pool = node.pool.map(|pool| observed.pool(pool));
-            into.target = !node.marked_for_deletion;
-            into.under_consolidate_after =
-                pool.is_some_and(|pool| node.is_under_consolidate_after(pool.consolidate_after, now));
-        }
-        let leaving = (0..observed.nodes.len()).filter(|i| observed.nodes[*i].marked_for_deletion).collect();
-        let mut simulator = SolverSimulator {
-            observed,
-            base,
-            now,
-            cost,
-            knowledge,
-            stream,
-            common,
-            input,
-            bound_of: Vec::with_capacity(observed.nodes.len()),
-            leaving,
-        };
-        for node in 0..observed.nodes.len() {
-            let moves = observed.nodes[node].marked_for_deletion;
-            let (staying, before) = (simulator.staying_on(node, moves), simulator.input.bound.len());
-            simulator.input.bound.extend(staying);
-            simulator.bound_of.push(before..simulator.input.bound.len());
-        }
-        simulator
-    }
-
+impl View<'_, '_> {
     /// Pods of a node that stay on it, those that can move set aside if `moves`.
     fn staying_on(&self, node: usize, moves: bool) -> Vec<BoundPods> {
         let mut counts: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
@@ -129,10 +101,32 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
         let counts = counts.into_iter();
         counts.map(|(shape, (running, present))| BoundPods { shape, node, running, present }).collect()
     }
+}
+
+impl<'a> Question<'a> {
+    fn new(view: View<'a, '_>, knowledge: &mut Knowledge) -> Self {
+        let View { observed, base, now } = view;
+        let common = knowledge.common(&base.input);
+        let mut input = base.input.clone();
+        for (node, into) in observed.nodes.iter().zip(&mut input.nodes) {
+            let pool = node.pool.map(|pool| observed.pool(pool));
+            into.target = !node.marked_for_deletion;
+            into.under_consolidate_after =
+                pool.is_some_and(|pool| node.is_under_consolidate_after(pool.consolidate_after, now));
+        }
+        let mut bound_of = Vec::with_capacity(observed.nodes.len());
+        for node in 0..observed.nodes.len() {
+            let before = input.bound.len();
+            input.bound.extend(view.staying_on(node, observed.nodes[node].marked_for_deletion));
+            bound_of.push(before..input.bound.len());
+        }
+        let leaving = (0..observed.nodes.len()).filter(|i| observed.nodes[*i].marked_for_deletion).collect();
+        Question { common, input, bound_of, leaving }
+    }
 
     /// Takes the pods of a node that can move out of those that are bound, and gives what was bound to it.
-    fn take_off(&mut self, node: usize) -> Vec<BoundPods> {
-        let staying = self.staying_on(node, true);
+    fn take_off(&mut self, node: usize, view: View<'_, '_>) -> Vec<BoundPods> {
+        let staying = view.staying_on(node, true);
         let own = &mut self.input.bound[self.bound_of[node].clone()];
         let all = own.to_vec();
         for bound in own {
@@ -143,59 +137,77 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
     }
 
     /// Adds the pods of a node that can move to the question.
-    fn move_pods_of(&mut self, node: usize, gate: bool) {
-        for (pod, identity) in self.observed.nodes[node].pods.iter().zip(&self.base.pods[node]) {
-            if pod.is_currently_reschedulable(self.now) {
+    fn move_pods_of(&mut self, node: usize, gate: bool, view: View<'_, '_>) {
+        for (pod, identity) in view.observed.nodes[node].pods.iter().zip(&view.base.pods[node]) {
+            if pod.is_currently_reschedulable(view.now) {
                 let PodIdentity { shape, created, uid } = *identity;
                 let gated = gate && pod.phase != Phase::Pending;
                 self.input.pods.push(scheduling::Pod { shape, created, uid, gated });
             }
         }
     }
+}
 
-    /// Asks where the pods of the removed nodes go, and tells for each pod beyond the pending ones whether it comes from a leaving
-    /// node.
-    fn ask(&mut self, removed: &[NodeIndex], destination_gate: bool) -> (Results, Vec<bool>) {
-        let pending = self.base.input.pods.len();
-        self.input.pods.truncate(pending);
+impl<'a, 'b> SolverSimulator<'a, 'b> {
+    /// Over `observed` at `now`; ties of topology domains are drawn from `stream`.
+    #[must_use]
+    pub fn new(
+        observed: &'b Observed<'a>,
+        base: &'b Base<'a>,
+        now: Time,
+        cost: DecisionCost,
+        knowledge: &'b mut Knowledge,
+        stream: &'b mut Stream,
+    ) -> Self {
+        SolverSimulator { view: View { observed, base, now }, cost, knowledge, stream, question: None }
+    }
+
+    /// Asks where the pods of the removed nodes go. Tells for each pod beyond the pending ones whether it comes from a leaving node, too, and
+    /// how long it took.
+    fn ask(&mut self, removed: &[NodeIndex], destination_gate: bool) -> (Results, Vec<bool>, Duration) {
+        let view = self.view;
+        let question = self.question.get_or_insert_with(|| Question::new(view, self.knowledge));
+        question.input.pods.truncate(view.base.input.pods.len());
         let mut candidates: Vec<usize> = removed.iter().map(|node| node.0).collect();
         candidates.sort_unstable();
         for node in &candidates {
-            self.move_pods_of(*node, destination_gate);
+            question.move_pods_of(*node, destination_gate, view);
         }
-        let mut from_leaving = vec![false; self.input.pods.len()];
-        for place in 0..self.leaving.len() {
-            self.move_pods_of(self.leaving[place], false);
+        let mut from_leaving = vec![false; question.input.pods.len()];
+        for place in 0..question.leaving.len() {
+            question.move_pods_of(question.leaving[place], false, view);
         }
-        from_leaving.resize(self.input.pods.len(), true);
+        from_leaving.resize(question.input.pods.len(), true);
         let mut bound = Vec::with_capacity(candidates.len());
         for node in &candidates {
-            self.input.nodes[*node].target = false;
-            bound.push(self.take_off(*node));
+            question.input.nodes[*node].target = false;
+            bound.push(question.take_off(*node, view));
         }
-        let results = scheduling::solve_among(&self.common, &self.input, self.knowledge, self.stream);
+        let results = scheduling::solve_among(&question.common, &question.input, self.knowledge, self.stream);
         for (node, bound) in candidates.iter().zip(bound) {
-            self.input.nodes[*node].target = true;
-            self.input.bound[self.bound_of[*node].clone()].copy_from_slice(&bound);
+            question.input.nodes[*node].target = true;
+            question.input.bound[question.bound_of[*node].clone()].copy_from_slice(&bound);
         }
-        (results, from_leaving)
+        (results, from_leaving, self.cost.of(question.input.pods.len(), question.input.nodes.len()))
     }
 
     /// The first reason for which a pod that is not pending has no place.
     fn error(&self, results: &Results, from_deleting: &[bool]) -> Option<String> {
-        let pending = self.base.input.pods.len();
+        let pending = self.view.base.input.pods.len();
         if let Some((_, error)) = results.errors.iter().find(|(pod, _)| *pod >= pending) {
             return Some(error.to_string());
         }
         let uninitialized = results.existing.iter().find(|(node, pods)| {
-            !self.base.input.nodes[*node].initialized && pods.iter().any(|pod| *pod >= pending && !from_deleting[*pod])
+            !self.view.base.input.nodes[*node].initialized
+                && pods.iter().any(|pod| *pod >= pending && !from_deleting[*pod])
         });
-        uninitialized
-            .map(|(node, _)| format!("would schedule against uninitialized node/{}", self.base.input.nodes[*node].name))
+        uninitialized.map(|(node, _)| {
+            format!("would schedule against uninitialized node/{}", self.view.base.input.nodes[*node].name)
+        })
     }
 
     fn replacement(&self, claim: &scheduling::NewClaim) -> Replacement {
-        let catalogue = self.observed.catalogue;
+        let catalogue = self.view.observed.catalogue;
         let requires = |key| claim.requirements.get(key);
         let zones = requires(labels::ZONE).map_or(ZoneSet::ALL, |zones| {
             let names = catalogue.zones.iter().enumerate().filter(|(_, name)| zones.has(name));
@@ -211,7 +223,7 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
             requirement.min_values.map(|least| MinValues { key: key.to_owned(), least: least as usize })
         });
         Replacement {
-            pool: self.base.pools[claim.pool],
+            pool: self.view.base.pools[claim.pool],
             types: claim.options.clone(),
             zones,
             capacity_types,
@@ -224,11 +236,10 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
 
 impl Simulator for SolverSimulator<'_, '_> {
     fn simulate(&mut self, removed: &[NodeIndex], destination_gate: bool) -> Simulation {
-        if removed.iter().any(|node| self.observed.node(*node).marked_for_deletion) {
+        if removed.iter().any(|node| self.view.observed.node(*node).marked_for_deletion) {
             return Simulation { candidate_deleting: true, ..Simulation::default() };
         }
-        let (results, from_deleting) = self.ask(removed, destination_gate);
-        let cost = self.cost.of(self.input.pods.len(), self.input.nodes.len());
+        let (results, from_deleting, cost) = self.ask(removed, destination_gate);
         Simulation {
             candidate_deleting: false,
             error: self.error(&results, &from_deleting),

@@ -3,8 +3,8 @@
 
 use crate::time::Time;
 
-use super::candidate::{Rejection, accepts, of_class};
-use super::model::{Class, DoNotDisrupt, Method, Observed};
+use super::candidate::Rejection;
+use super::model::{DoNotDisrupt, Method, Observed};
 use super::state::ConsolidationState;
 
 /// What a pass without result leaves.
@@ -18,17 +18,6 @@ pub struct Unchanged {
     methods: Vec<Method>,
     /// Nodes that were no candidates, and why.
     pub rejections: Vec<(u32, Rejection)>,
-}
-
-/// Methods that have candidates.
-#[must_use]
-pub fn methods_with_candidates(observed: &Observed<'_>, now: Time) -> Vec<Method> {
-    let [graceful, eventual] = [Class::Graceful, Class::Eventual].map(|class| of_class(observed, class, now));
-    let has_candidates = |method: &Method| {
-        let all = if method.class() == Class::Graceful { &graceful } else { &eventual };
-        all.iter().any(|candidate| accepts(observed, candidate, *method).is_ok())
-    };
-    Method::ALL.into_iter().filter(has_candidates).collect()
 }
 
 impl Unchanged {

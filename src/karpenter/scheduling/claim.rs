@@ -7,7 +7,7 @@ use super::constraints::tolerates_all;
 use super::host_ports::conflict;
 use super::input::HostPort;
 use super::min_values;
-use super::offers::Offers;
+use super::offers::{Offers, Opening};
 use super::requirements::Undefined;
 use super::reservations::Reservations;
 use super::results::ClaimError;
@@ -85,7 +85,7 @@ impl Claim {
     pub(super) fn can_add(
         &self,
         pod: &Newcomer<'_>,
-        template: &mut Template<'_>,
+        template: &Template<'_>,
         place: Place,
         around: &mut Surroundings<'_>,
     ) -> Result<Addition, Refused> {
@@ -144,7 +144,7 @@ impl Claim {
         &self,
         pod: &Newcomer<'_>,
         merged: SetId,
-        template: &mut Template<'_>,
+        template: &Template<'_>,
         place: Place,
         around: &mut Surroundings<'_>,
     ) -> Result<Addition, Refused> {
@@ -188,22 +188,17 @@ impl Claim {
         pod: &Newcomer<'_>,
         set: SetId,
         permanent: bool,
-        template: &mut Template<'_>,
+        template: &Template<'_>,
         around: &mut Surroundings<'_>,
     ) -> Result<(Arc<TypeSet>, Resources, SetId, bool), Refused> {
-        let fresh = self.pods.is_empty();
-        let (options, least) = match template.fresh.get(&(set, pod.shape)).filter(|_| fresh) {
-            Some((options, least)) => (Arc::clone(options), *least),
-            None => {
-                let remaining = self.remaining_types(&pod.state.needs, set, template, around);
-                if fresh {
-                    template.fresh.insert((set, pod.shape), remaining.clone());
-                }
-                remaining
-            }
+        let needs = &pod.state.needs;
+        let (options, least) = if self.pods.is_empty() {
+            self.types_of_first_pod(needs, set, template, around)
+        } else {
+            self.remaining_types(needs, set, template, around)
         };
         if options.is_empty() {
-            let reason = self.criteria_met(&pod.state.needs, set, template, around);
+            let reason = self.criteria_met(needs, set, template, around);
             return Err(Refused { reason, permanent });
         }
         let unmet = min_values::unmet(around.arena.get(set), around.offers, &options);
@@ -220,6 +215,29 @@ impl Claim {
             }
         }
         Ok((options, least, around.arena.intern(lowered), true))
+    }
+
+    /// Types that remain with the first pod: many passes open claims for such a pod.
+    fn types_of_first_pod(
+        &self,
+        pod: &Needs,
+        set: SetId,
+        template: &Template<'_>,
+        around: &mut Surroundings<'_>,
+    ) -> (Arc<TypeSet>, Resources) {
+        let opening = Opening {
+            template: self.template,
+            options: Arc::clone(&self.options),
+            set,
+            requests: pod.requests,
+            ports: pod.ports.clone(),
+        };
+        if let Some(known) = around.offers.opened(&opening) {
+            return known;
+        }
+        let remaining = self.remaining_types(pod, set, template, around);
+        around.offers.remember_opened(opening, remaining.clone());
+        remaining
     }
 
     fn remaining_types(

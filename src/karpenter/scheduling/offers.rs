@@ -7,11 +7,13 @@ use rustc_hash::FxHashMap;
 
 use super::arena::{Arena, SetId};
 use super::go_sort::sort_slice;
+use super::input::HostPort;
 use super::labels;
 use super::requirement::Requirement;
 use super::requirements::Requirements;
 use super::type_set::TypeSet;
 use crate::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, ReservationId, TypeId, ZoneId};
+use crate::units::Resources;
 
 /// What an instance type says of a label (`InstanceType.Requirements`); `None` = nothing.
 #[must_use]
@@ -195,6 +197,21 @@ fn available(catalogue: &Catalogue) -> Vec<Sold> {
 /// Claims that were finished: their requirements and, unless a `minValues` cannot be kept, their instance types.
 pub(super) type Launchable = FxHashMap<(SetId, Arc<TypeSet>), (Arc<Requirements>, Option<Vec<TypeId>>)>;
 
+/// More claims of one pod, or more sets of types with a largest capacity, are forgotten.
+const MOST_REMEMBERED: usize = 2000;
+
+/// What decides which instance types a claim of one pod keeps.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Opening {
+    pub(super) template: usize,
+    /// Options within the pool's limits.
+    pub(super) options: Arc<TypeSet>,
+    pub(super) set: SetId,
+    /// Of the pod.
+    pub(super) requests: Resources,
+    pub(super) ports: Vec<HostPort>,
+}
+
 /// A label with few distinct values among the types of a catalogue: which types have which.
 struct LabelIndex {
     /// Types that say nothing of the label.
@@ -214,6 +231,10 @@ pub(super) struct Offers {
     viable: FxHashMap<SetId, Arc<TypeSet>>,
     /// Claims that were finished, by requirements and options.
     pub(super) launchable: Launchable,
+    /// Options of claims of one pod and the least room of any, while the prepared pools stay the same.
+    opened: FxHashMap<Opening, (Arc<TypeSet>, Resources)>,
+    /// Per resource, the largest capacity of any type.
+    largest: FxHashMap<Arc<TypeSet>, Resources>,
 }
 
 impl Offers {
@@ -226,6 +247,8 @@ impl Offers {
             offered: FxHashMap::default(),
             viable: FxHashMap::default(),
             launchable: Launchable::default(),
+            opened: FxHashMap::default(),
+            largest: FxHashMap::default(),
         }
     }
 
@@ -243,7 +266,40 @@ impl Offers {
         self.offered.clear();
         self.viable.clear();
         self.launchable.clear();
+        self.opened.clear();
         true
+    }
+
+    /// Options of a claim of one pod and the least room of any, if they are remembered.
+    pub(super) fn opened(&self, opening: &Opening) -> Option<(Arc<TypeSet>, Resources)> {
+        self.opened.get(opening).cloned()
+    }
+
+    /// Remembers the options of a claim of one pod.
+    pub(super) fn remember_opened(&mut self, opening: Opening, options: (Arc<TypeSet>, Resources)) {
+        if self.opened.len() >= MOST_REMEMBERED {
+            self.opened.clear();
+        }
+        self.opened.insert(opening, options);
+    }
+
+    /// To be called when pools are prepared anew: what claims of their pods keep hangs on them.
+    pub(super) fn forget_opened(&mut self) {
+        self.opened.clear();
+    }
+
+    /// Per resource, the largest capacity of any of the types; zero without types.
+    pub(super) fn largest_capacity(&mut self, types: &Arc<TypeSet>) -> Resources {
+        if let Some(largest) = self.largest.get(types) {
+            return *largest;
+        }
+        let capacities = types.iter().map(|id| self.catalogue.types[id].capacity);
+        let largest = capacities.reduce(Resources::max).unwrap_or(Resources::ZERO);
+        if self.largest.len() >= MOST_REMEMBERED {
+            self.largest.clear();
+        }
+        self.largest.insert(Arc::clone(types), largest);
+        largest
     }
 
     /// Types that meet the requirements and have an offering for them.

@@ -258,7 +258,7 @@ impl<'w, 'a> Solver<'w, 'a> {
     fn check(&mut self, claim: usize, shape: usize, wants: &Wants) -> Result<Addition, Refused> {
         let claim_index = claim;
         let claim = &self.claims[claim];
-        let template = &mut self.templates[claim.template];
+        let template = &self.templates[claim.template];
         let mut around = Surroundings {
             arena: self.arena,
             offers: &mut self.offers[template.catalogue],
@@ -346,7 +346,7 @@ impl<'w, 'a> Solver<'w, 'a> {
         claim.put(pod, &self.common.needs[shape], addition);
         let side = Side { set: claim.set, host, taints: &template.taints };
         self.topology.record(shape, &wants.membership, side, self.arena);
-        template.subtract_max(&claim.options, &self.offers[template.catalogue]);
+        template.subtract_max(&claim.options, &mut self.offers[template.catalogue]);
         self.claims.push(claim);
         self.order.push();
         Ok(())

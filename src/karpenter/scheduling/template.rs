@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use super::arena::{Arena, Fit, SetId};
 use super::constraints::tolerates_all;
 use super::host_ports;
@@ -29,6 +27,7 @@ pub(super) struct Prepared {
     daemons: Arc<Vec<DaemonGroup>>,
     room: Arc<Vec<Resources>>,
     floor: Resources,
+    largest: Resources,
 }
 
 /// A NodePool in a pass (`nodeclaimtemplate.go: NodeClaimTemplate`).
@@ -47,8 +46,8 @@ pub(super) struct Template<'a> {
     pub(super) remaining: Vec<(Resource, i64)>,
     /// The options within what is left.
     pub(super) within_limits: Arc<TypeSet>,
-    /// Options of a claim of one pod, by requirements and shape, while the limits stay the same.
-    pub(super) fresh: FxHashMap<(SetId, usize), (Arc<TypeSet>, Resources)>,
+    /// Per resource, the largest capacity of any option.
+    largest: Resources,
 }
 
 /// Instance types on which the same DaemonSets would run (`scheduler.go: DaemonOverheadGroup`).
@@ -218,15 +217,10 @@ impl Prepared {
             group.types.iter().for_each(|id| room[id] -= group.overhead);
         }
         let floor = floor(&room, &options);
-        Some(Prepared {
-            pool: index,
-            catalogue,
-            set,
-            options: Arc::new(options),
-            daemons: Arc::new(groups),
-            room: Arc::new(room),
-            floor,
-        })
+        let options = Arc::new(options);
+        let largest = offers.largest_capacity(&options);
+        let (daemons, room) = (Arc::new(groups), Arc::new(room));
+        Some(Prepared { pool: index, catalogue, set, options, daemons, room, floor, largest })
     }
 }
 
@@ -245,7 +239,7 @@ impl<'a> Template<'a> {
             room: Arc::clone(&prepared.room),
             floor: prepared.floor,
             remaining: remaining_limits(pool, &input.nodes),
-            fresh: FxHashMap::default(),
+            largest: prepared.largest,
         };
         template.filter_by_limits(&offers[prepared.catalogue]);
         template
@@ -258,7 +252,8 @@ impl<'a> Template<'a> {
 
     /// Options whose capacity is within what is left (`filterByRemainingResources`).
     fn filter_by_limits(&mut self, offers: &Offers) {
-        if self.remaining.is_empty() {
+        // Mostly limits leave room for the largest type, or there are none.
+        if self.remaining.iter().all(|(resource, left)| self.largest.get(*resource) <= *left) {
             return;
         }
         let mut within = self.options.as_ref().clone();
@@ -267,16 +262,14 @@ impl<'a> Template<'a> {
             self.remaining.iter().all(|(resource, left)| capacity.get(*resource) <= *left)
         });
         self.within_limits = Arc::new(within);
-        self.fresh.clear();
     }
 
     /// Takes the largest capacity that a claim could become off the limits (`subtractMax`).
-    pub(super) fn subtract_max(&mut self, options: &TypeSet, offers: &Offers) {
+    pub(super) fn subtract_max(&mut self, options: &Arc<TypeSet>, offers: &mut Offers) {
         if self.remaining.is_empty() {
             return;
         }
-        let largest = options.iter().map(|id| offers.catalogue.types[id].capacity).reduce(Resources::max);
-        let largest = largest.unwrap_or(Resources::ZERO);
+        let largest = offers.largest_capacity(options);
         self.remaining.iter_mut().for_each(|(resource, left)| *left -= largest.get(*resource));
         self.filter_by_limits(offers);
     }
