@@ -16,7 +16,8 @@ use super::diagnosis::Diagnosis;
 use super::hints::{ClusterEvent, waking_plugins};
 use super::preemption::{Budget, preempt};
 use super::queue::{QueueConfig, SchedulingQueue};
-use super::shape::{PodTraits, ShapeIndex};
+
+use super::shape::{PodTraits, Shape, ShapeIndex};
 use super::snapshot::{NodeSpec, Placed, Slot, Snapshot};
 use super::volumes::Claims;
 
@@ -267,8 +268,7 @@ impl Scheduler {
         let Some(slot) = self.place_of(pod) else { return };
         self.placed[pod.index()] = NOWHERE;
         if let Some(shape) = self.snapshot.remove(slot, pod.0) {
-            let gone = self.snapshot.shape_of(shape).clone();
-            self.wake(now, ClusterEvent::AssignedPodDeleted(&gone));
+            self.wake_by_pod(now, shape, |gone| ClusterEvent::AssignedPodDeleted(gone));
         }
     }
 
@@ -305,8 +305,7 @@ impl Scheduler {
                 agenda.at(self.client.take(world.now) + latency, Event::Bind(pod, self.nodes[slot]));
                 self.client.take(world.now);
                 if self.interplay {
-                    let bound = self.snapshot.shape_of(shape).clone();
-                    self.wake(world.now, ClusterEvent::AssignedPodAdded(&bound));
+                    self.wake_by_pod(world.now, shape, |bound| ClusterEvent::AssignedPodAdded(bound));
                 }
             }
             Choice::NoNodes => {
@@ -442,6 +441,12 @@ impl Scheduler {
 
     fn wake(&mut self, now: Time, event: ClusterEvent<'_>) {
         let (snapshot, hints) = (&self.snapshot, self.hints);
+        self.queue.move_all(now, |shape| waking_plugins(event, snapshot.shape_of(shape), hints));
+    }
+
+    fn wake_by_pod(&mut self, now: Time, pod: ShapeIndex, event: impl Fn(&Shape) -> ClusterEvent<'_>) {
+        let (snapshot, hints) = (&self.snapshot, self.hints);
+        let event = event(snapshot.shape_of(pod));
         self.queue.move_all(now, |shape| waking_plugins(event, snapshot.shape_of(shape), hints));
     }
 

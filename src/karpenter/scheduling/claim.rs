@@ -7,7 +7,7 @@ use super::constraints::tolerates_all;
 use super::host_ports::conflict;
 use super::input::HostPort;
 use super::min_values;
-use super::offers::{Offers, Opening};
+use super::offers::{Offers, Room};
 use super::requirements::Undefined;
 use super::reservations::Reservations;
 use super::results::ClaimError;
@@ -192,11 +192,7 @@ impl Claim {
         around: &mut Surroundings<'_>,
     ) -> Result<(Arc<TypeSet>, Resources, SetId, bool), Refused> {
         let needs = &pod.state.needs;
-        let (options, least) = if self.pods.is_empty() {
-            self.types_of_first_pod(needs, set, template, around)
-        } else {
-            self.remaining_types(needs, set, template, around)
-        };
+        let (options, least) = self.remaining_types(needs, set, template, around);
         if options.is_empty() {
             let reason = self.criteria_met(needs, set, template, around);
             return Err(Refused { reason, permanent });
@@ -215,29 +211,6 @@ impl Claim {
             }
         }
         Ok((options, least, around.arena.intern(lowered), true))
-    }
-
-    /// Types that remain with the first pod: many passes open claims for such a pod.
-    fn types_of_first_pod(
-        &self,
-        pod: &Needs,
-        set: SetId,
-        template: &Template<'_>,
-        around: &mut Surroundings<'_>,
-    ) -> (Arc<TypeSet>, Resources) {
-        let opening = Opening {
-            template: self.template,
-            options: Arc::clone(&self.options),
-            set,
-            requests: pod.requests,
-            ports: pod.ports.clone(),
-        };
-        if let Some(known) = around.offers.opened(&opening) {
-            return known;
-        }
-        let remaining = self.remaining_types(pod, set, template, around);
-        around.offers.remember_opened(opening, remaining.clone());
-        remaining
     }
 
     fn remaining_types(
@@ -260,8 +233,14 @@ impl Claim {
         if total.fits(&self.floor) {
             return (options, self.floor);
         }
+        // The same pods are put together again and again, in one pass and in the next.
+        let asked = Room { template: self.template, options, requests: total };
+        if let Some(known) = around.offers.room_known(&asked) {
+            return known;
+        }
         let mut least = Resources([i64::MAX; Resource::COUNT]);
-        Arc::make_mut(&mut options).retain(|id| {
+        let mut fitting = asked.options.as_ref().clone();
+        fitting.retain(|id| {
             let room = &template.room[id];
             let fits = total.fits(room);
             if fits {
@@ -269,7 +248,9 @@ impl Claim {
             }
             fits
         });
-        (options, least)
+        let fitting = (Arc::new(fitting), least);
+        around.offers.remember_room(asked, fitting.clone());
+        fitting
     }
 
     /// Types whose DaemonSets or whose claim's pods hold a host port that the pod wants.

@@ -82,7 +82,7 @@ impl Knowledge {
         if let Some(pools) = self.pools.as_ref().filter(same) {
             return pools.prepared.clone();
         }
-        self.offers.iter_mut().for_each(Offers::forget_opened);
+        self.offers.iter_mut().for_each(Offers::forget_rooms);
         let prepared = self.prepare_pools(input);
         self.pools = Some(Pools {
             written: input.pools.iter().map(|p| (p.name.to_owned(), p.spec.clone(), p.catalogue)).collect(),

@@ -7,7 +7,6 @@ use rustc_hash::FxHashMap;
 
 use super::arena::{Arena, SetId};
 use super::go_sort::sort_slice;
-use super::input::HostPort;
 use super::labels;
 use super::requirement::Requirement;
 use super::requirements::Requirements;
@@ -197,19 +196,15 @@ fn available(catalogue: &Catalogue) -> Vec<Sold> {
 /// Claims that were finished: their requirements and, unless a `minValues` cannot be kept, their instance types.
 pub(super) type Launchable = FxHashMap<(SetId, Arc<TypeSet>), (Arc<Requirements>, Option<Vec<TypeId>>)>;
 
-/// More claims of one pod, or more sets of types with a largest capacity, are forgotten.
+/// More answers of a kind are forgotten.
 const MOST_REMEMBERED: usize = 2000;
 
-/// What decides which instance types a claim of one pod keeps.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Opening {
+/// Which of these types have room for so much, with the DaemonSets of a pool.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct Room {
     pub(super) template: usize,
-    /// Options within the pool's limits.
     pub(super) options: Arc<TypeSet>,
-    pub(super) set: SetId,
-    /// Of the pod.
     pub(super) requests: Resources,
-    pub(super) ports: Vec<HostPort>,
 }
 
 /// A label with few distinct values among the types of a catalogue: which types have which.
@@ -231,8 +226,8 @@ pub(super) struct Offers {
     viable: FxHashMap<SetId, Arc<TypeSet>>,
     /// Claims that were finished, by requirements and options.
     pub(super) launchable: Launchable,
-    /// Options of claims of one pod and the least room of any, while the prepared pools stay the same.
-    opened: FxHashMap<Opening, (Arc<TypeSet>, Resources)>,
+    /// Types with room and the least room of any, while the prepared pools stay the same.
+    rooms: FxHashMap<Room, (Arc<TypeSet>, Resources)>,
     /// Per resource, the largest capacity of any type.
     largest: FxHashMap<Arc<TypeSet>, Resources>,
 }
@@ -247,7 +242,7 @@ impl Offers {
             offered: FxHashMap::default(),
             viable: FxHashMap::default(),
             launchable: Launchable::default(),
-            opened: FxHashMap::default(),
+            rooms: FxHashMap::default(),
             largest: FxHashMap::default(),
         }
     }
@@ -266,26 +261,25 @@ impl Offers {
         self.offered.clear();
         self.viable.clear();
         self.launchable.clear();
-        self.opened.clear();
         true
     }
 
-    /// Options of a claim of one pod and the least room of any, if they are remembered.
-    pub(super) fn opened(&self, opening: &Opening) -> Option<(Arc<TypeSet>, Resources)> {
-        self.opened.get(opening).cloned()
+    /// Types with room and the least room of any, if that is remembered.
+    pub(super) fn room_known(&self, asked: &Room) -> Option<(Arc<TypeSet>, Resources)> {
+        self.rooms.get(asked).cloned()
     }
 
-    /// Remembers the options of a claim of one pod.
-    pub(super) fn remember_opened(&mut self, opening: Opening, options: (Arc<TypeSet>, Resources)) {
-        if self.opened.len() >= MOST_REMEMBERED {
-            self.opened.clear();
+    /// Remembers which types have room, and the least room of any.
+    pub(super) fn remember_room(&mut self, asked: Room, fitting: (Arc<TypeSet>, Resources)) {
+        if self.rooms.len() >= MOST_REMEMBERED {
+            self.rooms.clear();
         }
-        self.opened.insert(opening, options);
+        self.rooms.insert(asked, fitting);
     }
 
-    /// To be called when pools are prepared anew: what claims of their pods keep hangs on them.
-    pub(super) fn forget_opened(&mut self) {
-        self.opened.clear();
+    /// To be called when pools are prepared anew: what their DaemonSets need may have changed.
+    pub(super) fn forget_rooms(&mut self) {
+        self.rooms.clear();
     }
 
     /// Per resource, the largest capacity of any of the types; zero without types.

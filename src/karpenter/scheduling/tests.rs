@@ -130,6 +130,12 @@ fn what_former_questions_leave_changes_no_answer() {
     ask(&question, "nothing of a type is left");
     question.catalogue().types.push(instance_type("tiny", 1500, "amd64"));
     ask(&question, "one more type");
+    question.pools[0].1 = parse("limits = { cpu = '5' }\ntemplate = { spec = { requirements = [] } }");
+    ask(&question, "limits");
+    question.catalogue().types[2].capacity = Resources::new(Cpu::from_milli(900), Memory::from_mib(8192));
+    ask(&question, "what a type counts against limits");
+    question.pools[0].1 = any_node();
+    ask(&question, "no limits any more");
     question.catalogue().types[2].labels = instance_type("tiny", 1500, "arm64").labels;
     ask(&question, "a label of a type");
     question.catalogue().types.truncate(2);
