@@ -265,7 +265,7 @@ rules! {
         "karpenter `pkg/apis/v1/labels.go: IsRestrictedLabel`";
     UnknownValue = "unknown-value", Warning,
         "a requirement with a value that nothing in the region has",
-        "A misspelt type, zone or family makes the pool smaller than it looks, or empty.",
+        "A misspelt type, zone or family makes the pool smaller than it looks, or empty; pods that ask for it stay pending.",
         "karpenter-provider-aws `pkg/providers/instancetype`";
     LimitsBelowMax = "limits-below-max", Warning,
         "`maxReplicaCount` that the NodePools' `limits` do not hold",

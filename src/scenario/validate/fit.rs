@@ -92,6 +92,10 @@ fn group_refuses(group: &NodeGroup, pod: &PodSpec, cx: &Context<'_>) -> Option<S
         let own = group.labels.get(key).map(|value| vec![value.clone()]);
         own.or_else(|| known?.labels.iter().find(|(label, _)| label == key).map(|(_, values)| values.clone()))
     };
+    let mut wanted = wanted(pod).into_iter().filter(|want| !group.labels.contains_key(&want.key));
+    if let Some(nowhere) = wanted.find(|want| no_zone_is(want, cx)) {
+        return Some(not_in_region(&nowhere, cx));
+    }
     for (key, value) in &pod.node_selector {
         let found = label(key);
         let is_topology = key.starts_with("topology.kubernetes.io/")
@@ -111,23 +115,7 @@ fn pool_refuses(pool: &NodePool, pod: &PodSpec, cx: &Context<'_>) -> Option<Stri
     if let Some(taint) = untolerated(&template.spec.taints, pod) {
         return Some(taint_reason(taint));
     }
-    let mut wanted: Vec<NodeRequirement> = pod
-        .node_selector
-        .iter()
-        .map(|(key, value)| NodeRequirement {
-            key: key.clone(),
-            operator: NodeOperator::In,
-            values: vec![value.clone()],
-            min_values: None,
-        })
-        .collect();
-    let required = pod.affinity.as_ref().and_then(|affinity| {
-        affinity.node_affinity.as_ref()?.required_during_scheduling_ignored_during_execution.as_ref()
-    });
-    // With several terms one is enough: only a single one is sure to hold.
-    if let Some([only]) = required.map(|required| required.node_selector_terms.as_slice()) {
-        wanted.extend(only.match_expressions.iter().cloned());
-    }
+    let wanted = wanted(pod);
     if let Some(want) = wanted.iter().find(|want| !allows(pool, want)) {
         return Some(format!("does not allow `{} {} {}`", want.key, want.operator.as_str(), want.values.join(",")));
     }
@@ -136,6 +124,9 @@ fn pool_refuses(pool: &NodePool, pod: &PodSpec, cx: &Context<'_>) -> Option<Stri
     }
     let known = cx.known.filter(|known| !known.types.is_empty())?;
     let all = template.spec.requirements.iter().chain(&wanted).collect::<Vec<_>>();
+    if let Some(nowhere) = all.iter().find(|requirement| no_zone_is(requirement, cx)) {
+        return Some(not_in_region(nowhere, cx));
+    }
     let fitting: Vec<&KnownType> =
         known.types.iter().filter(|known| all.iter().all(|requirement| carries(known, requirement))).collect();
     if fitting.is_empty() {
@@ -155,6 +146,39 @@ fn pool_refuses(pool: &NodePool, pod: &PodSpec, cx: &Context<'_>) -> Option<Stri
     let smallest = smallest.filter_map(|known| vcpus(known)).min()?;
     (smallest.saturating_mul(1000) > limit)
         .then(|| format!("its instance types have {smallest} vCPUs or more, `limits` allow fewer"))
+}
+
+/// What a node must be for the pod.
+fn wanted(pod: &PodSpec) -> Vec<NodeRequirement> {
+    let selected = pod.node_selector.iter().map(|(key, value)| NodeRequirement {
+        key: key.clone(),
+        operator: NodeOperator::In,
+        values: vec![value.clone()],
+        min_values: None,
+    });
+    let mut wanted: Vec<NodeRequirement> = selected.collect();
+    let required = pod.affinity.as_ref().and_then(|affinity| {
+        affinity.node_affinity.as_ref()?.required_during_scheduling_ignored_during_execution.as_ref()
+    });
+    // With several terms one is enough: only a single one is sure to hold.
+    if let Some([only]) = required.map(|required| required.node_selector_terms.as_slice()) {
+        wanted.extend(only.match_expressions.iter().cloned());
+    }
+    wanted
+}
+
+fn not_in_region(requirement: &NodeRequirement, cx: &Context<'_>) -> String {
+    format!("no zone of {} is in `{}`", cx.scenario.simulation.region, requirement.values.join(","))
+}
+
+/// Whether the requirement asks for a zone that the region does not have.
+fn no_zone_is(requirement: &NodeRequirement, cx: &Context<'_>) -> bool {
+    let zones = cx.known.map_or(&[][..], |known| &known.zones);
+    let is_of_zones = ["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"];
+    is_of_zones.contains(&requirement.key.as_str())
+        && requirement.operator == NodeOperator::In
+        && !zones.is_empty()
+        && !zones.iter().any(|zone| admits(requirement, zone))
 }
 
 fn known_type<'a>(cx: &Context<'a>, name: &str) -> Option<&'a KnownType> {

@@ -8,6 +8,7 @@ use crate::api::capacity_buffer::CapacityBufferSpec;
 use crate::api::decode::{Problems, closest};
 use crate::api::karpenter::{Budget, ConsolidationPolicy, NodeOverlaySpec, NodePool, NodePoolSpec};
 use crate::api::pod::{NodeOperator, NodeRequirement};
+use crate::api::tree::Span;
 use crate::engine::cron::Schedule;
 use crate::scenario::kind::Kind;
 use crate::scenario::lint::Rule;
@@ -266,7 +267,7 @@ fn check_template(spec: &NodePoolSpec, at: At<'_>, cx: &Context<'_>, problems: &
 }
 
 /// Domains whose labels Karpenter or the kubelet set themselves.
-fn restricted(key: &str, span: crate::api::tree::Span, requirement: bool, problems: &mut Problems) {
+fn restricted(key: &str, span: Span, requirement: bool, problems: &mut Problems) {
     const WELL_KNOWN: [&str; 12] = [
         "karpenter.sh/capacity-type",
         "topology.kubernetes.io/zone",
@@ -385,17 +386,31 @@ pub(super) fn known_requirement(requirement: &NodeRequirement, at: At<'_>, cx: &
 
 /// Values of a node label that no instance type and no zone has.
 pub(super) fn known_values(key: &str, written: &[String], at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
-    let Some(known) = cx.known.filter(|known| !known.types.is_empty()) else { return };
+    let Some((key, what, values)) = values_there_are(key, cx) else { return };
+    for (index, value) in written.iter().enumerate() {
+        known_value(key, what, value, &values, at.span(&["values", &index.to_string()]), cx, problems);
+    }
+}
+
+/// The same for an entry of a pod's `nodeSelector`; `at` is its value.
+pub(super) fn known_selection(key: &str, value: &str, at: Span, cx: &Context<'_>, problems: &mut Problems) {
+    if let Some((key, what, values)) = values_there_are(key, cx) {
+        known_value(key, what, value, &values, at, cx, problems);
+    }
+}
+
+/// The key that a label stands for, what its values are, and which of them there are in the region; `None` = anything may be.
+fn values_there_are<'a>(key: &'a str, cx: &Context<'a>) -> Option<(&'a str, &'static str, Vec<&'a str>)> {
+    let known = cx.known.filter(|known| !known.types.is_empty())?;
     let key = match key {
         "beta.kubernetes.io/instance-type" => "node.kubernetes.io/instance-type",
         "failure-domain.beta.kubernetes.io/zone" | "topology.ebs.csi.aws.com/zone" => "topology.kubernetes.io/zone",
         "beta.kubernetes.io/arch" => "kubernetes.io/arch",
         key => key,
     };
-    let capacity_types = ["spot".to_owned(), "on-demand".to_owned(), "reserved".to_owned()];
     let (what, mut values): (&str, Vec<&str>) = match key {
         "topology.kubernetes.io/zone" => ("zone", known.zones.iter().map(String::as_str).collect()),
-        "karpenter.sh/capacity-type" => ("capacity type", capacity_types.iter().map(String::as_str).collect()),
+        "karpenter.sh/capacity-type" => ("capacity type", vec!["spot", "on-demand", "reserved"]),
         _ => {
             let labels = known.types.iter().flat_map(|t| t.labels.iter()).filter(|(label, _)| label == key);
             let what = if key == "node.kubernetes.io/instance-type" { "instance type" } else { "value" };
@@ -404,29 +419,32 @@ pub(super) fn known_values(key: &str, written: &[String], at: At<'_>, cx: &Conte
     };
     values.sort_unstable();
     values.dedup();
-    if values.is_empty() {
+    (!values.is_empty()).then_some((key, what, values))
+}
+
+fn known_value(
+    key: &str,
+    what: &str,
+    value: &str,
+    values: &[&str],
+    at: Span,
+    cx: &Context<'_>,
+    problems: &mut Problems,
+) {
+    if values.contains(&value) {
         return;
     }
-    for (index, value) in written.iter().enumerate().filter(|(_, value)| !values.contains(&value.as_str())) {
-        let help = match closest(value, values.iter().copied()) {
-            Some(near) => Some(format!("did you mean `{near}`?")),
-            None if values.len() <= 20 => Some(format!("there is {}", listed(&values))),
-            None => None,
-        };
-        let message = if what == "value" {
-            format!("no instance type has `{key}` = `{value}`")
-        } else {
-            format!("unknown {what} `{value}`")
-        };
-        let region = &cx.scenario.simulation.region;
-        Rule::UnknownValue.report(
-            problems,
-            at.span(&["values", &index.to_string()]),
-            message,
-            format!("not in {region}"),
-            help,
-        );
-    }
+    let help = match closest(value, values.iter().copied()) {
+        Some(near) => Some(format!("did you mean `{near}`?")),
+        None if values.len() <= 20 => Some(format!("there is {}", listed(values))),
+        None => None,
+    };
+    let message = if what == "value" {
+        format!("no instance type has `{key}` = `{value}`")
+    } else {
+        format!("unknown {what} `{value}`")
+    };
+    Rule::UnknownValue.report(problems, at, message, format!("not in {}", cx.scenario.simulation.region), help);
 }
 
 fn check_budget(budget: &Budget, at: At<'_>, problems: &mut Problems) {

@@ -2,6 +2,7 @@
 
 use super::context::{At, Context};
 use super::names::{is_label_key, is_label_value};
+use super::node_pools::{known_requirement, known_selection};
 use crate::api::decode::Problems;
 use crate::api::pod::{
     Container, NodeOperator, NodeRequirement, PodSpec, PodTemplate, Taint, TaintEffect, TolerationOperator,
@@ -10,6 +11,9 @@ use crate::api::pod::{
 use crate::scenario::kind::Kind;
 use crate::scenario::lint::Rule;
 use crate::units::Resource;
+
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 
 /// Priority classes that always exist.
 const SYSTEM_CLASSES: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
@@ -42,7 +46,7 @@ pub(super) fn check(template: &PodTemplate, at: At<'_>, cx: &Context<'_>, proble
             None,
         );
     }
-    check_placement(spec, at, problems);
+    check_placement(spec, at, cx, problems);
     super::storage::check_pod(spec, at, cx, problems);
 }
 
@@ -94,9 +98,15 @@ fn one_of(value: &str, allowed: &[&str], at: At<'_>, field: &str, problems: &mut
     }
 }
 
-fn check_placement(spec: &PodSpec, at: At<'_>, problems: &mut Problems) {
+fn check_placement(spec: &PodSpec, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    let of_groups = |key: &str, value: &str| {
+        cx.scenario.node_groups.iter().any(|group| group.labels.get(key).is_some_and(|own| own == value))
+    };
     for (key, value) in &spec.node_selector {
         check_label(key, value, at, &["nodeSelector", key], problems);
+        if !of_groups(key, value) {
+            known_selection(key, value, at.span(&["nodeSelector", key]), cx, problems);
+        }
     }
     for (index, toleration) in spec.tolerations.iter().enumerate() {
         let at = at.into(&["tolerations", &index.to_string()]);
@@ -139,11 +149,24 @@ fn check_placement(spec: &PodSpec, at: At<'_>, problems: &mut Problems) {
         }
     }
     check_affinity(spec, at, problems);
+    check_values(spec, at, cx, problems);
+}
+
+/// Values of a required node affinity that no node of the region can have.
+fn check_values(spec: &PodSpec, at: At<'_>, cx: &Context<'_>, problems: &mut Problems) {
+    let node = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+    let required = node.and_then(|node| node.required_during_scheduling_ignored_during_execution.as_ref());
+    let at = at.into(&["affinity", "nodeAffinity", REQUIRED, "nodeSelectorTerms"]);
+    let of_group = |key: &str| cx.scenario.node_groups.iter().any(|group| group.labels.contains_key(key));
+    for (index, term) in required.iter().flat_map(|required| &required.node_selector_terms).enumerate() {
+        for (number, requirement) in term.match_expressions.iter().enumerate().filter(|(_, own)| !of_group(&own.key)) {
+            let at = at.into(&[&index.to_string(), "matchExpressions", &number.to_string()]);
+            known_requirement(requirement, at, cx, problems);
+        }
+    }
 }
 
 fn check_affinity(spec: &PodSpec, at: At<'_>, problems: &mut Problems) {
-    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
-    const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
     let Some(affinity) = &spec.affinity else { return };
     if let Some(node) = &affinity.node_affinity {
         let at = at.into(&["affinity", "nodeAffinity"]);
