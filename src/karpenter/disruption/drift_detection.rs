@@ -8,6 +8,7 @@ use crate::cluster::Rule;
 use crate::cluster::catalogue::{CapacityType, Catalogue, ReservationId};
 use crate::cluster::node_class::{LaunchedWith, NodeClassVersion};
 use crate::karpenter::scheduling::labels;
+use crate::karpenter::scheduling::requirement::Requirement;
 use crate::karpenter::scheduling::requirements::{Requirements, Undefined};
 use crate::time::{Duration, Time};
 
@@ -103,7 +104,12 @@ pub fn of_pool(made_from: &HashedTemplate, labels: &Labels, pool: &NodePoolSpec)
         return Some(Drift::NodePoolDrifted);
     }
     let wanted = Requirements::of_list(&pool.template.spec.requirements);
-    let met = Requirements::of_labels(labels).compatible(&wanted, Undefined::Denied).is_ok();
+    let mut own = Requirements::new();
+    // Labels of which nothing is wanted make no difference.
+    for (key, value) in labels.iter().filter(|(key, _)| wanted.get(labels::normalized(key)).is_some()) {
+        own.add(key, Requirement::is(value));
+    }
+    let met = own.compatible(&wanted, Undefined::Denied).is_ok();
     (!met).then_some(Drift::RequirementsDrifted)
 }
 

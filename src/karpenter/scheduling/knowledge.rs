@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::arena::{Arena, SetId};
-use super::input::{Input, MinValuesPolicy};
+use super::input::{ExistingNode, Input, MinValuesPolicy};
 use super::labels;
 use super::offers::Offers;
 use super::requirement::Requirement;
@@ -26,7 +26,8 @@ const MOST_SETS: usize = 20_000;
 pub struct Knowledge {
     pub(super) arena: Arena,
     pub(super) offers: Vec<Offers>,
-    node_sets: FxHashMap<Labels, SetId>,
+    /// By name of the node.
+    node_sets: FxHashMap<String, (Labels, SetId)>,
     pools: Option<Pools>,
     /// Settings under which claims were finished.
     cut: Option<(usize, MinValuesPolicy)>,
@@ -112,7 +113,7 @@ impl Knowledge {
         }
         let pools = self.prepare(input);
         let (arena, known) = (&mut self.arena, &mut self.node_sets);
-        let sets: Vec<SetId> = input.nodes.iter().map(|node| node_set(node.labels, arena, known)).collect();
+        let sets: Vec<SetId> = input.nodes.iter().map(|node| node_set(node, arena, known)).collect();
         let daemons = pools.daemons.settled(arena);
         let nodes = input.nodes.iter().zip(&sets);
         let room = nodes.map(|(node, set)| node.available - outstanding(&daemons, node, *set, arena)).collect();
@@ -135,15 +136,15 @@ impl Pools {
     }
 }
 
-fn node_set(node_labels: &Labels, arena: &mut Arena, known: &mut FxHashMap<Labels, SetId>) -> SetId {
-    if let Some(set) = known.get(node_labels) {
+fn node_set(node: &ExistingNode<'_>, arena: &mut Arena, known: &mut FxHashMap<String, (Labels, SetId)>) -> SetId {
+    if let Some((_, set)) = known.get(node.name).filter(|(labels, _)| labels == node.labels) {
         return *set;
     }
     let mut set = Requirements::new();
-    for (key, value) in node_labels.iter().filter(|(key, _)| *key != labels::HOSTNAME) {
+    for (key, value) in node.labels.iter().filter(|(key, _)| *key != labels::HOSTNAME) {
         set.add(key, Requirement::is(value));
     }
     let set = arena.intern(set);
-    known.insert(node_labels.clone(), set);
+    known.insert(node.name.to_owned(), (node.labels.clone(), set));
     set
 }
