@@ -34,12 +34,12 @@ TESTS = {
     "karpenter": [["karpenter_view"], ["provisioning_vectors"], ["lib", "karpenter::"], ["lifecycle_vectors"], ["disruption_vectors"]],
     "sqs": [["lib", "sqs::"], ["consumers"], ["sqs_service"], ["sqs_reference"], ["sqs_vectors"]],
 }
-# For what those miss: vectors that were added for it, and slower tests.
+# For what those miss: vectors and unit tests that were added for it, and slower tests.
 VECTORS = {
-    "hpa": [["hpa_vectors"]],
-    "keda": [["keda_vectors"], ["keda_loops"]],
-    "karpenter": [["karpenter_view"], ["provisioning_vectors"], ["lifecycle_vectors"], ["disruption_vectors"]],
-    "sqs": [["sqs_service"], ["sqs_reference"], ["sqs_vectors"]],
+    "hpa": [["hpa_vectors"], ["lib", "hpa::"]],
+    "keda": [["keda_vectors"], ["lib", "keda::"], ["keda_loops"]],
+    "karpenter": [["karpenter_view"], ["provisioning_vectors"], ["lib", "karpenter::"], ["lifecycle_vectors"], ["disruption_vectors"]],
+    "sqs": [["lib", "sqs::"], ["sqs_service"], ["sqs_reference"], ["sqs_vectors"]],
 }
 SLOW_TESTS = {
     "hpa": [["hpa_metrics"], ["golden", "problems/12-ramp", "problems/30-dead-band", "problems/31-metric-outage"]],
