@@ -52,6 +52,8 @@ const DAYS: usize = 64;
 const LOOK_AFTER: usize = 1024;
 /// If more events are in order than these, those of later days leave.
 const IN_ORDER: usize = 64;
+/// Events of a day that are put in order by comparing each with each, at most.
+const FEW: usize = 8;
 /// Microseconds of the longest day, as a power of two: some twelve days.
 const LONGEST_DAY: u32 = 40;
 
@@ -102,7 +104,7 @@ impl Events {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, at: Time, kind: Kind, index: u32) -> EventNumber {
         debug_assert!(index < 1 << INDEX_BITS, "more than 268 million deliveries or workers at once");
         self.number += 1;
@@ -134,7 +136,7 @@ impl Events {
         self.number
     }
 
-    #[inline]
+    #[inline(always)]
     fn insert(&mut self, key: u128) {
         let day = self.day_of(key);
         if day > self.day {
@@ -145,7 +147,7 @@ impl Events {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn insert_today(&mut self, key: u128) {
         let place = self.today.partition_point(|other| *other > key);
         self.today.insert(place, key);
@@ -191,18 +193,24 @@ impl Events {
         self.next()
     }
 
-    /// Puts the events of the present day in order.
+    /// Puts the events of the present day in order, the next one last.
     fn begin_day(&mut self) {
         let (day, bits) = (self.day, self.day_bits);
-        let (place, today) = (self.place(day), &mut self.today);
-        self.days[place].retain(|key| {
-            let later = day_number(*key, bits) > day;
-            if !later {
-                today.push(*key);
+        let place = self.place(day);
+        let (there, today) = (&mut self.days[place], &mut self.today);
+        let all_of_today = there.iter().fold(true, |all, key| all & (day_number(*key, bits) == day));
+        if all_of_today && there.len() <= FEW {
+            // Each goes where as many are later, which takes no branch that a processor could not foresee.
+            today.resize(there.len(), 0);
+            for key in there.iter() {
+                let later: usize = there.iter().map(|other| usize::from(other > key)).sum();
+                today[later] = *key;
             }
-            later
-        });
-        sort(today);
+            there.clear();
+        } else {
+            today.extend(there.extract_if(.., |key| day_number(*key, bits) == day));
+            today.sort_unstable_by(|a, b| b.cmp(a));
+        }
         self.later -= today.len();
     }
 
@@ -245,23 +253,6 @@ impl Events {
         let place = self.place(day);
         &mut self.days[place]
     }
-}
-
-/// Puts keys in descending order. Those of a day are few: each is put where as many are greater, which takes no branch that a processor
-/// could not foresee.
-#[inline]
-fn sort(keys: &mut [u128]) {
-    const FEW: usize = 8;
-    if keys.len() > FEW {
-        keys.sort_unstable_by(|a, b| b.cmp(a));
-        return;
-    }
-    let mut sorted = [0; FEW];
-    for key in keys.iter() {
-        let place: usize = keys.iter().map(|other| usize::from(other > key)).sum();
-        sorted[place % FEW] = *key;
-    }
-    keys.copy_from_slice(&sorted[..keys.len()]);
 }
 
 /// The instant of an event.

@@ -12,6 +12,7 @@ laws! {
     W1 "a worker holds what it counts, up to its capacity";
     W2 "a pod works as long as one of its workers does";
     W3 "no receipt is in two hands";
+    W4 "a kind of consumer counts what its workers hold";
 }
 
 impl DataPlane {
@@ -19,10 +20,12 @@ impl DataPlane {
     pub fn check(&self, now: Time, found: &mut Violations) {
         self.sqs.check(now, found);
         let mut receipts = BTreeSet::new();
+        let mut held_by_kind = vec![0; self.consumers.len()];
         for (index, worker) in self.workers.iter().enumerate().filter(|(_, worker)| worker.alive) {
             let (held, acks) = (self.chain(worker.first), self.chain(worker.acks));
             let own = held.iter().chain(&acks).all(|delivery| self.deliveries[*delivery].worker == index as u32);
             let counted = (held.len(), acks.len()) == (worker.held as usize, worker.ack_count as usize);
+            held_by_kind[usize::from(worker.consumer)] += (held.len() + acks.len()) as u64;
             let capacity = self.consumers[usize::from(worker.consumer)].capacity;
             found.must(W1, own && counted && worker.held <= capacity, || {
                 format!(
@@ -39,6 +42,11 @@ impl DataPlane {
                     format!("worker {index} holds {receipt:?}, which another one holds too")
                 });
             }
+        }
+        for (consumer, held) in self.consumers.iter().zip(held_by_kind) {
+            found.must(W4, consumer.held == held, || {
+                format!("{} counts {} messages, its workers hold {held}", consumer.settings.name, consumer.held)
+            });
         }
         for (number, index) in self.pod_index.iter().enumerate().filter(|(_, index)| **index != NONE) {
             let pod = &self.pods[*index];
@@ -116,6 +124,7 @@ mod tests {
         expect(W1, &|plane| plane.workers[0].held += 1);
         expect(W2, &|plane| plane.pods[1].working += 1);
         expect(W3, &|plane| plane.deliveries[1].receipt = plane.deliveries[0].receipt);
+        expect(W4, &|plane| plane.consumers[0].held += 1);
         assert_eq!(seen, LAWS);
     }
 }

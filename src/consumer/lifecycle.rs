@@ -286,7 +286,7 @@ impl DataPlane {
             }
             let busy = self.let_go(now, worker, index);
             self.workers[worker].wasted += busy;
-            self.deliveries.free(index);
+            self.forget(kind, index);
             self.note(now, worker, WorkerEventKind::Abandon);
         }
         // Processed, but not deleted yet: these come back too.
@@ -299,7 +299,7 @@ impl DataPlane {
             let heartbeat = self.consumers[kind].settings.heartbeat.as_ref();
             let deadline = deadline_at(heartbeat, delivery, delivery.end);
             self.sqs.arm(delivery.receipt, deadline);
-            self.deliveries.free(index);
+            self.forget(kind, index);
             index = next;
         }
     }
@@ -326,7 +326,7 @@ impl DataPlane {
                 }
                 let busy = self.let_go(now, worker, index);
                 self.workers[worker].wasted += busy;
-                self.deliveries.free(index);
+                self.forget(kind, index);
             }
             index = next;
         }

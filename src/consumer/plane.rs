@@ -98,6 +98,8 @@ pub(super) struct Consumer {
     pub faults: Faults,
     /// Places in the table of slots that ended workers have left.
     pub free_slots: Vec<u32>,
+    /// Messages that its workers hold, those whose delete is still to be sent included.
+    pub held: u64,
     /// Messages lost because their pod ended after an early delete.
     pub lost: u64,
     /// Attempts that failed.
@@ -251,6 +253,7 @@ impl DataPlane {
             plain,
             faults: Faults::none(streams, &settings.name),
             free_slots: Vec::new(),
+            held: 0,
             lost: 0,
             failed: 0,
             processed: 0,
@@ -405,14 +408,20 @@ impl DataPlane {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn handle(&mut self, now: Time, number: u32, kind: Kind, index: u32) {
+        // Nearly all are ends of processing: these cost no call.
+        if kind != Kind::Complete {
+            self.handle_other(now, number, kind, index);
+        } else if self.deliveries[index].event == number {
+            self.complete(now, index);
+        }
+    }
+
+    #[inline(never)]
+    fn handle_other(&mut self, now: Time, number: u32, kind: Kind, index: u32) {
         match kind {
-            Kind::Complete => {
-                if self.deliveries[index].event == number {
-                    self.complete(now, index);
-                }
-            }
+            Kind::Complete => {}
             Kind::Begin => {
                 if self.deliveries[index].begin_event == number {
                     self.delete_early(now, index);

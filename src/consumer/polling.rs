@@ -24,6 +24,7 @@ impl DataPlane {
         }
     }
 
+    #[inline(never)]
     fn hand_out(&mut self, now: Time, queue: QueueId) {
         while let Some(worker) = self.pick_waiting(now, queue) {
             if self.workers[worker].orphan {
@@ -305,6 +306,7 @@ impl DataPlane {
     }
 
     /// Lets a worker wait for messages: its polls from `from` on, of which those that find nothing are counted later.
+    #[inline(always)]
     fn go_idle(&mut self, now: Time, worker: u32, from: Time, not_before: Time) {
         let state = &mut self.workers[worker];
         state.idle_from = from;

@@ -75,6 +75,7 @@ impl DataPlane {
         let first = state.first;
         state.first = index;
         state.held += 1;
+        count_one(&mut consumer.held);
         delivery.next = first;
         // Sees to the visibility timeout if it will run out before the message is deleted, and to early deletes.
         let mut delete_now = false;
@@ -116,7 +117,7 @@ impl DataPlane {
     }
 
     /// The end of a message's processing.
-    #[inline]
+    #[inline(always)]
     pub(super) fn complete(&mut self, now: Time, index: u32) {
         let delivery = &self.deliveries[index];
         let (worker, fate, deleted, receipt) = (delivery.worker, delivery.fate, delivery.deleted, delivery.receipt);
@@ -158,7 +159,7 @@ impl DataPlane {
         if batched {
             self.add_ack(now, worker, index);
         } else {
-            self.deliveries.free(index);
+            self.forget(kind, index);
         }
         // Those who wait already come before the worker that is free only now.
         self.dispatch(now, queue);
@@ -247,13 +248,20 @@ impl DataPlane {
                 let delivery = &self.deliveries[index];
                 self.workers[worker].wasted += used(delivery, delivery.end).as_micros();
             }
-            self.deliveries.free(index);
+            self.forget(kind, index);
             index = next;
         }
     }
 
-    /// Takes a delivery out of its worker's list and counts its processing time until now, which is the result in microseconds.
+    /// Gives the place of a delivery back that no worker of the kind of consumer holds any more.
     #[inline]
+    pub(super) fn forget(&mut self, kind: usize, index: u32) {
+        self.consumers[kind].held -= 1;
+        self.deliveries.free(index);
+    }
+
+    /// Takes a delivery out of its worker's list and counts its processing time until now, which is the result in microseconds.
+    #[inline(always)]
     pub(super) fn let_go(&mut self, now: Time, worker: u32, index: u32) -> i64 {
         let delivery = &mut self.deliveries[index];
         let (previous, next) = (delivery.previous, delivery.next);
@@ -277,7 +285,7 @@ impl DataPlane {
 }
 
 /// The deadline in force at `until` of a message that is processed from its start on, with the heartbeats that came before.
-#[inline]
+#[inline(always)]
 pub(super) fn deadline_at(heartbeat: Option<&Heartbeat>, delivery: &Delivery, until: Time) -> Time {
     let Some(Heartbeat { every, to }) = heartbeat else { return delivery.deadline };
     let (every, to) = ((*every).max(Duration::from_millis(1)), *to);

@@ -154,12 +154,8 @@ impl DataPlane {
     /// visibility timeout.
     #[must_use]
     pub fn lost_in_flight(&self, queue: QueueId) -> u64 {
-        let of_queue: Vec<bool> = self.consumers.iter().map(|consumer| consumer.settings.queue == queue).collect();
-        // Which workers count is as good as random: no branch.
-        let held = self.workers.iter().fold(0, |held, worker| {
-            let counts = worker.alive & of_queue[usize::from(worker.consumer)];
-            held + u64::from(worker.held + worker.ack_count) * u64::from(counts)
-        });
+        let of_queue = self.consumers.iter().filter(|consumer| consumer.settings.queue == queue);
+        let held = of_queue.map(|consumer| consumer.held).sum();
         self.true_counts(queue).in_flight.saturating_sub(held)
     }
 

@@ -85,11 +85,7 @@ impl Distribution {
     /// One draw from the stream of a member of a family, as [`Distribution::sample`] from [`Family::member`].
     #[inline(always)]
     pub fn sample_member(&self, family: &Family, number: u64) -> Duration {
-        if let Distribution::Constant(value) = self { *value } else { self.sample_random_member(family, number) }
-    }
-
-    fn sample_random_member(&self, family: &Family, number: u64) -> Duration {
-        self.sample_by(&mut family.opening(number))
+        if let Distribution::Constant(value) = self { *value } else { self.sample_by(&mut family.opening(number)) }
     }
 
     #[inline(always)]

@@ -16,7 +16,7 @@ impl Sqs {
     ///
     /// # Errors
     /// `NonExistentQueue`, `Throttled`.
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, now: Time, id: QueueId, send: &SendMessage) -> Result<Sent, SqsError> {
         self.catch_up(now);
         let queue = &mut self.queues[usize::from(id.0)];
@@ -214,7 +214,7 @@ impl Sqs {
     ///
     /// # Errors
     /// `NonExistentQueue`, `ReceiptExpired` (FIFO), `Throttled`.
-    #[inline]
+    #[inline(always)]
     pub fn delete(&mut self, now: Time, id: QueueId, receipt: Receipt, batch: u32) -> Result<Deleted, SqsError> {
         self.catch_up(now);
         let (queue, messages) = (&mut self.queues[usize::from(id.0)], &mut self.messages);
