@@ -11,6 +11,7 @@ use forescale::api::pod::{PodSpec, Taint};
 use forescale::cluster::catalogue::{CapacityType, Catalogue};
 use forescale::ec2::kwok;
 use forescale::engine::Streams;
+use forescale::karpenter::disruption::candidate::Candidates;
 use forescale::karpenter::disruption::command::Command;
 use forescale::karpenter::disruption::cost::node_price;
 use forescale::karpenter::disruption::model::{Method, NodeView, PodView, PoolIndex, Rules};
@@ -153,7 +154,17 @@ fn decide(case: &Value, catalogue: &Arc<Catalogue>, seed: u64) -> Value {
     let mut simulator = SolverSimulator::new(&observed, &base, NOW, DecisionCost::NONE, &mut knowledge, &mut ties);
     let at = Instant { now: NOW, wall: jiff::Timestamp::UNIX_EPOCH };
     let from = METHODS[case["from"].as_u64().unwrap_or(0) as usize].0;
-    match pass::run(&mut memory, &observed, &mut simulator, Some(from), at, &pass::no_static_pools).step {
+    match pass::run(
+        &Candidates::of(&observed, at.now),
+        &mut memory,
+        &observed,
+        &mut simulator,
+        Some(from),
+        at,
+        &pass::no_static_pools,
+    )
+    .step
+    {
         Step::Validate(command) => describe(case, &cluster, &command),
         _ => json!({"method": "none"}),
     }

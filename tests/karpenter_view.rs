@@ -208,7 +208,7 @@ fn node(cluster: &mut Cluster) -> NodeId {
     let size = Resources::new(Cpu::from_milli(4000), Memory::from_mib(8192));
     cluster.create_node(Node {
         labels: [("zone".to_owned(), "a".to_owned())].into(),
-        taints: vec![lifecycle::taints::disrupted()],
+        taints: vec![lifecycle::taints::disrupted().clone()],
         capacity: size,
         allocatable: size,
         ready: true,
@@ -226,7 +226,7 @@ fn a_node_of_others_counts_as_registered_and_initialized_with_all_its_taints() {
     let alien = all[0];
     assert!(alien.registered(&cluster) && alien.initialized(&cluster) && !alien.leaving(&cluster));
     assert_eq!((alien.name(&cluster), alien.labels(&cluster)["zone"].as_str()), ("alien", "a"));
-    assert_eq!(alien.taints(&cluster), [&lifecycle::taints::disrupted()]);
+    assert_eq!(alien.taints(&cluster), [lifecycle::taints::disrupted()]);
     assert_eq!(alien.capacity(&cluster).get(Resource::Cpu), 4000);
     cluster.delete_node(NOW, id);
     assert!(alien.leaving(&cluster));

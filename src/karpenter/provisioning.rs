@@ -208,7 +208,7 @@ impl Provisioner {
     fn reconcile_node(&mut self, node: NodeId, world: &World<'_>, agenda: &mut Agenda<Event>) {
         let timer = restart(&mut self.node_timers, node.index());
         let record = &world.cluster.nodes[node.index()];
-        if record.exists() && record.taints.iter().any(|taint| taints::matches(taint, &taints::disrupted())) {
+        if record.exists() && record.taints.iter().any(|taint| taints::matches(taint, taints::disrupted())) {
             self.trigger(Trigger::Node(node), world.now, agenda);
             agenda.at(world.now + RETRIGGER, Event::Node(node, timer));
         }

@@ -247,7 +247,7 @@ pub fn pod_view(cluster: &Cluster, id: PodId) -> PodView {
             },
             None => DoNotDisrupt::No,
         },
-        tolerates_disrupted: shape.spec.tolerates(&taints::disrupted()),
+        tolerates_disrupted: shape.spec.tolerates(taints::disrupted()),
         pdb: pdb_state(cluster, &shape.labels),
     }
 }

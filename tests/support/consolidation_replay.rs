@@ -13,6 +13,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use forescale::engine::{Stream, Streams};
+use forescale::karpenter::disruption::candidate::Candidates;
 use forescale::karpenter::disruption::command::Command;
 use forescale::karpenter::disruption::cost::node_price;
 use forescale::karpenter::disruption::model::{Method, Rules};
@@ -248,7 +249,16 @@ impl<'a> Replay<'a> {
                 &mut self.knowledge,
                 &mut self.ties,
             );
-            pass::run(&mut self.memory, &observed, &mut simulator, from, at, &pass::no_static_pools).step
+            pass::run(
+                &Candidates::of(&observed, at.now),
+                &mut self.memory,
+                &observed,
+                &mut simulator,
+                from,
+                at,
+                &pass::no_static_pools,
+            )
+            .step
         };
         match step {
             Step::Idle => self.after(POLLING_PERIOD, Event::Pass),

@@ -7,6 +7,7 @@ use forescale::api::pod::PodSpec;
 use forescale::api::scalar::parse_go_duration;
 use forescale::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
 use forescale::engine::Streams;
+use forescale::karpenter::disruption::candidate::Candidates;
 use forescale::karpenter::disruption::command::Command;
 use forescale::karpenter::disruption::model::{
     DoNotDisrupt, Method, NodeView, Owner, PdbState, Phase, PodView, PoolIndex, Rules,
@@ -363,7 +364,15 @@ impl Case {
         let mut knowledge = Knowledge::default();
         let mut simulator =
             SolverSimulator::new(&observed, &base, at.now, DecisionCost::NONE, &mut knowledge, &mut stream);
-        let outcome = pass::run(&mut self.memory, &observed, &mut simulator, from, at, &pass::no_static_pools);
+        let outcome = pass::run(
+            &Candidates::of(&observed, at.now),
+            &mut self.memory,
+            &observed,
+            &mut simulator,
+            from,
+            at,
+            &pass::no_static_pools,
+        );
         self.notes.extend(outcome.notes.iter().map(|note| {
             let why = note.reason.as_ref().map_or_else(|| "over budget".to_owned(), ToString::to_string);
             format!("{}: {why}", observed.nodes[note.node as usize].name)

@@ -28,10 +28,14 @@ pub struct PoolTotals {
 pub type Totals = BTreeMap<PoolIndex, PoolTotals>;
 
 /// Sums each pool (`computeNodePoolTotals`): nodes that pass the candidate filter with `R(n)`, others with the cost of their
-/// non-DaemonSet pods.
+/// non-DaemonSet pods. Without a Balanced pool nobody asks for the sums, and there are none.
 #[must_use]
 pub fn totals(observed: &Observed<'_>, class: Class, now: Time) -> Totals {
     let mut totals = Totals::new();
+    let policies = (0..observed.pools.len()).map(|pool| observed.policy(PoolIndex(pool)));
+    if !policies.into_iter().any(|policy| policy == ConsolidationPolicy::Balanced) {
+        return totals;
+    }
     let mut disruption: BTreeMap<PoolIndex, f64> = BTreeMap::new();
     for (i, node) in observed.nodes.iter().enumerate() {
         let Some(pool) = node.pool else { continue };

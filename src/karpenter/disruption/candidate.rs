@@ -210,30 +210,34 @@ pub fn accepts(observed: &Observed<'_>, candidate: &Candidate, method: Method) -
 }
 
 /// The candidates of both classes, in the order of the nodes, for whatever method.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Candidates {
     graceful: Vec<Candidate>,
     eventual: Vec<Candidate>,
+    /// The nodes that are no graceful candidates, by the ids that the caller knows them by, and why.
+    pub rejections: Vec<(u32, Rejection)>,
 }
 
 impl Candidates {
     /// Looks at every node once.
     #[must_use]
     pub fn of(observed: &Observed<'_>, now: Time) -> Self {
-        let (mut graceful, mut eventual) = (Vec::new(), Vec::new());
-        for node in (0..observed.nodes.len()).map(NodeIndex) {
-            match candidate(observed, node, Class::Graceful, now) {
+        let mut found = Candidates::default();
+        for (index, node) in observed.nodes.iter().enumerate() {
+            match candidate(observed, NodeIndex(index), Class::Graceful, now) {
                 Ok(candidate) => {
-                    eventual.push(candidate.clone());
-                    graceful.push(candidate);
+                    found.eventual.push(candidate.clone());
+                    found.graceful.push(candidate);
                 }
-                Err(_) if observed.node(node).has_termination_grace_period => {
-                    eventual.extend(candidate(observed, node, Class::Eventual, now).ok());
+                Err(rejection) => {
+                    found.rejections.push((node.id, rejection));
+                    if node.has_termination_grace_period {
+                        found.eventual.extend(candidate(observed, NodeIndex(index), Class::Eventual, now).ok());
+                    }
                 }
-                Err(_) => {}
             }
         }
-        Candidates { graceful, eventual }
+        found
     }
 
     fn of_class(&self, class: Class) -> &[Candidate] {

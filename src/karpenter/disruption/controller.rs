@@ -12,10 +12,10 @@ use crate::scenario::Scenario;
 use crate::scenario::faults::FaultKind;
 use crate::time::{Duration, Time};
 
-use super::candidate::{self, Candidate, Candidates, Rejection};
+use super::candidate::{Candidate, Candidates, Rejection};
 use super::command::Command;
 use super::journal::{Journal, Told};
-use super::model::{Class, Method, NodeIndex, Observed, PoolIndex, Rules};
+use super::model::{Method, Observed, PoolIndex, Rules};
 use super::pass::{self, Instant, Memory, Outcome, Step, UNSYNCED_PERIOD};
 use super::quiet::PodEvent;
 use super::replacement::Replacement;
@@ -257,9 +257,9 @@ impl Disruption {
         let snapshot =
             Snapshot::take(world.cluster, world.scenario, self.rules, |claim| commands.has(claim), &mut self.ties);
         let observed = &snapshot.observed;
-        let rejections = rejections(observed, at.now);
         let idle = Outcome { step: Step::Idle, cost: Duration::ZERO, notes: Vec::new(), timed_out: Vec::new() };
         let candidates = Candidates::of(observed, at.now);
+        let rejections = candidates.rejections.clone();
         let methods = candidates.methods(observed);
         let version = world.cluster.version();
         if methods.is_empty() {
@@ -273,8 +273,7 @@ impl Disruption {
         let static_drift = |_: &Observed<'_>, budgets: &search::Budgets, candidates: Vec<Candidate>| {
             search::static_drift(budgets, candidates, &headroom, |candidate| plans[&candidate.pool].clone())
         };
-        let outcome =
-            pass::run_among(&candidates, &mut self.memory, observed, &mut simulator, first, at, &static_drift);
+        let outcome = pass::run(&candidates, &mut self.memory, observed, &mut simulator, first, at, &static_drift);
         if outcome.step == Step::Idle && first.is_none() {
             self.unchanged = Unchanged::after(observed, methods, rejections.clone(), version, at.now);
         }
@@ -351,16 +350,6 @@ fn instant(world: &World<'_>) -> Instant {
     let start = Timestamp::from_second(world.scenario.simulation.start.unix_seconds).unwrap_or(Timestamp::UNIX_EPOCH);
     let since = SignedDuration::from_micros(world.now.since(Time::ZERO).as_micros());
     Instant { now: world.now, wall: start.checked_add(since).unwrap_or(Timestamp::MAX) }
-}
-
-/// Nodes that are no candidates of any method, and why.
-fn rejections(observed: &Observed<'_>, now: Time) -> Vec<(u32, Rejection)> {
-    let nodes = observed.nodes.iter().enumerate();
-    let rejected = nodes.filter_map(|(i, node)| {
-        let verdict = candidate::candidate(observed, NodeIndex(i), Class::Graceful, now);
-        verdict.err().map(|rejection| (node.id, rejection))
-    });
-    rejected.collect()
 }
 
 /// For every static pool, if there is static drift at all: how many more nodes it may have for a moment, and what it launches. A

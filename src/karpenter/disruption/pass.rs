@@ -81,21 +81,9 @@ pub fn no_static_pools(_: &Observed<'_>, _: &search::Budgets, _: Vec<Candidate>)
     Found::default()
 }
 
-/// Tries the methods from `first` on, or all without one, until one finds something. A method without candidates is passed over without being
-/// marked consolidated; budgets are recomputed for every method.
+/// Tries the methods from `first` on, or all without one, with the candidates among the nodes observed, until one finds something. A
+/// method without candidates is passed over without being marked consolidated; budgets are recomputed for every method.
 pub fn run(
-    memory: &mut Memory,
-    observed: &Observed<'_>,
-    simulator: &mut impl Simulator,
-    first: Option<Method>,
-    at: Instant,
-    static_drift: StaticDrift<'_>,
-) -> Outcome {
-    run_among(&Candidates::of(observed, at.now), memory, observed, simulator, first, at, static_drift)
-}
-
-/// The same with the candidates found already.
-pub fn run_among(
     all: &Candidates,
     memory: &mut Memory,
     observed: &Observed<'_>,
@@ -247,7 +235,8 @@ mod tests {
         let single = Some(Method::SingleNodeConsolidation);
         let mut looked_at = |seconds| {
             let mut simulator = NoRoom(Duration::from_secs(181), 0);
-            let outcome = run(&mut memory, &observed, &mut simulator, single, at(seconds), &no_static_pools);
+            let all = Candidates::of(&observed, at(seconds).now);
+            let outcome = run(&all, &mut memory, &observed, &mut simulator, single, at(seconds), &no_static_pools);
             assert_eq!(outcome.timed_out, [Method::SingleNodeConsolidation]);
             outcome.notes.iter().map(|note| note.node).collect::<Vec<u32>>()
         };
@@ -262,7 +251,8 @@ mod tests {
         memory.state.mark_unconsolidated(Time::ZERO);
         let mut simulations = |seconds| {
             let mut simulator = NoRoom(Duration::from_secs(10), 0);
-            run(&mut memory, &observed, &mut simulator, None, at(seconds), &no_static_pools);
+            let all = Candidates::of(&observed, at(seconds).now);
+            run(&all, &mut memory, &observed, &mut simulator, None, at(seconds), &no_static_pools);
             simulator.1
         };
         // The state of 0 s expires at 300 s, within the first search.

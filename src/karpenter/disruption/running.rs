@@ -149,9 +149,9 @@ fn set_taint(cluster: &mut Cluster, claim: NodeClaimId, on: bool) {
     let Some(node) = cluster.nodeclaims[claim.index()].node else { return };
     let mut all = cluster.nodes[node.index()].taints.clone();
     let disrupted = taints::disrupted();
-    all.retain(|taint| !taints::matches(taint, &disrupted));
+    all.retain(|taint| !taints::matches(taint, disrupted));
     if on {
-        all.push(disrupted);
+        all.push(disrupted.clone());
     }
     cluster.set_taints(node, all);
 }

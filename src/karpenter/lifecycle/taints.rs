@@ -1,5 +1,7 @@
 //! Taints that Karpenter sets, waits for or looks past (`pkg/apis/v1/taints.go`, `pkg/scheduling/taints.go`).
 
+use std::sync::LazyLock;
+
 use crate::api::pod::{Taint, TaintEffect};
 
 /// Key of the taint of a node that is being disrupted or drained.
@@ -15,8 +17,9 @@ pub const DO_NOT_SYNC_TAINTS_LABEL: &str = "karpenter.sh/do-not-sync-taints";
 
 /// `karpenter.sh/disrupted:NoSchedule`.
 #[must_use]
-pub fn disrupted() -> Taint {
-    taint(DISRUPTED, TaintEffect::NoSchedule)
+pub fn disrupted() -> &'static Taint {
+    static TAINT: LazyLock<Taint> = LazyLock::new(|| taint(DISRUPTED, TaintEffect::NoSchedule));
+    &TAINT
 }
 
 /// `karpenter.sh/unregistered:NoExecute`.

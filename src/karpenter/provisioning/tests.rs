@@ -294,7 +294,7 @@ fn an_outage_without_an_end_is_followed_by_no_start() {
 fn events_of_nodes_with_the_disrupted_taint_open_windows_and_so_do_ten_seconds_without_one() {
     let mut bench = Bench::new("");
     let plain = bench.cluster.create_node(Node::new("plain".to_owned(), Time::ZERO));
-    let tainted = Node { taints: vec![taints::disrupted()], ..Node::new("tainted".to_owned(), Time::ZERO) };
+    let tainted = Node { taints: vec![taints::disrupted().clone()], ..Node::new("tainted".to_owned(), Time::ZERO) };
     let tainted = bench.cluster.create_node(tainted);
     bench.observe(Change::NodeReady(plain));
     assert!(bench.windows().is_empty());
@@ -325,7 +325,7 @@ fn pods_of_a_node_that_a_command_removes_are_planned_for_when_it_is_tainted() {
     bench.cluster.bind(Time::ZERO, pod, node);
     bench.cluster.start_pod(Time::ZERO, pod);
     bench.cluster.mark_nodeclaim(claim, Some(DisruptionReason::Underutilized));
-    bench.cluster.set_taints(node, vec![taints::disrupted()]);
+    bench.cluster.set_taints(node, vec![taints::disrupted().clone()]);
     bench.observe(Change::NodeTaints(node));
     bench.run(4.0);
     assert_eq!(bench.cluster.nodeclaims.len(), 2);

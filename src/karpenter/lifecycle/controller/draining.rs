@@ -136,9 +136,9 @@ impl Lifecycle {
 fn taint(id: NodeId, world: &mut World<'_>) {
     let disrupted = taints::disrupted();
     let mut present = world.cluster.nodes[id.index()].taints.clone();
-    if !present.iter().any(|taint| taints::matches(taint, &disrupted)) {
+    if !present.iter().any(|taint| taints::matches(taint, disrupted)) {
         present.retain(|taint| taint.key != disrupted.key);
-        present.push(disrupted);
+        present.push(disrupted.clone());
         world.cluster.set_taints(id, present);
     }
     world.cluster.label_node(id, Labels::from([(EXCLUDE_BALANCERS_LABEL.to_owned(), "karpenter".to_owned())]));
@@ -165,7 +165,7 @@ fn drain_pod(id: PodId, world: &World<'_>) -> DrainPod {
         terminal: pod.terminal(),
         deletion_timestamp: pod.path.deleting.map(|at| at + pod.deletion_grace),
         grace: shape.grace,
-        tolerates_disrupted: shape.spec.tolerates(&taints::disrupted()),
+        tolerates_disrupted: shape.spec.tolerates(taints::disrupted()),
         do_not_disrupt: annotation.is_some_and(|value| do_not_disrupt(value, pod.path.bound, world.now)),
     }
 }
