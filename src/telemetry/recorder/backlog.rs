@@ -232,12 +232,11 @@ fn brake(hpa: &Hpa, needed: i64, desired: i64) -> HpaBrake {
 /// Replicas which the trigger on this queue asks for; `None` without such a trigger.
 fn needed_by_triggers(triggers: &[Trigger], queue: &str, sample: &QueueSample) -> Option<i64> {
     let of_queue = |trigger: &&Trigger| {
-        let setting = trigger.metadata.get("queueURL").or(trigger.metadata.get("queueURLFromEnv"));
-        let name = setting.and_then(|url| url.rsplit('/').next());
-        trigger.kind == "aws-sqs-queue" && name == Some(queue)
+        let setting = trigger.metadata.get("queueURL").or_else(|| trigger.metadata.get("queueURLFromEnv"));
+        setting.and_then(|url| url.rsplit('/').next()) == Some(queue)
     };
-    let any = || triggers.iter().find(|trigger| trigger.kind == "aws-sqs-queue");
-    let trigger = triggers.iter().find(of_queue).or_else(any)?;
+    let mut of_sqs = triggers.iter().filter(|trigger| trigger.kind == "aws-sqs-queue");
+    let trigger = of_sqs.clone().find(of_queue).or_else(|| of_sqs.next())?;
     let setting = |key: &str| trigger.metadata.get(key).map(String::as_str);
     let target = setting("queueLength").and_then(|text| text.parse::<f64>().ok()).filter(|target| *target > 0.0);
     let mut messages = sample.visible;
