@@ -107,6 +107,24 @@ fn pod(app: &str, cpu: &str) -> (Labels, PodSpec) {
     ([("app".to_owned(), app.to_owned())].into(), spec)
 }
 
+/// A pod that may stand anywhere, or stands on each node.
+fn container(cpu: &str) -> PodSpec {
+    parse(&format!("containers = [{{ resources = {{ requests = {{ cpu = '{cpu}' }} }} }}]"))
+}
+
+#[test]
+fn types_that_had_room_are_found_anew_when_a_daemon_set_asks_for_more() {
+    let mut question = Question::new(["1300m", "1300m", "1"].map(|cpu| (Labels::new(), container(cpu))).into());
+    let mut knowledge = Knowledge::default();
+    // Of 4 cores, 3.6 are asked for.
+    let claims = ["200m", "500m", "200m"].map(|daemon| {
+        question.daemons = vec![container(daemon)];
+        let mut stream = Streams::new(1, 0).open("ties", 0);
+        question.ask(|input| solve_knowing(input, &mut knowledge, &mut stream)).claims.len()
+    });
+    assert_eq!(claims, [1, 2, 1]);
+}
+
 #[test]
 fn what_former_questions_leave_changes_no_answer() {
     let mut question = Question::new(["1", "1100m", "1200m", "1300m"].map(|cpu| pod("web", cpu)).into());
@@ -155,10 +173,9 @@ fn what_former_questions_leave_changes_no_answer() {
     ask(&question, "a label of the pool");
     question.pools[0].0 = "others";
     ask(&question, "the name of the pool");
-    let daemon = |cpu| parse(&format!("containers = [{{ resources = {{ requests = {{ cpu = '{cpu}' }} }} }}]"));
-    question.daemons.push(daemon("100m"));
+    question.daemons.push(container("100m"));
     ask(&question, "a DaemonSet");
-    question.daemons[0] = daemon("200m");
+    question.daemons[0] = container("200m");
     ask(&question, "what a DaemonSet requests");
     question.daemons.clear();
     ask(&question, "no DaemonSet any more");
