@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Input, Knowledge, MinValuesPolicy, Options, Pod, Pool, Results, Shape, labels, solve, solve_knowing};
+use super::{
+    ExistingNode, Input, Knowledge, MinValuesPolicy, Options, Pod, Pool, Results, Shape, labels, solve, solve_knowing,
+};
 use crate::api::karpenter::NodePoolSpec;
 use crate::api::meta::Labels;
 use crate::api::pod::PodSpec;
@@ -123,6 +125,38 @@ fn types_that_had_room_are_found_anew_when_a_daemon_set_asks_for_more() {
         question.ask(|input| solve_knowing(input, &mut knowledge, &mut stream)).claims.len()
     });
     assert_eq!(claims, [1, 2, 1]);
+}
+
+#[test]
+fn a_node_is_read_anew_when_its_labels_change() {
+    let selecting = parse("nodeSelector = { team = 'a' }\ncontainers = [{}]");
+    let question = Question::new(vec![(Labels::new(), selecting)]);
+    let mut knowledge = Knowledge::default();
+    let mut stands = |team: &str| {
+        let labels = Labels::from([("team".to_owned(), team.to_owned())]);
+        let room = Resources::new(Cpu::from_milli(1000), Memory::from_mib(1024)).with(Resource::Pods, 10);
+        let node = ExistingNode {
+            name: "node",
+            hostname: "node",
+            labels: &labels,
+            taints: Vec::new(),
+            target: true,
+            initialized: true,
+            has_node: true,
+            under_consolidate_after: false,
+            available: room,
+            daemon_requests: Resources::ZERO,
+            capacity: room,
+            host_ports: Vec::new(),
+            free_volumes: None,
+        };
+        let mut stream = Streams::new(1, 0).open("ties", 0);
+        question.ask(|input| {
+            let input = Input { nodes: vec![node.clone()], ..input.clone() };
+            solve_knowing(&input, &mut knowledge, &mut stream).existing.len() == 1
+        })
+    };
+    assert_eq!(["a", "b", "a"].map(&mut stands), [true, false, true]);
 }
 
 #[test]
