@@ -1,5 +1,7 @@
 //! Distributions of durations: exact count, sum, minimum and maximum; quantiles to three significant digits.
 
+use std::collections::BTreeMap;
+
 use crate::time::Duration;
 
 /// Bits of a value that its bucket keeps: buckets are at most 1/1024 of their values wide, three significant digits.
@@ -10,8 +12,11 @@ const HALF: usize = 1 << (KEPT_BITS - 1);
 /// Durations of something, mergeable without loss over runs and shards.
 #[derive(Clone, Debug)]
 pub struct Durations {
-    /// Counts by bucket, up to the largest one used. Values below 2048 µs have a bucket each; above, each power of two has 1024.
-    buckets: Vec<u64>,
+    /// Counts by bucket modulo 2³², up to the largest one used. Values below 2048 µs have a bucket each; above, each power of two
+    /// has 1024. Two are touched for each message, in no order: small ones stay in the near caches.
+    buckets: Vec<u32>,
+    /// How often a bucket's count has passed 2³².
+    passed: BTreeMap<usize, u64>,
     count: u64,
     sum: i128,
     min: Duration,
@@ -20,7 +25,7 @@ pub struct Durations {
 
 impl Default for Durations {
     fn default() -> Self {
-        Durations { buckets: Vec::new(), count: 0, sum: 0, min: Duration::MAX, max: Duration::ZERO }
+        Durations { buckets: Vec::new(), passed: BTreeMap::new(), count: 0, sum: 0, min: Duration::MAX, max: Duration::ZERO }
     }
 }
 
@@ -51,7 +56,12 @@ impl Durations {
     pub fn record(&mut self, value: Duration) {
         let value = value.max_zero();
         let micros = value.as_micros().unsigned_abs();
-        count_one(self.bucket_mut(micros));
+        let bucket = self.bucket(micros);
+        let count = self.buckets[bucket].wrapping_add(1);
+        self.buckets[bucket] = count;
+        if count == 0 {
+            *self.passed.entry(bucket).or_default() += 1;
+        }
         count_one(&mut self.count);
         self.sum += i128::from(micros);
         self.min = self.min.min(value);
@@ -65,21 +75,39 @@ impl Durations {
         }
         let value = value.max_zero();
         let micros = value.as_micros().unsigned_abs();
-        *self.bucket_mut(micros) += count;
+        let bucket = self.bucket(micros);
+        self.add(bucket, count);
         self.count += count;
         self.sum += i128::from(value.as_micros()) * i128::from(count);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
     }
 
+    /// The place of the bucket of a number of microseconds.
     #[inline(always)]
-    fn bucket_mut(&mut self, micros: u64) -> &mut u64 {
+    fn bucket(&mut self, micros: u64) -> usize {
         let bucket = bucket_of(micros);
         if bucket >= self.buckets.len() {
             // In steps of a power of two: a few times in a whole run.
             self.buckets.resize((bucket / HALF + 1) * HALF, 0);
         }
-        &mut self.buckets[bucket]
+        bucket
+    }
+
+    fn add(&mut self, bucket: usize, count: u64) {
+        let sum = u64::from(self.buckets[bucket]) + count;
+        self.buckets[bucket] = sum as u32;
+        if sum >> u32::BITS > 0 {
+            *self.passed.entry(bucket).or_default() += sum >> u32::BITS;
+        }
+    }
+
+    /// The counts of all buckets.
+    fn counts(&self) -> impl Iterator<Item = u64> {
+        self.buckets.iter().enumerate().map(|(bucket, count)| {
+            let passed = self.passed.get(&bucket).copied().unwrap_or(0);
+            (passed << u32::BITS) + u64::from(*count)
+        })
     }
 
     /// Adds all durations of another histogram.
@@ -87,7 +115,7 @@ impl Durations {
         if other.buckets.len() > self.buckets.len() {
             self.buckets.resize(other.buckets.len(), 0);
         }
-        self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, others)| *mine += others);
+        other.counts().enumerate().for_each(|(bucket, count)| self.add(bucket, count));
         self.count += other.count;
         self.sum += other.sum;
         self.min = self.min.min(other.min);
@@ -128,7 +156,7 @@ impl Durations {
         }
         let rank = ((quantile * self.count as f64).ceil() as u64).clamp(1, self.count);
         let mut below = 0;
-        let bucket = self.buckets.iter().position(|count| {
+        let bucket = self.counts().position(|count| {
             below += count;
             below >= rank
         });
@@ -146,14 +174,15 @@ impl Durations {
             return 0.0;
         }
         let bucket = bucket_of(limit.as_micros().unsigned_abs());
-        let within: u64 = self.buckets.iter().take(bucket + 1).sum();
+        let within: u64 = self.counts().take(bucket + 1).sum();
         within as f64 / self.count as f64
     }
 }
 
 impl PartialEq for Durations {
     fn eq(&self, other: &Self) -> bool {
-        self.buckets == other.buckets && (self.sum, self.min, self.max) == (other.sum, other.min, other.max)
+        (&self.buckets, &self.passed) == (&other.buckets, &other.passed)
+            && (self.sum, self.min, self.max) == (other.sum, other.min, other.max)
     }
 }
 
@@ -192,6 +221,21 @@ mod tests {
         }
         left.merge(&right);
         assert_eq!(left, both);
+    }
+
+    #[test]
+    fn counts_beyond_32_bits_are_whole() {
+        let (short, long) = (Duration::from_millis(1), Duration::from_millis(2));
+        let mut waits = Durations::default();
+        waits.record_n(short, (1 << 32) - 1);
+        waits.record(short);
+        waits.record_n(long, (5 << 32) + 7);
+        waits.merge(&waits.clone());
+        assert_eq!(waits.counts().filter(|count| *count > 0).collect::<Vec<_>>(), [1 << 33, (10 << 32) + 14]);
+        assert_eq!(waits.count(), (12 << 32) + 14);
+        assert_eq!(waits.quantile(0.16), Some(short));
+        assert_eq!(waits.quantile(0.17), Some(long));
+        assert!((waits.share_within(short) - 1.0 / 6.0).abs() < 1e-6);
     }
 
     #[test]

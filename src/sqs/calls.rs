@@ -249,11 +249,11 @@ impl Sqs {
         queue.take_out(messages, now, receipt.slot);
         if queue.duplicates.happens() {
             let delay = Duration::from_secs_f64(0.1 + 59.9 * queue.duplicates.stream().unit());
+            let generation = messages.next_generation();
             let message = &mut messages[receipt.slot];
             message.state = State::Lingering;
             message.deadline = now + delay;
-            message.generation = message.generation.wrapping_add(1);
-            let generation = message.generation;
+            message.generation = generation;
             self.timers.add(now + delay, Timer::Visible { slot: receipt.slot, generation });
         } else {
             messages.release(receipt.slot);
@@ -476,8 +476,9 @@ impl Delivery<'_> {
     #[inline(always)]
     fn deliver(&mut self, slot: u32, received: &mut Received) {
         let timeout = self.receive.visibility.unwrap_or(self.queue.settings.visibility_timeout);
+        let generation = self.messages.next_generation();
         let message = &mut self.messages[slot];
-        message.generation = message.generation.wrapping_add(1);
+        message.generation = generation;
         message.receive_count += 1;
         message.state = State::InFlight;
         message.received = self.receive.requested;
@@ -487,7 +488,7 @@ impl Delivery<'_> {
         let (group, count, copy) = (message.group, message.receive_count, message.copy);
         self.payload += u64::from(message.size);
         if self.receive.armed {
-            self.timers.add(message.deadline, Timer::Visible { slot, generation: message.generation });
+            self.timers.add(message.deadline, Timer::Visible { slot, generation });
         }
         let statistics = &mut self.queue.statistics;
         count_one(&mut statistics.counters.received);

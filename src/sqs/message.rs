@@ -45,7 +45,7 @@ pub(crate) struct Message {
     pub size: u32,
     pub work: f32,
     pub group: u32,
-    /// Grows with each receive and each reuse of the place: tells receipts apart.
+    /// Another one after each receive and in each new message: tells receipts apart.
     pub generation: u32,
     pub receive_count: u32,
     pub previous: u32,
@@ -91,27 +91,21 @@ pub(crate) const BLANK: Message = Message {
 };
 
 /// All messages of all queues. Places of deleted messages are used again, the last freed first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Messages {
     places: Vec<Message>,
-    free: u32,
-}
-
-impl Default for Messages {
-    fn default() -> Self {
-        Messages { places: Vec::new(), free: NONE }
-    }
+    /// Places to use again. They are listed here, not in the places, so that to find one reads no memory long unused.
+    free: Vec<u32>,
+    generations: u32,
 }
 
 impl Messages {
     /// Gives a message a place and, in it, a generation.
     #[inline(always)]
     pub fn add(&mut self, message: Message) -> u32 {
-        if self.free != NONE {
-            let slot = self.free;
-            let place = &mut self.places[slot as usize];
-            self.free = place.next;
-            *place = Message { generation: place.generation.wrapping_add(1), ..message };
+        let message = Message { generation: self.next_generation(), ..message };
+        if let Some(slot) = self.free.pop() {
+            self.places[slot as usize] = message;
             return slot;
         }
         assert!(self.places.len() < NONE as usize, "more than four billion messages at once");
@@ -119,14 +113,18 @@ impl Messages {
         (self.places.len() - 1) as u32
     }
 
+    /// A generation that no message has: four billion later it comes again.
+    #[inline(always)]
+    pub fn next_generation(&mut self) -> u32 {
+        self.generations = self.generations.wrapping_add(1);
+        self.generations
+    }
+
     /// Gives a place back. Its id stays readable for receipts that come late.
     #[inline]
     pub fn release(&mut self, slot: u32) {
-        let free = self.free;
-        let place = &mut self[slot];
-        place.state = State::Free;
-        place.next = free;
-        self.free = slot;
+        self[slot].state = State::Free;
+        self.free.push(slot);
     }
 
     /// How many places exist: the largest number of messages at once so far.

@@ -76,9 +76,10 @@ impl Sqs {
     fn bury(&mut self, now: Time, id: QueueId, slot: u32) {
         let (queue, messages) = (&mut self.queues[usize::from(id.0)], &mut self.messages);
         let fifo = queue.is_fifo();
+        let generation = messages.next_generation();
         let message = &mut messages[slot];
         message.aged_from = now;
-        message.generation = message.generation.wrapping_add(1);
+        message.generation = generation;
         message.set_back = false;
         if fifo {
             // FIFO: the move is a new enqueue time. Standard: retention goes on from the first send.
