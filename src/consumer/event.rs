@@ -54,6 +54,9 @@ const LOOK_AFTER: usize = 1024;
 const IN_ORDER: usize = 64;
 /// Events of a day that are put in order by comparing each with each, at most.
 const FEW: usize = 8;
+/// Events of a day, on average, between which the length of days stays as it is.
+const LEAST_A_DAY: usize = 2;
+const MOST_A_DAY: usize = 8;
 /// Microseconds of the longest day, as a power of two: some twelve days.
 const LONGEST_DAY: u32 = 40;
 
@@ -217,9 +220,9 @@ impl Events {
     /// Makes days shorter that had many events, and longer if they had few.
     #[inline(never)]
     fn look_at_length(&mut self) {
-        let bits = if self.taken > 8 * self.passed {
+        let bits = if self.taken > MOST_A_DAY * self.passed {
             self.day_bits.saturating_sub(1)
-        } else if self.taken < 2 * self.passed {
+        } else if self.taken < LEAST_A_DAY * self.passed {
             (self.day_bits + 1).min(LONGEST_DAY)
         } else {
             self.day_bits
