@@ -421,6 +421,7 @@ impl DataPlane {
     #[inline(never)]
     fn handle_other(&mut self, now: Time, number: u32, kind: Kind, index: u32) {
         match kind {
+            // `handle` sees to these.
             Kind::Complete => {}
             Kind::Begin => {
                 if self.deliveries[index].begin_event == number {

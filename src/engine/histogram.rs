@@ -25,7 +25,14 @@ pub struct Durations {
 
 impl Default for Durations {
     fn default() -> Self {
-        Durations { buckets: Vec::new(), passed: BTreeMap::new(), count: 0, sum: 0, min: Duration::MAX, max: Duration::ZERO }
+        Durations {
+            buckets: Vec::new(),
+            passed: BTreeMap::new(),
+            count: 0,
+            sum: 0,
+            min: Duration::MAX,
+            max: Duration::ZERO,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! same to the last byte.
 //!
 //! `FORESCALE_SOAK=from..to` chooses the seeds (default `0..12`, with `--release` `0..1000`). A failure is printed as a scenario file, made as small as it
-//! gets. What failed once stands in `tests/data/soak` and runs first. `FORESCALE_SOAK_SHOW=seed` prints a seed's scenario.
+//! gets. What failed once stands in `tests/data/soak` and runs first. The program `soak` of `fuzz/` is this file, too. `FORESCALE_SOAK_SHOW=seed` prints a seed's scenario.
 #![expect(clippy::disallowed_methods, reason = "a run that never ends is noticed by the wall clock")]
 
 mod check;
