@@ -147,3 +147,23 @@ impl IndexMut<u32> for Messages {
         &mut self.places[slot as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_last_freed_is_used_first_under_another_generation() {
+        let mut messages = Messages::default();
+        let slots = [1, 2, 3].map(|id| messages.add(Message { id, ..BLANK }));
+        assert_eq!(slots, [0, 1, 2]);
+        let before = messages[1].generation;
+        messages.release(0);
+        messages.release(1);
+        assert_eq!((messages[1].state, messages[1].id), (State::Free, 2));
+        assert_eq!([messages.add(BLANK), messages.add(BLANK), messages.add(BLANK)], [1, 0, 3]);
+        assert_ne!(messages[1].generation, before);
+        let all = std::collections::BTreeSet::from_iter((0..4).map(|slot| messages[slot].generation));
+        assert!(all.len() == 4 && !all.contains(&messages.next_generation()));
+    }
+}
