@@ -11,11 +11,10 @@ use forescale::api::pod::{PodSpec, Taint};
 use forescale::cluster::catalogue::{CapacityType, Catalogue};
 use forescale::ec2::kwok;
 use forescale::engine::Streams;
-use forescale::karpenter::disruption::candidate::Candidates;
 use forescale::karpenter::disruption::command::Command;
 use forescale::karpenter::disruption::cost::node_price;
 use forescale::karpenter::disruption::model::{Method, NodeView, PodView, PoolIndex, Rules};
-use forescale::karpenter::disruption::pass::{self, Instant, Memory, Step};
+use forescale::karpenter::disruption::pass::{Instant, Memory, Step};
 use forescale::karpenter::disruption::simulate::{DecisionCost, PodIdentity, SolverSimulator};
 use forescale::karpenter::scheduling::{Knowledge, MinValuesPolicy, host_ports};
 use forescale::time::{Duration, Time};
@@ -29,7 +28,7 @@ mod json;
 #[path = "support/upstream.rs"]
 mod upstream;
 
-use disruption_world::{Pool, TestCluster, TestNode};
+use disruption_world::{Pool, TestCluster, TestNode, run_pass};
 use upstream::{decode, labels_of, list, pool_spec, requirements, shape_of, text, type_names};
 
 /// How many orders of nodes and pools are tried.
@@ -154,17 +153,7 @@ fn decide(case: &Value, catalogue: &Arc<Catalogue>, seed: u64) -> Value {
     let mut simulator = SolverSimulator::new(&observed, &base, NOW, DecisionCost::NONE, &mut knowledge, &mut ties);
     let at = Instant { now: NOW, wall: jiff::Timestamp::UNIX_EPOCH };
     let from = METHODS[case["from"].as_u64().unwrap_or(0) as usize].0;
-    match pass::run(
-        &Candidates::of(&observed, at.now),
-        &mut memory,
-        &observed,
-        &mut simulator,
-        Some(from),
-        at,
-        &pass::no_static_pools,
-    )
-    .step
-    {
+    match run_pass(&mut memory, &observed, &mut simulator, Some(from), at).step {
         Step::Validate(command) => describe(case, &cluster, &command),
         _ => json!({"method": "none"}),
     }

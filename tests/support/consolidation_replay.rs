@@ -13,7 +13,6 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use forescale::engine::{Stream, Streams};
-use forescale::karpenter::disruption::candidate::Candidates;
 use forescale::karpenter::disruption::command::Command;
 use forescale::karpenter::disruption::cost::node_price;
 use forescale::karpenter::disruption::model::{Method, Rules};
@@ -28,7 +27,7 @@ use forescale::scheduler::snapshot::{Slot, Snapshot};
 use forescale::time::{Duration, Time};
 use serde_json::Value;
 
-use super::disruption_world::{Pool, TestCluster, decode};
+use super::disruption_world::{Pool, TestCluster, decode, run_pass};
 use beginning::pool_spec;
 use nodes::node_spec;
 
@@ -249,16 +248,7 @@ impl<'a> Replay<'a> {
                 &mut self.knowledge,
                 &mut self.ties,
             );
-            pass::run(
-                &Candidates::of(&observed, at.now),
-                &mut self.memory,
-                &observed,
-                &mut simulator,
-                from,
-                at,
-                &pass::no_static_pools,
-            )
-            .step
+            run_pass(&mut self.memory, &observed, &mut simulator, from, at).step
         };
         match step {
             Step::Idle => self.after(POLLING_PERIOD, Event::Pass),

@@ -7,7 +7,6 @@ use forescale::api::pod::PodSpec;
 use forescale::api::scalar::parse_go_duration;
 use forescale::cluster::catalogue::{CapacityType, Catalogue, InstanceType, Offering, TypeId, ZoneId};
 use forescale::engine::Streams;
-use forescale::karpenter::disruption::candidate::Candidates;
 use forescale::karpenter::disruption::command::Command;
 use forescale::karpenter::disruption::model::{
     DoNotDisrupt, Method, NodeView, Owner, PdbState, Phase, PodView, PoolIndex, Rules,
@@ -21,7 +20,7 @@ use forescale::time::{Duration, Time};
 use forescale::units::{Resource, Resources};
 use serde_json::Value;
 
-use super::disruption_world::{Pool, TestCluster, TestNode, decode};
+use super::disruption_world::{Pool, TestCluster, TestNode, decode, run_pass};
 
 /// A vector's cluster and clock.
 pub struct Case {
@@ -364,15 +363,7 @@ impl Case {
         let mut knowledge = Knowledge::default();
         let mut simulator =
             SolverSimulator::new(&observed, &base, at.now, DecisionCost::NONE, &mut knowledge, &mut stream);
-        let outcome = pass::run(
-            &Candidates::of(&observed, at.now),
-            &mut self.memory,
-            &observed,
-            &mut simulator,
-            from,
-            at,
-            &pass::no_static_pools,
-        );
+        let outcome = run_pass(&mut self.memory, &observed, &mut simulator, from, at);
         self.notes.extend(outcome.notes.iter().map(|note| {
             let why = note.reason.as_ref().map_or_else(|| "over budget".to_owned(), ToString::to_string);
             format!("{}: {why}", observed.nodes[note.node as usize].name)

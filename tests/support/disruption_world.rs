@@ -9,8 +9,10 @@ use forescale::api::meta::Labels;
 use forescale::api::pod::PodSpec;
 use forescale::cluster::catalogue::{Catalogue, TypeId, ZoneId};
 use forescale::karpenter::disruption::budget::BudgetRule;
-use forescale::karpenter::disruption::model::{NodeView, Observed, PodView, PoolIndex, PoolView, Rules};
-use forescale::karpenter::disruption::simulate::{Base, PodIdentity};
+use forescale::karpenter::disruption::candidate::Candidates;
+use forescale::karpenter::disruption::model::{Method, NodeView, Observed, PodView, PoolIndex, PoolView, Rules};
+use forescale::karpenter::disruption::pass::{self, Instant, Memory, Outcome};
+use forescale::karpenter::disruption::simulate::{Base, PodIdentity, SolverSimulator};
 use forescale::karpenter::scheduling::{self, ExistingNode, Input, MinValuesPolicy, Shape, labels};
 use forescale::time::Time;
 use forescale::units::Resources;
@@ -186,4 +188,15 @@ impl TestCluster {
     pub fn find_zone(&self, name: &str) -> ZoneId {
         self.catalogue.find_zone(name).unwrap_or_else(|| panic!("no zone {name}"))
     }
+}
+
+/// A pass of the methods from `first` on over what is observed, in a world without static pools.
+pub fn run_pass(
+    memory: &mut Memory,
+    observed: &Observed<'_>,
+    simulator: &mut SolverSimulator<'_, '_>,
+    first: Option<Method>,
+    at: Instant,
+) -> Outcome {
+    pass::run(&Candidates::of(observed, at.now), memory, observed, simulator, first, at, &pass::no_static_pools)
 }
