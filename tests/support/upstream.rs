@@ -67,9 +67,8 @@ pub fn requirements(catalogue: &Catalogue, claim: &NewClaim) -> Vec<String> {
 
 fn written(key: &str, requirement: &Requirement) -> Vec<String> {
     let least = requirement.min_values.map_or_else(String::new, |least| format!(" min {least}"));
-    if let (low, high) = requirement.bounds()
-        && (low, high) != (None, None)
-    {
+    let (low, high) = requirement.bounds();
+    if (low, high) != (None, None) {
         let low = low.map(|bound| format!("{key} Gte [{bound}]{least}"));
         let high = high.map(|bound| format!("{key} Lte [{bound}]{least}"));
         return low.into_iter().chain(high).collect();
