@@ -141,12 +141,15 @@ fn identity(pod: &Value) -> PodIdentity {
 fn decide(case: &Value, catalogue: &Arc<Catalogue>, seed: u64) -> Value {
     let (cluster, taints) = cluster(case, catalogue, seed);
     let observed = cluster.observed();
-    let mut base = cluster.base();
-    for ((node, taints), own) in base.input.nodes.iter_mut().zip(&taints).zip(&cluster.nodes) {
-        let spec = |identity: &PodIdentity| -> &PodSpec { &cluster.shapes[identity.shape].1 };
-        node.taints = taints.iter().collect();
-        node.host_ports = own.identities.iter().flat_map(|identity| host_ports(spec(identity))).collect();
-    }
+    let base = || {
+        let mut base = cluster.base();
+        for ((node, taints), own) in base.input.nodes.iter_mut().zip(&taints).zip(&cluster.nodes) {
+            let spec = |identity: &PodIdentity| -> &PodSpec { &cluster.shapes[identity.shape].1 };
+            node.taints = taints.iter().collect();
+            node.host_ports = own.identities.iter().flat_map(|identity| host_ports(spec(identity))).collect();
+        }
+        base
+    };
     let mut memory = Memory::default();
     memory.state.mark_unconsolidated(NOW);
     let (mut knowledge, mut ties) = (Knowledge::default(), Streams::new(seed, 0).open("ties", 0));

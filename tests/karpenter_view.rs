@@ -22,7 +22,7 @@ use forescale::karpenter::disruption::model::{DoNotDisrupt, NodeView, PdbState, 
 use forescale::karpenter::lifecycle::controller::{Event, Lifecycle};
 use forescale::karpenter::lifecycle::garbage;
 use forescale::karpenter::scheduling::{BoundPods, Options};
-use forescale::karpenter::state::{self, Ignored, StateNode, bound_pods, pdb_state, pod_view, validate};
+use forescale::karpenter::state::{self, Ignored, PodViews, StateNode, bound_pods, pdb_state, validate};
 use forescale::karpenter::static_capacity::{Counts, Step, decide, drift_headroom};
 use forescale::karpenter::{buffers, lifecycle};
 use forescale::scenario::{Scenario, yaml};
@@ -161,7 +161,7 @@ fn the_annotation_protects_for_ever_for_a_while_or_not_at_all() {
         let mut cluster = cluster();
         let shape = shape(&mut cluster, "web", annotations);
         let pod = cluster.create_pod(NOW, shape, Owner::None);
-        pod_view(&cluster, pod)
+        PodViews::of(&cluster).view(pod)
     };
     let protection = |value: &str| of(&[("karpenter.sh/do-not-disrupt", value)]).do_not_disrupt;
     assert_eq!(protection("true"), DoNotDisrupt::Always);

@@ -13,7 +13,7 @@ use super::scheduling::{
     Input, Knowledge, MinValuesPolicy, NewClaim, Options, PreferencePolicy, Results, SchedulingError, labels,
     solve_knowing,
 };
-use super::state::{self, Ignored, Observation, StateNode};
+use super::state::{self, Ignored, Observation, PodViews, StateNode};
 use crate::cluster::change::Change;
 use crate::cluster::decision::{Action, Controller, Counts, Decision, Subject};
 use crate::cluster::outlook::{Coming, Outlook, Provider, Refusal};
@@ -413,7 +413,8 @@ pub fn pods_to_place(cluster: &Cluster, nodes: &[StateNode], now: Time) -> Vec<P
     }
     let leaving = nodes.iter().filter(|node| node.leaving(cluster)).filter_map(|node| node.node);
     let theirs = leaving.flat_map(|node| cluster.nodes[node.index()].pods.iter().copied());
-    pods.extend(theirs.filter(|id| state::pod_view(cluster, *id).is_currently_reschedulable(now)));
+    let mut views = PodViews::of(cluster);
+    pods.extend(theirs.filter(|id| views.view(*id).is_currently_reschedulable(now)));
     pods
 }
 

@@ -16,8 +16,8 @@ use crate::cluster::node_class::NodeClass;
 use crate::cluster::nodeclaim::NodeClaim;
 use crate::cluster::pod::{Owner, Phase};
 use crate::cluster::storage::{ClaimFault, VariantId};
-use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId};
-use crate::time::Time;
+use crate::cluster::{Cluster, NodeClaimId, NodeId, NodePoolId, PodId, ShapeId};
+use crate::time::{Duration, Time};
 use crate::units::Resources;
 
 /// Annotation that protects a pod from being moved: `true`, or for how long after its start.
@@ -219,36 +219,87 @@ pub fn validate(spec: &PodSpec) -> Result<(), Ignored> {
     Ok(())
 }
 
-/// A pod as disruption and drain judge it.
-#[must_use]
-pub fn pod_view(cluster: &Cluster, id: PodId) -> PodView {
-    let pod = &cluster.pods[id.index()];
-    let shape = cluster.shape_of(id);
-    let annotation = |key: &str| shape.annotations.get(key).map(String::as_str);
-    PodView {
-        id: id.0,
-        owner: if matches!(pod.owner, Owner::DaemonSet(_)) { model::Owner::DaemonSet } else { model::Owner::Workload },
-        phase: match pod.phase {
-            Phase::Pending => model::Phase::Pending,
-            Phase::Running => model::Phase::Running,
-            Phase::Succeeded | Phase::Failed => model::Phase::Terminal,
-        },
-        terminating: pod.terminating(),
-        unready: !pod.ready,
-        deletion_cost: annotation("controller.kubernetes.io/pod-deletion-cost")
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(0),
-        priority: shape.priority,
-        do_not_disrupt: match annotation(DO_NOT_DISRUPT) {
-            Some("true") => DoNotDisrupt::Always,
-            Some(text) => match parse_go_duration(text) {
-                Ok(span) if span.as_micros() > 0 => DoNotDisrupt::For(span, pod.path.bound),
-                _ => DoNotDisrupt::No,
+/// Pods as disruption and drain judge them: what pods of a template have in common is found out once.
+pub struct PodViews<'a> {
+    cluster: &'a Cluster,
+    /// By shape.
+    templates: Vec<Option<TemplateView>>,
+}
+
+/// What pods of a template have in common.
+#[derive(Clone, Copy)]
+struct TemplateView {
+    deletion_cost: i32,
+    priority: i32,
+    protection: Protection,
+    tolerates_disrupted: bool,
+    pdb: PdbState,
+}
+
+/// What the annotation [`DO_NOT_DISRUPT`] says.
+#[derive(Clone, Copy)]
+enum Protection {
+    None,
+    Always,
+    For(Duration),
+}
+
+impl<'a> PodViews<'a> {
+    /// Those of a cluster.
+    #[must_use]
+    pub fn of(cluster: &'a Cluster) -> Self {
+        PodViews { cluster, templates: vec![None; cluster.shapes.len()] }
+    }
+
+    /// A pod of it.
+    #[must_use]
+    pub fn view(&mut self, id: PodId) -> PodView {
+        let pod = &self.cluster.pods[id.index()];
+        let template =
+            self.templates[pod.shape.index()].get_or_insert_with(|| TemplateView::of(self.cluster, pod.shape));
+        let daemon = matches!(pod.owner, Owner::DaemonSet(_));
+        PodView {
+            id: id.0,
+            owner: if daemon { model::Owner::DaemonSet } else { model::Owner::Workload },
+            phase: match pod.phase {
+                Phase::Pending => model::Phase::Pending,
+                Phase::Running => model::Phase::Running,
+                Phase::Succeeded | Phase::Failed => model::Phase::Terminal,
             },
-            None => DoNotDisrupt::No,
-        },
-        tolerates_disrupted: shape.spec.tolerates(taints::disrupted()),
-        pdb: pdb_state(cluster, &shape.labels),
+            terminating: pod.terminating(),
+            unready: !pod.ready,
+            deletion_cost: template.deletion_cost,
+            priority: template.priority,
+            do_not_disrupt: match template.protection {
+                Protection::None => DoNotDisrupt::No,
+                Protection::Always => DoNotDisrupt::Always,
+                Protection::For(span) => DoNotDisrupt::For(span, pod.path.bound),
+            },
+            tolerates_disrupted: template.tolerates_disrupted,
+            pdb: template.pdb,
+        }
+    }
+}
+
+impl TemplateView {
+    fn of(cluster: &Cluster, shape: ShapeId) -> Self {
+        let shape = &cluster.shapes[shape.index()];
+        let annotation = |key: &str| shape.annotations.get(key).map(String::as_str);
+        let deletion_cost = annotation("controller.kubernetes.io/pod-deletion-cost");
+        TemplateView {
+            deletion_cost: deletion_cost.and_then(|cost| cost.parse().ok()).unwrap_or(0),
+            priority: shape.priority,
+            protection: match annotation(DO_NOT_DISRUPT) {
+                Some("true") => Protection::Always,
+                Some(text) => match parse_go_duration(text) {
+                    Ok(span) if span > Duration::ZERO => Protection::For(span),
+                    _ => Protection::None,
+                },
+                None => Protection::None,
+            },
+            tolerates_disrupted: shape.spec.tolerates(taints::disrupted()),
+            pdb: pdb_state(cluster, &shape.labels),
+        }
     }
 }
 
@@ -315,6 +366,12 @@ pub struct Observation<'a> {
 /// Looks at the cluster. Static NodePools, those not there (yet) and those whose node class is not Ready are left out.
 #[must_use]
 pub fn observe(cluster: &Cluster, options: Options) -> Observation<'_> {
+    observe_nodes(cluster, state_nodes(cluster), options)
+}
+
+/// Looks at the cluster, whose nodes come in that order.
+#[must_use]
+pub fn observe_nodes(cluster: &Cluster, nodes: Vec<StateNode>, options: Options) -> Observation<'_> {
     let dynamic = |pool: &&crate::cluster::nodeclaim::NodePool| {
         let ready = cluster.node_classes.get(pool.node_class.index()).is_none_or(NodeClass::is_ready);
         pool.applied.is_some() && !pool.deleted && pool.object.spec.replicas.is_none() && ready
@@ -323,7 +380,6 @@ pub fn observe(cluster: &Cluster, options: Options) -> Observation<'_> {
         .map(NodePoolId)
         .filter(|id| dynamic(&&cluster.nodepools[id.index()]))
         .collect();
-    let nodes = state_nodes(cluster);
     let daemons = cluster.daemonsets.iter().filter(|daemon| daemon.applied.is_some());
     let input = Input {
         catalogues: cluster.catalogues.clone(),

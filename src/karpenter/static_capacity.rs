@@ -5,7 +5,7 @@ use super::disruption::cost::lifetime_remaining;
 use super::disruption::model::{Owner, PodView};
 use super::provisioning::node_claim;
 use super::scheduling::{Input, NewClaim, Pod, Pool, Shape, solve};
-use super::state;
+use super::state::PodViews;
 use crate::api::karpenter::NodePoolSpec;
 use crate::api::meta::Labels;
 use crate::api::pod::{PodSpec, Toleration, TolerationOperator};
@@ -238,7 +238,8 @@ fn rank(cluster: &Cluster, id: NodeClaimId, now: Time) -> (u8, f64) {
         return (0, 0.0);
     }
     let bound = claim.node.map_or(&[][..], |node| &cluster.nodes[node.index()].pods);
-    let pods: Vec<PodView> = bound.iter().map(|pod| state::pod_view(cluster, *pod)).collect();
+    let mut views = PodViews::of(cluster);
+    let pods: Vec<PodView> = bound.iter().map(|pod| views.view(*pod)).collect();
     let protected = pods.iter().any(|pod| pod.is_do_not_disrupt(now));
     // Empty: a pod that has ended, or is about to, counts as long as it is there.
     if !protected && pods.iter().all(|pod| pod.owner == Owner::DaemonSet) {

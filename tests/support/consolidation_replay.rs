@@ -239,7 +239,7 @@ impl<'a> Replay<'a> {
         self.track_costs();
         let at = self.instant();
         let step = {
-            let (observed, base) = (self.cluster.observed(), self.cluster.base());
+            let (observed, base) = (self.cluster.observed(), || self.cluster.base());
             let mut simulator = SolverSimulator::new(
                 &observed,
                 &base,
@@ -265,7 +265,7 @@ impl<'a> Replay<'a> {
         self.refresh_conditions();
         let at = self.instant();
         let valid = {
-            let (observed, base) = (self.cluster.observed(), self.cluster.base());
+            let (observed, base) = (self.cluster.observed(), || self.cluster.base());
             let mut simulator = SolverSimulator::new(
                 &observed,
                 &base,

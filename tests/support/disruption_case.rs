@@ -359,7 +359,7 @@ impl Case {
     fn compute(&mut self, from: Option<Method>) -> Step {
         let at = self.instant();
         let mut stream = Streams::new(1, 0).open("ties", 0);
-        let (observed, base) = (self.cluster.observed(), self.cluster.base());
+        let (observed, base) = (self.cluster.observed(), || self.cluster.base());
         let mut knowledge = Knowledge::default();
         let mut simulator =
             SolverSimulator::new(&observed, &base, at.now, DecisionCost::NONE, &mut knowledge, &mut stream);
@@ -374,7 +374,7 @@ impl Case {
     fn validate(&self, command: &Command) -> Result<Command, Invalid> {
         let at = self.instant();
         let mut stream = Streams::new(1, 0).open("ties", 0);
-        let (observed, base) = (self.cluster.observed(), self.cluster.base());
+        let (observed, base) = (self.cluster.observed(), || self.cluster.base());
         let mut knowledge = Knowledge::default();
         let mut simulator =
             SolverSimulator::new(&observed, &base, at.now, DecisionCost::NONE, &mut knowledge, &mut stream);

@@ -259,15 +259,14 @@ impl Disruption {
         let observed = &snapshot.observed;
         let idle = Outcome { step: Step::Idle, cost: Duration::ZERO, notes: Vec::new(), timed_out: Vec::new() };
         let candidates = Candidates::of(observed, at.now);
-        let rejections = candidates.rejections.clone();
         let methods = candidates.methods(observed);
         let version = world.cluster.version();
         if methods.is_empty() {
-            self.unchanged = Unchanged::after(observed, methods, rejections.clone(), version, at.now);
-            return Computed { outcome: idle, rejections };
+            self.unchanged = Unchanged::after(observed, methods, &candidates.rejections, version, at.now);
+            return Computed { outcome: idle, rejections: candidates.rejections };
         }
         let (headroom, plans) = static_pools(&methods, observed, world.cluster, &mut self.names);
-        let base = snapshot.base(world.cluster, Time::ZERO + world.scenario.clocks.whole_second);
+        let base = || snapshot.base(world.cluster, Time::ZERO + world.scenario.clocks.whole_second);
         let mut simulator =
             SolverSimulator::new(observed, &base, at.now, self.cost, &mut self.knowledge, &mut self.ties);
         let static_drift = |_: &Observed<'_>, budgets: &search::Budgets, candidates: Vec<Candidate>| {
@@ -275,9 +274,9 @@ impl Disruption {
         };
         let outcome = pass::run(&candidates, &mut self.memory, observed, &mut simulator, first, at, &static_drift);
         if outcome.step == Step::Idle && first.is_none() {
-            self.unchanged = Unchanged::after(observed, methods, rejections.clone(), version, at.now);
+            self.unchanged = Unchanged::after(observed, methods, &candidates.rejections, version, at.now);
         }
-        Computed { outcome, rejections }
+        Computed { outcome, rejections: candidates.rejections }
     }
 
     /// Commands in terms of the cluster.
@@ -308,7 +307,7 @@ impl Disruption {
         let known = &self.commands;
         let snapshot =
             Snapshot::take(world.cluster, world.scenario, self.rules, |claim| known.has(claim), &mut self.ties);
-        let base = snapshot.base(world.cluster, Time::ZERO + world.scenario.clocks.whole_second);
+        let base = || snapshot.base(world.cluster, Time::ZERO + world.scenario.clocks.whole_second);
         let mut simulator =
             SolverSimulator::new(&snapshot.observed, &base, at.now, self.cost, &mut self.knowledge, &mut self.ties);
         let valid = pass::validate(command, &snapshot.observed, &mut simulator, at);

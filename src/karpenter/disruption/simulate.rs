@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::cluster::catalogue::CapacityType;
+use crate::cluster::catalogue::{CapacityType, Catalogue};
 use crate::engine::Stream;
 use crate::karpenter::scheduling::{self, BoundPods, Common, Input, Knowledge, Results, labels};
 use crate::time::{Duration, Time};
@@ -60,6 +60,7 @@ pub struct Base<'a> {
 /// A simulator over one state.
 pub struct SolverSimulator<'a, 'b> {
     view: View<'a, 'b>,
+    base: &'b dyn Fn() -> Base<'a>,
     cost: DecisionCost,
     knowledge: &'b mut Knowledge,
     stream: &'b mut Stream,
@@ -71,7 +72,6 @@ pub struct SolverSimulator<'a, 'b> {
 #[derive(Clone, Copy)]
 struct View<'a, 'b> {
     observed: &'b Observed<'a>,
-    base: &'b Base<'a>,
     now: Time,
 }
 
@@ -80,6 +80,12 @@ struct Question<'a> {
     common: Common,
     /// The question with no node removed; its pods are the pending ones and those of leaving nodes.
     input: Input<'a>,
+    /// How many pods are pending.
+    pending: usize,
+    /// For each node, its pods.
+    pods: Vec<Vec<PodIdentity>>,
+    /// For each of the input's pools, the observed pool.
+    pools: Vec<PoolIndex>,
     /// For each node, where its pods stand among the bound ones.
     bound_of: Vec<Range<usize>>,
     /// Nodes whose pods must move in any case.
@@ -88,9 +94,9 @@ struct Question<'a> {
 
 impl View<'_, '_> {
     /// Pods of a node that stay on it, those that can move set aside if `moves`.
-    fn staying_on(&self, node: usize, moves: bool) -> Vec<BoundPods> {
+    fn staying_on(&self, node: usize, pods: &[PodIdentity], moves: bool) -> Vec<BoundPods> {
         let mut counts: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
-        for (pod, identity) in self.observed.nodes[node].pods.iter().zip(&self.base.pods[node]) {
+        for (pod, identity) in self.observed.nodes[node].pods.iter().zip(pods) {
             if pod.phase == Phase::Terminal || (moves && pod.is_currently_reschedulable(self.now)) {
                 continue;
             }
@@ -104,10 +110,10 @@ impl View<'_, '_> {
 }
 
 impl<'a> Question<'a> {
-    fn new(view: View<'a, '_>, knowledge: &mut Knowledge) -> Self {
-        let View { observed, base, now } = view;
-        let common = knowledge.common(&base.input);
-        let mut input = base.input.clone();
+    fn new(view: View<'a, '_>, base: Base<'a>, knowledge: &mut Knowledge) -> Self {
+        let View { observed, now } = view;
+        let Base { mut input, pods, pools } = base;
+        let common = knowledge.common(&input);
         for (node, into) in observed.nodes.iter().zip(&mut input.nodes) {
             let pool = node.pool.map(|pool| observed.pool(pool));
             into.target = !node.marked_for_deletion;
@@ -117,16 +123,16 @@ impl<'a> Question<'a> {
         let mut bound_of = Vec::with_capacity(observed.nodes.len());
         for node in 0..observed.nodes.len() {
             let before = input.bound.len();
-            input.bound.extend(view.staying_on(node, observed.nodes[node].marked_for_deletion));
+            input.bound.extend(view.staying_on(node, &pods[node], observed.nodes[node].marked_for_deletion));
             bound_of.push(before..input.bound.len());
         }
         let leaving = (0..observed.nodes.len()).filter(|i| observed.nodes[*i].marked_for_deletion).collect();
-        Question { common, input, bound_of, leaving }
+        Question { common, pending: input.pods.len(), input, pods, pools, bound_of, leaving }
     }
 
     /// Takes the pods of a node that can move out of those that are bound, and gives what was bound to it.
     fn take_off(&mut self, node: usize, view: View<'_, '_>) -> Vec<BoundPods> {
-        let staying = view.staying_on(node, true);
+        let staying = view.staying_on(node, &self.pods[node], true);
         let own = &mut self.input.bound[self.bound_of[node].clone()];
         let all = own.to_vec();
         for bound in own {
@@ -138,7 +144,7 @@ impl<'a> Question<'a> {
 
     /// Adds the pods of a node that can move to the question.
     fn move_pods_of(&mut self, node: usize, gate: bool, view: View<'_, '_>) {
-        for (pod, identity) in view.observed.nodes[node].pods.iter().zip(&view.base.pods[node]) {
+        for (pod, identity) in view.observed.nodes[node].pods.iter().zip(&self.pods[node]) {
             if pod.is_currently_reschedulable(view.now) {
                 let PodIdentity { shape, created, uid } = *identity;
                 let gated = gate && pod.phase != Phase::Pending;
@@ -146,68 +152,53 @@ impl<'a> Question<'a> {
             }
         }
     }
-}
 
-impl<'a, 'b> SolverSimulator<'a, 'b> {
-    /// Over `observed` at `now`; ties of topology domains are drawn from `stream`.
-    #[must_use]
-    pub fn new(
-        observed: &'b Observed<'a>,
-        base: &'b Base<'a>,
-        now: Time,
-        cost: DecisionCost,
-        knowledge: &'b mut Knowledge,
-        stream: &'b mut Stream,
-    ) -> Self {
-        SolverSimulator { view: View { observed, base, now }, cost, knowledge, stream, question: None }
-    }
-
-    /// Asks where the pods of the removed nodes go. Tells for each pod beyond the pending ones whether it comes from a leaving node, too, and
-    /// how long it took.
-    fn ask(&mut self, removed: &[NodeIndex], destination_gate: bool) -> (Results, Vec<bool>, Duration) {
-        let view = self.view;
-        let question = self.question.get_or_insert_with(|| Question::new(view, self.knowledge));
-        question.input.pods.truncate(view.base.input.pods.len());
+    /// Asks where the pods of the removed nodes go. Tells for each pod beyond the pending ones whether it comes from a leaving node, too.
+    fn ask(
+        &mut self,
+        removed: &[NodeIndex],
+        destination_gate: bool,
+        view: View<'_, '_>,
+        knowledge: &mut Knowledge,
+        stream: &mut Stream,
+    ) -> (Results, Vec<bool>) {
+        self.input.pods.truncate(self.pending);
         let mut candidates: Vec<usize> = removed.iter().map(|node| node.0).collect();
         candidates.sort_unstable();
         for node in &candidates {
-            question.move_pods_of(*node, destination_gate, view);
+            self.move_pods_of(*node, destination_gate, view);
         }
-        let mut from_leaving = vec![false; question.input.pods.len()];
-        for place in 0..question.leaving.len() {
-            question.move_pods_of(question.leaving[place], false, view);
+        let mut from_leaving = vec![false; self.input.pods.len()];
+        for place in 0..self.leaving.len() {
+            self.move_pods_of(self.leaving[place], false, view);
         }
-        from_leaving.resize(question.input.pods.len(), true);
+        from_leaving.resize(self.input.pods.len(), true);
         let mut bound = Vec::with_capacity(candidates.len());
         for node in &candidates {
-            question.input.nodes[*node].target = false;
-            bound.push(question.take_off(*node, view));
+            self.input.nodes[*node].target = false;
+            bound.push(self.take_off(*node, view));
         }
-        let results = scheduling::solve_among(&question.common, &question.input, self.knowledge, self.stream);
+        let results = scheduling::solve_among(&self.common, &self.input, knowledge, stream);
         for (node, bound) in candidates.iter().zip(bound) {
-            question.input.nodes[*node].target = true;
-            question.input.bound[question.bound_of[*node].clone()].copy_from_slice(&bound);
+            self.input.nodes[*node].target = true;
+            self.input.bound[self.bound_of[*node].clone()].copy_from_slice(&bound);
         }
-        (results, from_leaving, self.cost.of(question.input.pods.len(), question.input.nodes.len()))
+        (results, from_leaving)
     }
 
     /// The first reason for which a pod that is not pending has no place.
-    fn error(&self, results: &Results, from_deleting: &[bool]) -> Option<String> {
-        let pending = self.view.base.input.pods.len();
-        if let Some((_, error)) = results.errors.iter().find(|(pod, _)| *pod >= pending) {
+    fn error(&self, results: &Results, from_leaving: &[bool]) -> Option<String> {
+        if let Some((_, error)) = results.errors.iter().find(|(pod, _)| *pod >= self.pending) {
             return Some(error.to_string());
         }
         let uninitialized = results.existing.iter().find(|(node, pods)| {
-            !self.view.base.input.nodes[*node].initialized
-                && pods.iter().any(|pod| *pod >= pending && !from_deleting[*pod])
+            !self.input.nodes[*node].initialized && pods.iter().any(|pod| *pod >= self.pending && !from_leaving[*pod])
         });
-        uninitialized.map(|(node, _)| {
-            format!("would schedule against uninitialized node/{}", self.view.base.input.nodes[*node].name)
-        })
+        uninitialized
+            .map(|(node, _)| format!("would schedule against uninitialized node/{}", self.input.nodes[*node].name))
     }
 
-    fn replacement(&self, claim: &scheduling::NewClaim) -> Replacement {
-        let catalogue = self.view.observed.catalogue;
+    fn replacement(&self, claim: &scheduling::NewClaim, catalogue: &Catalogue) -> Replacement {
         let requires = |key| claim.requirements.get(key);
         let zones = requires(labels::ZONE).map_or(ZoneSet::ALL, |zones| {
             let names = catalogue.zones.iter().enumerate().filter(|(_, name)| zones.has(name));
@@ -223,7 +214,7 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
             requirement.min_values.map(|least| MinValues { key: key.to_owned(), least: least as usize })
         });
         Replacement {
-            pool: self.view.base.pools[claim.pool],
+            pool: self.pools[claim.pool],
             types: claim.options.clone(),
             zones,
             capacity_types,
@@ -234,18 +225,36 @@ impl<'a, 'b> SolverSimulator<'a, 'b> {
     }
 }
 
+impl<'a, 'b> SolverSimulator<'a, 'b> {
+    /// Over `observed` at `now`; `base` is made for the first simulation. Ties of topology domains are drawn from `stream`.
+    #[must_use]
+    pub fn new(
+        observed: &'b Observed<'a>,
+        base: &'b dyn Fn() -> Base<'a>,
+        now: Time,
+        cost: DecisionCost,
+        knowledge: &'b mut Knowledge,
+        stream: &'b mut Stream,
+    ) -> Self {
+        SolverSimulator { view: View { observed, now }, base, cost, knowledge, stream, question: None }
+    }
+}
+
 impl Simulator for SolverSimulator<'_, '_> {
     fn simulate(&mut self, removed: &[NodeIndex], destination_gate: bool) -> Simulation {
-        if removed.iter().any(|node| self.view.observed.node(*node).marked_for_deletion) {
+        let view = self.view;
+        if removed.iter().any(|node| view.observed.node(*node).marked_for_deletion) {
             return Simulation { candidate_deleting: true, ..Simulation::default() };
         }
-        let (results, from_deleting, cost) = self.ask(removed, destination_gate);
+        let question = self.question.get_or_insert_with(|| Question::new(view, (self.base)(), self.knowledge));
+        let (results, from_leaving) = question.ask(removed, destination_gate, view, self.knowledge, self.stream);
+        let catalogue = view.observed.catalogue;
         Simulation {
             candidate_deleting: false,
-            error: self.error(&results, &from_deleting),
-            claims: results.claims.iter().map(|claim| self.replacement(claim)).collect(),
+            error: question.error(&results, &from_leaving),
+            claims: results.claims.iter().map(|claim| question.replacement(claim, catalogue)).collect(),
             destinations: results.existing.iter().map(|(node, _)| NodeIndex(*node)).collect(),
-            cost,
+            cost: self.cost.of(question.input.pods.len(), question.input.nodes.len()),
         }
     }
 }

@@ -3,8 +3,8 @@
 use crate::cluster::nodeclaim::{NodeClaim, NodePool};
 use crate::cluster::{Cluster, NodeClaimId, NodePoolId};
 use crate::engine::Stream;
-use crate::karpenter::scheduling::labels;
-use crate::karpenter::state::{self, DO_NOT_DISRUPT, Observation, StateNode};
+use crate::karpenter::scheduling::{Options, labels};
+use crate::karpenter::state::{self, DO_NOT_DISRUPT, Observation, PodViews, StateNode};
 use crate::karpenter::{buffers, provisioning};
 use crate::scenario::Scenario;
 use crate::scenario::cloud::Provider;
@@ -44,7 +44,8 @@ pub fn rules(scenario: &Scenario) -> Rules {
 pub struct Snapshot<'a> {
     /// Pools and nodes.
     pub observed: Observed<'a>,
-    observation: Observation<'a>,
+    nodes: Vec<StateNode>,
+    options: Options,
 }
 
 /// The NodeClaim behind an id of a node.
@@ -66,17 +67,18 @@ impl<'a> Snapshot<'a> {
     ) -> Self {
         let mut options = provisioning::options(scenario);
         options.reserved_strict = false;
-        let mut observation = state::observe(cluster, options);
-        shuffle(&mut observation, ties);
+        let mut nodes = state::state_nodes(cluster);
+        ties.shuffle(&mut nodes);
         let class = cluster.nodepools.iter().find(|pool| exists(pool)).map_or(0, |pool| pool.node_class.index());
         let mut observed = Observed {
             catalogue: &cluster.catalogues[class],
             pools: cluster.nodepools.iter().map(pool_view).collect(),
-            nodes: Vec::with_capacity(observation.nodes.len()),
+            nodes: Vec::with_capacity(nodes.len()),
             rules,
         };
-        for node in &observation.nodes {
-            let mut view = node_view(cluster, *node);
+        let mut pods = PodViews::of(cluster);
+        for node in &nodes {
+            let mut view = node_view(cluster, *node, &mut pods);
             view.in_command = node.claim.is_some_and(&in_command);
             observed.nodes.push(view);
         }
@@ -86,20 +88,21 @@ impl<'a> Snapshot<'a> {
             let total = prices.map(|claim| claim_price(&observed, claim)).fold(0.0, |sum, price| sum + price);
             observed.pools[i].tracked_cost = Some(total);
         }
-        Snapshot { observed, observation }
+        Snapshot { observed, nodes, options }
     }
 
     /// What simulations need, with the pending pods.
     #[must_use]
     pub fn base(&self, cluster: &'a Cluster, whole_second: Time) -> Base<'a> {
-        let mut input = self.observation.input.clone();
+        let Observation { mut input, nodes, pools } =
+            state::observe_nodes(cluster, self.nodes.clone(), self.options.clone());
         let pending = cluster
             .unbound
             .iter()
             .filter(|id| state::is_provisionable(cluster, **id) && state::takes_part(cluster, **id).is_ok());
         input.pods = pending.map(|id| state::scheduling_pod(cluster, *id, whole_second, false)).collect();
         input.pods.extend(buffers::virtual_pods(cluster, whole_second));
-        let pods = self.observation.nodes.iter().map(|node| {
+        let pods = nodes.iter().map(|node| {
             let bound = node.node.map_or(&[][..], |node| &cluster.nodes[node.index()].pods);
             let identity = |id: &crate::cluster::PodId| {
                 let pod = state::scheduling_pod(cluster, *id, whole_second, false);
@@ -107,11 +110,7 @@ impl<'a> Snapshot<'a> {
             };
             bound.iter().map(identity).collect()
         });
-        Base {
-            input,
-            pods: pods.collect(),
-            pools: self.observation.pools.iter().map(|id| PoolIndex(id.index())).collect(),
-        }
+        Base { input, pods: pods.collect(), pools: pools.iter().map(|id| PoolIndex(id.index())).collect() }
     }
 }
 
@@ -124,14 +123,6 @@ pub fn pool_of(index: PoolIndex) -> NodePoolId {
 /// Whether the NodePool has been applied and not been deleted.
 fn exists(pool: &NodePool) -> bool {
     pool.applied.is_some() && !pool.deleted
-}
-
-fn shuffle(observation: &mut Observation<'_>, ties: &mut Stream) {
-    for i in (1..observation.nodes.len()).rev() {
-        let other = ties.below(i + 1);
-        observation.nodes.swap(i, other);
-        observation.input.nodes.swap(i, other);
-    }
 }
 
 fn claim_price(observed: &Observed<'_>, claim: &NodeClaim) -> f64 {
@@ -153,7 +144,7 @@ fn pool_view(record: &NodePool) -> PoolView {
     }
 }
 
-fn node_view(cluster: &Cluster, state: StateNode) -> NodeView {
+fn node_view(cluster: &Cluster, state: StateNode, views: &mut PodViews<'_>) -> NodeView {
     let labels = state.labels(cluster);
     let named = labels.get(labels::NODE_POOL);
     let pool = cluster.nodepools.iter().position(|pool| exists(pool) && Some(&pool.name) == named).map(PoolIndex);
@@ -187,7 +178,7 @@ fn node_view(cluster: &Cluster, state: StateNode) -> NodeView {
         view.has_buffer_pods = state.claim.is_some_and(|id| cluster.buffer_nodes.contains(&id));
     }
     let pods = node.map_or(&[][..], |node| &node.pods);
-    view.pods = pods.iter().map(|pod| state::pod_view(cluster, *pod)).collect();
+    view.pods = pods.iter().map(|pod| views.view(*pod)).collect();
     view
 }
 

@@ -27,7 +27,7 @@ impl Unchanged {
     pub fn after(
         observed: &Observed<'_>,
         methods: Vec<Method>,
-        rejections: Vec<(u32, Rejection)>,
+        rejections: &[(u32, Rejection)],
         version: u64,
         now: Time,
     ) -> Option<Self> {
@@ -40,7 +40,8 @@ impl Unchanged {
             return None;
         }
         let nominations = observed.nodes.iter().filter_map(|node| node.nominated_until).filter(|until| now < *until);
-        Some(Unchanged { version, until: nominations.min().unwrap_or(Time::MAX), methods, rejections })
+        let until = nominations.min().unwrap_or(Time::MAX);
+        Some(Unchanged { version, until, methods, rejections: rejections.to_vec() })
     }
 
     /// Whether a pass at `now` over a cluster of this version would find nothing either.
@@ -67,7 +68,7 @@ mod tests {
             node.pods = vec![PodView { do_not_disrupt, ..PodView::default() }];
             let rules = Rules::of_minor(14, false);
             let observed = Observed { catalogue: &catalogue, pools: Vec::new(), nodes: vec![node], rules };
-            Unchanged::after(&observed, methods, vec![(0, rejection)], 1, Time::ZERO).is_some()
+            Unchanged::after(&observed, methods, &[(0, rejection)], 1, Time::ZERO).is_some()
         };
         let (always, multi) = (DoNotDisrupt::Always, Method::MultiNodeConsolidation);
         assert!(kept(always, vec![multi], Rejection::NoNode));
@@ -86,7 +87,7 @@ mod tests {
             node.nominated_until = Some(at(until));
             let rules = Rules::of_minor(14, false);
             let observed = Observed { catalogue: &catalogue, pools: Vec::new(), nodes: vec![node], rules };
-            Unchanged::after(&observed, Vec::new(), Vec::new(), 1, at(now)).expect("nothing to look at again")
+            Unchanged::after(&observed, Vec::new(), &[], 1, at(now)).expect("nothing to look at again")
         };
         let holds = |unchanged: &Unchanged, version: u64, now: i64| {
             unchanged.holds(version, &mut ConsolidationState::default(), at(now))
