@@ -18,7 +18,7 @@ use crate::sqs::{Extremes, Unfinished};
 use crate::time::{Duration, Time};
 use crate::units::Usd;
 
-use self::backlog::Stages;
+use self::backlog::{Stages, Triggers};
 use super::ledger::{Bill, Weights};
 
 use super::Series;
@@ -62,6 +62,7 @@ pub struct Recorder {
     decisions: Vec<Decision>,
     marks: Vec<Mark>,
     stages: Stages,
+    triggers: Triggers,
     /// What the room that workload pods requested was good for, by node; known at the end.
     weights: Vec<Weights>,
     /// Whether a NodePool's limits kept pods of each queue's consumers from a node at the last look.
@@ -88,6 +89,7 @@ impl Recorder {
             at_limit: vec![false; queues.len()],
             queues: queues.into_iter().map(queue).collect(),
             stages: Stages::new(workloads.len()),
+            triggers: Triggers::new(cluster),
             workloads,
             deployments: cluster.deployments.len(),
             interrupted: Vec::new(),
@@ -124,6 +126,8 @@ impl Recorder {
                     self.workloads[id.index()].desired.record(now, i64::from(deployment.replicas));
                 }
             }
+            Change::ScaledObjectSpec(id) => self.read_scaled_object(id, cluster),
+            Change::ScaledJobSpec(id) => self.read_scaled_job(id, cluster),
             Change::JobCreated(id) | Change::JobFinished(id) => {
                 if let Some(scaled_job) = cluster.jobs[id.index()].owner {
                     let created = matches!(change, Change::JobCreated(_));

@@ -5,7 +5,7 @@ use crate::api::keda::Trigger;
 use crate::cluster::outlook::{Coming, Refusal};
 use crate::cluster::pod::Pod;
 use crate::cluster::workload::Hpa;
-use crate::cluster::{Cluster, DeploymentId, PodId, QueueId, ScaledObjectId, ShapeId};
+use crate::cluster::{Cluster, DeploymentId, PodId, QueueId, ScaledJobId, ScaledObjectId, ShapeId};
 use crate::scenario::series::SeriesSpec;
 use crate::telemetry::blame::{HpaBrake, Snapshot, Stuck};
 use crate::telemetry::outcome::{QueueSample, WorkloadKey};
@@ -77,6 +77,25 @@ struct Wish {
 }
 
 impl Recorder {
+    /// The spec of a ScaledObject is new.
+    pub(super) fn read_scaled_object(&mut self, id: ScaledObjectId, cluster: &Cluster) {
+        let object = &cluster.scaled_objects[id.index()];
+        let queue = object.target.map_or("", |deployment| self.queue_of(deployment.index()));
+        self.triggers.scaled_objects[id.index()] = QueueTrigger::of(&object.spec.triggers, queue);
+    }
+
+    /// The spec of a ScaledJob is new.
+    pub(super) fn read_scaled_job(&mut self, id: ScaledJobId, cluster: &Cluster) {
+        let queue = self.queue_of(self.deployments + id.index());
+        let spec = &cluster.scaled_jobs[id.index()].spec;
+        self.triggers.scaled_jobs[id.index()] = QueueTrigger::of(&spec.triggers, queue);
+    }
+
+    /// The name of the queue that a workload consumes.
+    fn queue_of(&self, workload: usize) -> &str {
+        self.workloads[workload].queue.map_or("", |queue| &self.queues[queue.index()].name)
+    }
+
     /// What the classifier is shown of a queue and all workloads which consume it.
     pub(super) fn snapshot(&self, now: Time, queue: QueueId, sample: &QueueSample, cluster: &Cluster) -> Snapshot {
         let mut seen = Snapshot {
@@ -106,12 +125,12 @@ impl Recorder {
     }
 
     fn wish(&self, now: Time, index: usize, desired: i64, sample: &QueueSample, cluster: &Cluster) -> Wish {
-        let queue = self.workloads[index].queue.map_or("", |queue| &self.queues[queue.index()].name);
         if index >= self.deployments {
-            let spec = &cluster.scaled_jobs[index - self.deployments].spec;
+            let job = index - self.deployments;
+            let trigger = self.triggers.scaled_jobs[job];
             return Wish {
-                needed: needed_by_triggers(&spec.triggers, queue, sample).unwrap_or(desired),
-                max: spec.max_replica_count.map_or(100, i64::from),
+                needed: trigger.map_or(desired, |trigger| trigger.needed(sample)),
+                max: cluster.scaled_jobs[job].spec.max_replica_count.map_or(100, i64::from),
                 // Jobs are created by polls only.
                 inactive: true,
                 brake: HpaBrake::None,
@@ -128,7 +147,8 @@ impl Recorder {
             (Some((id, object)), hpa) => {
                 let own = hpa.filter(|hpa| hpa.owner == Some(ScaledObjectId(id as u32)));
                 let modified = object.spec.advanced.as_ref().is_some_and(|a| a.scaling_modifiers.is_some());
-                let by_queue = needed_by_triggers(&object.spec.triggers, queue, sample).filter(|_| !modified);
+                let trigger = self.triggers.scaled_objects[id].filter(|_| !modified);
+                let by_queue = trigger.map(|trigger| trigger.needed(sample));
                 let needed = by_queue.or(own.and_then(|hpa| hpa.status.proposed)).unwrap_or(desired);
                 let idle = object.spec.idle_replica_count.is_some_and(|idle| desired == i64::from(idle));
                 Wish {
@@ -229,24 +249,55 @@ fn brake(hpa: &Hpa, needed: i64, desired: i64) -> HpaBrake {
     if held || tolerable { HpaBrake::Policy } else { HpaBrake::None }
 }
 
-/// Replicas which the trigger on this queue asks for; `None` without such a trigger.
-fn needed_by_triggers(triggers: &[Trigger], queue: &str, sample: &QueueSample) -> Option<i64> {
-    let of_queue = |trigger: &&Trigger| {
-        let setting = trigger.metadata.get("queueURL").or_else(|| trigger.metadata.get("queueURLFromEnv"));
-        setting.and_then(|url| url.rsplit('/').next()) == Some(queue)
-    };
-    let mut of_sqs = triggers.iter().filter(|trigger| trigger.kind == "aws-sqs-queue");
-    let trigger = of_sqs.clone().find(of_queue).or_else(|| of_sqs.next())?;
-    let setting = |key: &str| trigger.metadata.get(key).map(String::as_str);
-    let target = setting("queueLength").and_then(|text| text.parse::<f64>().ok()).filter(|target| *target > 0.0);
-    let mut messages = sample.visible;
-    if setting("scaleOnInFlight") != Some("false") {
-        messages += sample.in_flight;
+/// What a trigger on a queue reckons with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueueTrigger {
+    queue_length: f64,
+    in_flight: bool,
+    delayed: bool,
+}
+
+impl QueueTrigger {
+    /// The trigger on this queue, or else the first on any; `None` = there is none.
+    fn of(triggers: &[Trigger], queue: &str) -> Option<Self> {
+        let of_queue = |trigger: &&Trigger| {
+            let setting = trigger.metadata.get("queueURL").or_else(|| trigger.metadata.get("queueURLFromEnv"));
+            setting.and_then(|url| url.rsplit('/').next()) == Some(queue)
+        };
+        let mut of_sqs = triggers.iter().filter(|trigger| trigger.kind == "aws-sqs-queue");
+        let trigger = of_sqs.clone().find(of_queue).or_else(|| of_sqs.next())?;
+        let setting = |key: &str| trigger.metadata.get(key).map(String::as_str);
+        let length = setting("queueLength").and_then(|text| text.parse().ok()).filter(|length| *length > 0.0);
+        Some(QueueTrigger {
+            queue_length: length.unwrap_or(5.0),
+            in_flight: setting("scaleOnInFlight") != Some("false"),
+            delayed: setting("scaleOnDelayed") == Some("true"),
+        })
     }
-    if setting("scaleOnDelayed") == Some("true") {
-        messages += sample.delayed;
+
+    /// Replicas which it asks for.
+    fn needed(&self, sample: &QueueSample) -> i64 {
+        let in_flight = if self.in_flight { sample.in_flight } else { 0 };
+        let delayed = if self.delayed { sample.delayed } else { 0 };
+        ((sample.visible + in_flight + delayed) as f64 / self.queue_length).ceil() as i64
     }
-    Some((messages as f64 / target.unwrap_or(5.0)).ceil() as i64)
+}
+
+/// The triggers of all that KEDA scales, read once for each change of their specs.
+#[derive(Debug, Default)]
+pub(super) struct Triggers {
+    scaled_objects: Vec<Option<QueueTrigger>>,
+    scaled_jobs: Vec<Option<QueueTrigger>>,
+}
+
+impl Triggers {
+    /// None yet.
+    pub(super) fn new(cluster: &Cluster) -> Self {
+        Triggers {
+            scaled_objects: vec![None; cluster.scaled_objects.len()],
+            scaled_jobs: vec![None; cluster.scaled_jobs.len()],
+        }
+    }
 }
 
 /// Replicas which the metrics of an HPA of the user's own ask for at this instant, of those whose values `[[series]]` gives.
