@@ -2,7 +2,7 @@
 
 use super::event::{Kind, NO_EVENT};
 use super::plane::{DataPlane, WorkerEventKind};
-use super::worker::{NONE, Poll};
+use super::worker::{NONE, Poll, Worker};
 use crate::scenario::consumers::PollMode;
 use crate::sqs::{QueueId, ReceiveMessage, Received, SqsError};
 use crate::time::{Duration, Time};
@@ -27,38 +27,85 @@ impl DataPlane {
     #[inline(never)]
     fn hand_out(&mut self, now: Time, queue: QueueId) {
         while let Some(worker) = self.pick_waiting(now, queue) {
-            if self.workers[worker].orphan {
-                self.answer_nobody(now, worker);
+            if self.sqs.has_one_message(queue) && !self.workers[worker].stopping {
+                if self.hand_over(now, worker, queue) == Outcome::Again {
+                    return;
+                }
             } else {
-                self.poll(now, worker);
+                self.answer(now, worker);
             }
             if !self.sqs.deliverable(queue) {
                 return;
             }
         }
         if !self.waiting[usize::from(queue.0)].cycling.is_empty() {
-            self.call_next_cycling(now, queue);
+            self.hand_out_to_cycling(now, queue);
         }
     }
 
-    /// Takes one of the workers with an outstanding long poll, which is idle no more.
-    #[inline]
+    #[inline(never)]
+    fn hand_out_to_cycling(&mut self, now: Time, queue: QueueId) {
+        while let Some(worker) = self.pick_cycling(now, queue) {
+            self.answer(now, worker);
+            if !self.sqs.deliverable(queue) {
+                return;
+            }
+        }
+        self.call_next_cycling(now, queue);
+    }
+
+    /// Answers an outstanding long poll.
+    #[inline(always)]
+    fn answer(&mut self, now: Time, worker: u32) {
+        if self.workers[worker].orphan {
+            self.answer_nobody(now, worker);
+        } else {
+            self.poll(now, worker);
+        }
+    }
+
+    /// Hands the only message of a queue to a worker that always waits: what [`DataPlane::poll`] does, without asking what is known
+    /// here. Where consumers keep up, nearly all messages come this way. `Again` = there is nothing more to hand out.
+    #[inline(always)]
+    fn hand_over(&mut self, now: Time, worker: u32, queue: QueueId) -> Outcome {
+        let outcome = self.receive(now, worker, queue, 1);
+        if outcome == Outcome::Over {
+            return outcome;
+        }
+        let state = &mut self.workers[worker];
+        let settings = &self.consumers[usize::from(state.consumer)].settings;
+        if settings.max_messages.is_none_or(|max| state.taken < max) {
+            // Its next poll finds nothing.
+            state.idle_from = now;
+            state.not_before = now + NEXT_INSTANT;
+            wait(&mut self.waiting[usize::from(queue.0)].workers, state, worker);
+        }
+        outcome
+    }
+
+    /// Takes one of the workers whose long poll is always outstanding, which is idle no more.
+    #[inline(always)]
     fn pick_waiting(&mut self, now: Time, queue: QueueId) -> Option<u32> {
         let waiting = &mut self.waiting[usize::from(queue.0)];
-        let count = waiting.workers.len();
-        if count > 0 {
-            let place = if count == 1 { 0 } else { waiting.stream.below(count) };
-            let worker = waiting.workers.swap_remove(place);
-            if let Some(moved) = waiting.workers.get(place) {
-                self.workers[*moved].wait_index = place as u32;
-            }
-            let state = &mut self.workers[worker];
-            state.poll = Poll::No;
-            state.wait_index = NONE;
-            self.count_polls(now, worker, false);
-            return Some(worker);
+        let place = match waiting.workers.len() {
+            0 => return None,
+            1 => 0,
+            count => waiting.stream.below(count),
+        };
+        let worker = waiting.workers.swap_remove(place);
+        if let Some(moved) = waiting.workers.get(place) {
+            self.workers[*moved].wait_index = place as u32;
         }
-        for index in 0..waiting.cycling.len() {
+        let state = &mut self.workers[worker];
+        state.poll = Poll::No;
+        state.wait_index = NONE;
+        self.count_polls(now, worker, false);
+        Some(worker)
+    }
+
+    /// Takes the pausing worker whose present long poll began last, which is idle no more.
+    fn pick_cycling(&mut self, now: Time, queue: QueueId) -> Option<u32> {
+        for index in 0..self.waiting[usize::from(queue.0)].cycling.len() {
             let kind = usize::from(self.waiting[usize::from(queue.0)].cycling[index]);
             let consumer = &self.consumers[kind];
             if consumer.settings.wait == Duration::ZERO {
@@ -315,10 +362,7 @@ impl DataPlane {
         let settings = &consumer.settings;
         let always_waits = settings.always_waits();
         if always_waits {
-            let waiting = &mut self.waiting[usize::from(settings.queue.0)].workers;
-            state.poll = Poll::Waiting;
-            state.wait_index = waiting.len() as u32;
-            waiting.push(worker);
+            wait(&mut self.waiting[usize::from(settings.queue.0)].workers, state, worker);
         } else {
             state.poll = Poll::Cycling;
             consumer.idle.insert(from, worker);
@@ -416,6 +460,14 @@ impl DataPlane {
             }
         }
     }
+}
+
+/// Puts a worker, whose long poll is outstanding from now on, behind those that wait.
+#[inline(always)]
+fn wait(waiting: &mut Vec<u32>, state: &mut Worker, worker: u32) {
+    state.poll = Poll::Waiting;
+    state.wait_index = waiting.len() as u32;
+    waiting.push(worker);
 }
 
 /// One microsecond: a poll that has just found nothing does not get what arrives at the same instant.

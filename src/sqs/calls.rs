@@ -305,6 +305,14 @@ impl Sqs {
         self.queues[usize::from(id.0)].deliverable(&self.messages)
     }
 
+    /// Whether a queue that is not FIFO has just one visible message.
+    #[inline]
+    #[must_use]
+    pub fn has_one_message(&self, id: QueueId) -> bool {
+        let queue = &self.queues[usize::from(id.0)];
+        queue.counts.depth().visible == 1 && !queue.is_fifo()
+    }
+
     /// Counts empty long or short polls that the caller did not make one by one.
     pub fn count_empty_receives(&mut self, id: QueueId, count: u64) {
         let counters = &mut self.queues[usize::from(id.0)].statistics.counters;
