@@ -121,9 +121,9 @@ impl<'a> Question<'a> {
                 pool.is_some_and(|pool| node.is_under_consolidate_after(pool.consolidate_after, now));
         }
         let mut bound_of = Vec::with_capacity(observed.nodes.len());
-        for node in 0..observed.nodes.len() {
+        for (node, pods) in pods.iter().enumerate() {
             let before = input.bound.len();
-            input.bound.extend(view.staying_on(node, &pods[node], observed.nodes[node].marked_for_deletion));
+            input.bound.extend(view.staying_on(node, pods, observed.nodes[node].marked_for_deletion));
             bound_of.push(before..input.bound.len());
         }
         let leaving = (0..observed.nodes.len()).filter(|i| observed.nodes[*i].marked_for_deletion).collect();
