@@ -26,10 +26,12 @@ pub struct Source {
     start_nanos: u64,
     end: Time,
     template: SendMessage,
+    /// Whether messages differ from the template.
+    differs: bool,
+    /// The next one.
+    message: SendMessage,
     next: Time,
     extra: Extra,
-    refused: Option<SendMessage>,
-    resume_at: Time,
     arrivals_stream: Stream,
     groups_stream: Stream,
     poison_stream: Stream,
@@ -50,32 +52,35 @@ impl Source {
     pub fn new(queue: QueueId, name: &str, number: usize, arrivals: &Arrivals, streams: &Streams) -> Self {
         let common = arrivals.common();
         let open = |label: &str| streams.open_named(label, &format!("{name}/{number}"));
+        let generator = Generator::new(arrivals);
+        let groups = Groups::new(common.first_group, common.groups, common.group_skew);
+        let template = SendMessage {
+            group: None,
+            delay: common.delay,
+            deduplication: None,
+            size: common.size.map_or(0, |size| size.bytes().clamp(1, i64::from(u32::MAX)) as u32),
+            batch: common.send_batch.clamp(1, 10),
+            work: common.work as f32,
+            poison: false,
+        };
         let mut source = Source {
             queue,
-            generator: Generator::new(arrivals),
+            differs: generator.describes() || !matches!(groups, Groups::None) || common.poison > 0.0,
+            generator,
             ahead: Ahead::default(),
-            groups: Groups::new(common.first_group, common.groups, common.group_skew),
+            groups,
             start_nanos: nanos(common.start),
             end: common.end.map_or(Time::MAX, |end| Time::ZERO + end),
-            template: SendMessage {
-                group: None,
-                delay: common.delay,
-                deduplication: None,
-                size: common.size.map_or(0, |size| size.bytes().clamp(1, i64::from(u32::MAX)) as u32),
-                batch: common.send_batch.clamp(1, 10),
-                work: common.work as f32,
-                poison: false,
-            },
+            template,
+            message: template,
             common,
-            next: Time::MAX,
+            next: Time::ZERO,
             extra: Extra::default(),
-            refused: None,
-            resume_at: Time::MAX,
             arrivals_stream: open("traffic/arrivals"),
             groups_stream: open("traffic/groups"),
             poison_stream: open("traffic/poison"),
         };
-        source.step();
+        source.go_on();
         source
     }
 
@@ -93,47 +98,48 @@ impl Source {
         self.next
     }
 
-    /// The message that it sends next, after which it goes on.
+    /// The message that it sends next.
     #[inline]
-    pub fn take(&mut self) -> SendMessage {
-        if let Some(message) = self.refused {
-            // Later messages queue up behind one that was refused.
-            self.refused = None;
-            self.next = if self.resume_at == Time::MAX { Time::MAX } else { self.resume_at.max(self.next) };
-            return message;
-        }
-        let mut message = self.template;
-        if let Some(work) = self.extra.work {
-            message.work = work;
-        }
-        if self.extra.delay.is_some() {
-            message.delay = self.extra.delay;
-        }
-        message.group = self.groups.draw(&mut self.groups_stream);
-        message.poison = self.poison_stream.chance(self.common.poison);
-        self.step();
-        message
+    #[must_use]
+    pub fn message(&self) -> &SendMessage {
+        &self.message
     }
 
-    /// Takes back a message that the service refused, to send it again at `again_at`.
-    pub fn refuse(&mut self, message: SendMessage, again_at: Time) {
-        self.refused = Some(message);
-        self.resume_at = self.next;
-        self.next = again_at;
-    }
-
+    /// Goes on to the next message: the present one has been sent, or lost.
     #[inline(always)]
-    fn step(&mut self) {
+    pub fn go_on(&mut self) {
         let instant = match self.ahead.take() {
             Some(nanos) => Some(nanos),
             None => self.draw(),
         };
-        self.next = match instant {
+        let next = match instant {
             Some(nanos) => {
                 let at = Time::from_micros(self.start_nanos.saturating_add(nanos) / 1000);
                 if at < self.end { at } else { Time::MAX }
             }
             None => Time::MAX,
+        };
+        // Messages queue up behind one that was held back.
+        self.next = next.max(self.next);
+        if self.differs {
+            self.describe();
+        }
+    }
+
+    /// Sends the present message no earlier than at `again_at`: the service has refused it.
+    pub fn hold_back(&mut self, again_at: Time) {
+        self.next = again_at;
+    }
+
+    /// Draws what the next message is like.
+    #[inline(never)]
+    fn describe(&mut self) {
+        self.message = SendMessage {
+            work: self.extra.work.unwrap_or(self.template.work),
+            delay: self.extra.delay.or(self.template.delay),
+            group: self.groups.draw(&mut self.groups_stream),
+            poison: self.poison_stream.chance(self.common.poison),
+            ..self.template
         };
     }
 

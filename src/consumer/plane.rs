@@ -371,18 +371,15 @@ impl DataPlane {
         let index = self.next_source.1 as usize;
         let source = &mut self.sources[index];
         let queue = source.queue();
-        let message = source.take();
-        match self.sqs.send(now, queue, &message) {
-            Ok(_) => {
-                self.find_next_source();
-                self.dispatch(now, queue);
-            }
-            Err(SqsError::Throttled(until)) => {
-                self.sources[index].refuse(message, until);
-                self.find_next_source();
-            }
-            // There is no queue to send to: the producer's message is lost.
-            Err(_) => self.find_next_source(),
+        let sent = self.sqs.send(now, queue, source.message());
+        match sent {
+            Err(SqsError::Throttled(until)) => source.hold_back(until),
+            // Where there is no queue to send to, the producer's message is lost.
+            Ok(_) | Err(_) => source.go_on(),
+        }
+        self.find_next_source();
+        if sent.is_ok() {
+            self.dispatch(now, queue);
         }
     }
 

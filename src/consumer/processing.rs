@@ -2,7 +2,7 @@
 
 use super::event::{Kind, NO_EVENT};
 use super::plane::{DataPlane, WorkerEventKind};
-use super::worker::{Delivery, Fate, NONE};
+use super::worker::{Delivery, Fate, NONE, Poll};
 use crate::engine::count_one;
 use crate::scenario::consumers::{Ack, Backoff, Heartbeat, OnError, PollMode};
 use crate::sqs::{Deleted, MAX_VISIBILITY, Received, SqsError};
@@ -170,6 +170,10 @@ impl DataPlane {
     #[inline]
     fn after_completion(&mut self, now: Time, worker: u32) {
         let state = &self.workers[worker];
+        if state.poll == Poll::Waiting && !state.stopping {
+            // Its long poll is outstanding meanwhile.
+            return;
+        }
         if state.stopping {
             if state.held == 0 {
                 self.stopping_worker_empty(now, worker);

@@ -62,7 +62,8 @@ impl Sqs {
         queue.statistics.last_sent = Some(now);
         let message_id = queue.next_id;
         count_one(&mut queue.next_id);
-        let slot = messages.add(Message {
+        let (slot, generation, message) = messages.place();
+        *message = Message {
             id: message_id,
             sent: now,
             aged_from: now,
@@ -70,8 +71,9 @@ impl Sqs {
             work: send.work,
             group,
             poison: send.poison,
+            generation,
             ..BLANK
-        });
+        };
         queue.enqueue(messages, &mut self.timers, now, slot, delay);
         watch_oldest(queue, messages, now, &mut self.timers);
         Sent::Enqueued(message_id)

@@ -180,7 +180,7 @@ impl Counts {
     }
 
     /// A message in flight is deleted.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(&mut self, now: Time) {
         self.keep(now);
         self.in_flight_area.fall(now);

@@ -111,7 +111,7 @@ impl<L: Links> List<L> {
         count_one(&mut self.len);
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, messages: &mut Messages, slot: u32) {
         let (previous, next) = L::get(&messages[slot]);
         self.len -= 1;

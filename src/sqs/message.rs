@@ -100,16 +100,26 @@ pub(crate) struct Messages {
 }
 
 impl Messages {
-    /// Gives a message a place and, in it, a generation.
+    /// A place for a message and the generation that it has in it. The caller writes it there, which costs less than to move one in.
     #[inline(always)]
+    pub fn place(&mut self) -> (u32, u32, &mut Message) {
+        let generation = self.next_generation();
+        let slot = self.free.pop().unwrap_or_else(|| self.new_place());
+        (slot, generation, &mut self.places[slot as usize])
+    }
+
+    /// Gives a message a place and a generation.
+    #[cfg(test)]
     pub fn add(&mut self, message: Message) -> u32 {
-        let message = Message { generation: self.next_generation(), ..message };
-        if let Some(slot) = self.free.pop() {
-            self.places[slot as usize] = message;
-            return slot;
-        }
+        let (slot, generation, place) = self.place();
+        *place = Message { generation, ..message };
+        slot
+    }
+
+    #[cold]
+    fn new_place(&mut self) -> u32 {
         assert!(self.places.len() < NONE as usize, "more than four billion messages at once");
-        self.places.push(message);
+        self.places.push(BLANK);
         (self.places.len() - 1) as u32
     }
 

@@ -105,6 +105,11 @@ impl Generator {
         }
     }
 
+    /// Whether it tells more of a message than when it comes.
+    pub fn describes(&self) -> bool {
+        matches!(self, Generator::Events { .. } | Generator::List { .. })
+    }
+
     /// Draws when the next messages come, in nanoseconds after the source's start; none = no more come. What is special about a
     /// message goes to `extra`: only one is drawn where there is such a thing, and where the next may be far.
     pub fn draw(&mut self, stream: &mut Stream, extra: &mut Extra, ahead: &mut Ahead) {
