@@ -28,12 +28,16 @@ fn floor_of(module: &str) -> Option<usize> {
 }
 
 fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
+    files_of_kind("rs", folder, into);
+}
+
+fn files_of_kind(kind: &str, folder: &Path, into: &mut Vec<PathBuf>) {
     let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
-            rust_files(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files_of_kind(kind, &path, into);
+        } else if path.extension().is_some_and(|extension| extension == kind) {
             into.push(path);
         }
     }
@@ -131,4 +135,51 @@ fn every_law_is_described_by_the_number_and_name_that_the_checker_prints() {
     assert_eq!(described, laws);
     let unique: std::collections::BTreeSet<&String> = laws.iter().map(|(number, _)| number).collect();
     assert_eq!(unique.len(), laws.len());
+}
+
+/// Folders of the project whose files pages name by their path from its root.
+const NAMED_FOLDERS: &[&str] = &["benches/", "docs/", "examples/", "fuzz/", "scenarios/", "src/", "tests/", "tools/"];
+
+/// Files that a page names: targets of links, from its own folder, and code that is a path from the root of the project.
+fn named_files(page: &str, folder: &Path, root: &Path) -> Vec<PathBuf> {
+    let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let links = links.filter_map(|link| link.split('#').next());
+    let own = links.filter(|link| !link.is_empty() && !link.contains("://")).map(|link| folder.join(link));
+    let code = page.split('`').skip(1).step_by(2).filter(|code| {
+        let is_path = NAMED_FOLDERS.iter().any(|folder| code.starts_with(folder));
+        is_path && !code.contains([' ', '*', '<', '{', '\n'])
+    });
+    own.chain(code.map(|code| root.join(code))).collect()
+}
+
+#[test]
+fn files_that_pages_name_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named = named_files(
+        "[a](b.md#c), ![d](e/f.png), [g](https://h), `src/i.rs`, `k`, `src/*.rs`",
+        Path::new("x"),
+        Path::new("y"),
+    );
+    assert_eq!(named, ["x/b.md", "x/e/f.png", "y/src/i.rs"].map(PathBuf::from));
+    let mut pages: Vec<PathBuf> = fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    for folder in ["data", "docs", "scenarios", "tests", "tools"] {
+        files_of_kind("md", &root.join(folder), &mut pages);
+    }
+    let mut missing = Vec::new();
+    let mut count = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for file in named_files(&text, page.parent().unwrap(), root) {
+            count += 1;
+            if !file.exists() {
+                missing.push(format!("{} names {}", page.display(), file.display()));
+            }
+        }
+    }
+    assert!(count > 100, "{count} files are named");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }

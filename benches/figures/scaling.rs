@@ -169,8 +169,17 @@ impl Curve {
         canvas.line(&places, BLUE, 2.0)?;
         for (index, (place, (_, value))) in places.iter().zip(&self.points).enumerate() {
             canvas.dot(*place, 3.5, BLUE)?;
-            let (side, at) = if index == 0 { (Align::Left, place.0 + 4.0) } else { (Align::Right, place.0 + 6.0) };
-            canvas.text(&short(*value), (at, place.1 - 13.0), TEXT, INK, side)?;
+            let label = short(*value);
+            // The first stands right of its point, above where the line leads; the others stand left of theirs.
+            let (side, at, line) = match places.get(1) {
+                Some(next) if index == 0 => {
+                    let end = 4.0 + label.len() as f64 * TEXT * 0.6;
+                    let rise = (next.1 - place.1) / (next.0 - place.0) * end;
+                    (Align::Left, place.0 + 4.0, place.1 + rise.min(0.0))
+                }
+                _ => (Align::Right, place.0 + 6.0, place.1),
+            };
+            canvas.text(&label, (at, line - 13.0), TEXT, INK, side)?;
         }
         Ok(())
     }
