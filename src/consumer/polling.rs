@@ -27,7 +27,8 @@ impl DataPlane {
     #[inline(never)]
     fn hand_out(&mut self, now: Time, queue: QueueId) {
         while let Some(worker) = self.pick_waiting(now, queue) {
-            if self.sqs.has_one_message(queue) && !self.workers[worker].stopping {
+            let state = &self.workers[worker];
+            if self.sqs.has_one_message(queue) && !state.stopping && !state.orphan {
                 if self.hand_over(now, worker, queue) == Outcome::Again {
                     return;
                 }
