@@ -66,7 +66,7 @@ impl DataPlane {
     }
 
     /// Hands the only message of a queue to a worker that always waits: what [`DataPlane::poll`] does, without asking what is known
-    /// here. Where consumers keep up, nearly all messages come this way. `Again` = there is nothing more to hand out.
+    /// here. Where consumers keep up, most messages come this way. `Again` = there is nothing more to hand out.
     #[inline(always)]
     fn hand_over(&mut self, now: Time, worker: u32, queue: QueueId) -> Outcome {
         let outcome = self.receive(now, worker, queue, 1);
