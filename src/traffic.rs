@@ -153,3 +153,56 @@ impl Source {
 pub(crate) fn nanos(duration: Duration) -> u64 {
     duration.max_zero().as_micros() as u64 * 1000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::decode::{Decode, Problems};
+    use crate::scenario::toml;
+
+    fn source(text: &str) -> Source {
+        let mut problems = Problems::default();
+        let node = toml::parse(text, 0, &mut problems);
+        let arrivals = Arrivals::decode(&node, &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
+        Source::new(QueueId(0), "q", 0, &arrivals, &Streams::new(1, 0))
+    }
+
+    /// The next messages: when they are sent, and what.
+    fn next(source: &mut Source, count: usize) -> Vec<(u64, SendMessage)> {
+        let mut take = || {
+            let sent = (source.next().as_micros() / 1_000_000, *source.message());
+            source.go_on();
+            sent
+        };
+        (0..count).map(|_| take()).collect()
+    }
+
+    #[test]
+    fn messages_queue_up_behind_one_that_is_held_back() {
+        let mut source = source("pattern = 'constant'\nrate = '1/s'");
+        let instants = |messages: Vec<(u64, SendMessage)>| messages.iter().map(|message| message.0).collect::<Vec<_>>();
+        assert_eq!(instants(next(&mut source, 2)), [1, 2]);
+        source.hold_back(Time::from_micros(6_000_000));
+        // Those of 3, 4, 5 and 6 at once; then all is as it was.
+        assert_eq!(instants(next(&mut source, 6)), [6, 6, 6, 6, 7, 8]);
+    }
+
+    #[test]
+    fn each_message_is_what_is_said_of_it() {
+        let mut listed = source("pattern = 'list'\nsize = '2Ki'\nsends = [{ at = '1s', delay = '5s' }, { at = '2s' }]");
+        let messages = next(&mut listed, 2);
+        assert_eq!(messages.iter().map(|message| message.0).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(messages[0].1.delay, Some(Duration::from_secs(5)));
+        assert_eq!((messages[1].1.delay, messages[1].1.size), (None, 2048));
+        assert_eq!(listed.next(), Time::MAX);
+        let count = |text: &str, is: &dyn Fn(&SendMessage) -> bool| {
+            next(&mut source(&format!("pattern = 'constant'\nrate = '100/s'\n{text}")), 1000)
+                .iter()
+                .filter(|(_, message)| is(message))
+                .count()
+        };
+        assert_eq!(count("", &|message| message.group.is_some() || message.poison), 0);
+        assert!((60..140).contains(&count("poison = 0.1", &|message| message.poison)));
+        assert!((200..300).contains(&count("groups = 4", &|message| message.group == Some(3))));
+    }
+}

@@ -96,6 +96,75 @@ fn a_cut_off_poll_may_be_answered_while_its_pod_still_works() {
     assert_eq!(plane.true_counts(Q), depth(1, 0));
 }
 
+/// A worker with room for ten messages, which always waits for more.
+const ROOMY: &str = "batchSize = 10\nslots = 10\nwaitTime = \"20s\"\nprocessing = \"10s\"\npollMode = \"continuous\"\nonTerm = \"drain\"";
+
+#[test]
+fn a_poll_that_was_cut_off_does_not_keep_its_pod() {
+    // SIGTERM at 3 cuts off the poll for more; the message in hand is done at 11, and no message comes to end the poll.
+    let mut plane = plane("", "{ at = \"1s\" }", &format!("{ROOMY}\norphanedPolls = true"));
+    plane.add_consumer(at(0.0), POD, 0);
+    notices(&mut plane, 3.0);
+    plane.begin_stop(at(3.0), POD);
+    assert_eq!(notices(&mut plane, 15.0), [Notice { at: at(11.0), pod: POD, kind: NoticeKind::Stopped }]);
+}
+
+#[test]
+fn the_poll_of_a_killed_pod_takes_a_message_to_nobody() {
+    let mut plane = plane("visibilityTimeout = \"60s\"", "{ at = \"5s\" }", &format!("{ROOMY}\norphanedPolls = true"));
+    plane.add_consumer(at(0.0), POD, 0);
+    notices(&mut plane, 3.0);
+    plane.kill(at(3.0), POD);
+    assert_eq!(notices(&mut plane, 6.0), []);
+    assert_eq!((plane.true_counts(Q), plane.held(POD)), (depth(0, 1), 0));
+    notices(&mut plane, 65.0);
+    assert_eq!(plane.true_counts(Q), depth(1, 0));
+}
+
+#[test]
+fn the_last_poll_of_a_stopping_worker_brings_one_answer() {
+    // SIGTERM at 3: the poll begun at 0 may last until 20. The message of 5 answers it; that of 6 is nobody's.
+    let mut plane = plane("", "{ at = \"5s\" }, { at = \"6s\" }", &format!("{ROOMY}\nfinishPoll = true"));
+    plane.add_consumer(at(0.0), POD, 0);
+    notices(&mut plane, 3.0);
+    plane.begin_stop(at(3.0), POD);
+    assert_eq!(notices(&mut plane, 60.0), [Notice { at: at(15.0), pod: POD, kind: NoticeKind::Stopped }]);
+    use WorkerEventKind::{Done, Receive, Start, Stop};
+    assert_eq!(steps(&mut plane), [(0.0, Start), (5.0, Receive(1)), (15.0, Done), (15.0, Stop)]);
+    assert_eq!(plane.true_counts(Q), depth(1, 0));
+}
+
+#[test]
+fn a_worker_with_room_takes_no_more_than_its_messages() {
+    let sends = "{ at = \"1s\" }, { at = \"2s\" }, { at = \"3s\" }";
+    let mut plane = plane("", sends, &format!("{ROOMY}\nmaxMessages = 2"));
+    plane.add_consumer(at(0.0), POD, 0);
+    let ended = notices(&mut plane, 60.0);
+    assert!(matches!(ended[..], [Notice { kind: NoticeKind::Exited { ok: true }, .. }]), "{ended:?}");
+    use WorkerEventKind::Receive;
+    let received: Vec<f64> =
+        steps(&mut plane).iter().filter(|(_, kind)| *kind == Receive(1)).map(|step| step.0).collect();
+    assert_eq!(received, [1.0, 2.0]);
+    assert_eq!(plane.true_counts(Q), depth(1, 0));
+}
+
+#[test]
+fn a_message_that_a_long_poll_misses_goes_to_the_next() {
+    // A tenth of the answers is empty: of two workers that wait the second gets what the first has missed, at the same instant.
+    let queue = "visibilityTimeout = \"60s\"\nemptyLongPolls = 0.1";
+    let sends = (1..=400).map(|second| format!("{{ at = \"{second}s\" }}")).collect::<Vec<_>>().join(", ");
+    // No end of processing, which would ask again, falls on an instant of a send.
+    let mut plane = plane(queue, &sends, &ROOMY.replace("10s", "9500ms"));
+    plane.add_consumer(at(0.0), POD, 0);
+    plane.add_consumer(at(0.0), PodRef(1), 0);
+    notices(&mut plane, 500.0);
+    let steps = steps(&mut plane);
+    let received = steps.iter().filter(|(_, kind)| matches!(kind, WorkerEventKind::Receive(_)));
+    let at_once = received.filter(|(at, _)| at.fract() == 0.0).count();
+    // One of a hundred comes later; a tenth if the first alone were asked.
+    assert!(at_once >= 385, "{at_once}");
+}
+
 #[test]
 fn a_pod_whose_other_threads_have_ended_stops() {
     // Two threads, one message each; the second thread finds none and exits. SIGTERM comes while the first works.
